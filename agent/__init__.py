@@ -1,0 +1,1 @@
+"""The model's side: conversation, models, the loop, and the doors that open onto it."""

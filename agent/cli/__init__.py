@@ -1,0 +1,1 @@
+"""The doors: each module parses one command, calls the library and prints; none holds logic."""

@@ -1,0 +1,71 @@
+"""A conversation with a model: plain frozen messages, the same for every dialect.
+
+A conversation is append-only: the solver adds messages and never rewrites one, so that a backend
+which keeps token ids or a KV cache pays for the new messages only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One call as the model wrote it. `arguments` is the raw JSON text, not yet checked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class SystemMessage:
+    text: str
+
+
+@dataclass(frozen=True)
+class UserMessage:
+    """What the harness or the user says to the model.
+
+    `origin` says which: the task as given, a reflection made of a failing log, guidance that the
+    user typed, or a notice of the harness (a malformed turn, a budget nearly spent).
+    """
+
+    text: str
+    origin: Literal["task", "reflection", "guidance", "notice"] = "task"
+
+
+@dataclass(frozen=True)
+class AssistantMessage:
+    """A finished turn of the model: reasoning and text apart, calls in order.
+
+    `token_ids` and `log_probabilities` are what a token-level backend sampled, else empty.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
+    log_probabilities: tuple[float, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class ToolMessage:
+    """The result of the call `call_id`, as text for the model."""
+
+    call_id: str
+    name: str
+    text: str
+
+
+Message = SystemMessage | UserMessage | AssistantMessage | ToolMessage
+Conversation = Sequence[Message]
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """What a model is told of a tool: its name, a description written for it, a flat JSON Schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, object]

@@ -1,0 +1,197 @@
+"""What every model backend is: a conversation in, typed events out.
+
+`Model.generate` streams one turn. `Model.candidates` streams several alternative turns for the same
+state, most promising first; the default samples `generate` again. Errors that end the attempt are
+`ModelError`s and reach the user as they are.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from agent.conversation import AssistantMessage, Conversation, ToolCall, ToolSpec
+from sandbox.errors import GreenroomError
+
+
+class ModelError(GreenroomError):
+    """A model cannot answer: server down, refused key, unknown model, context overflow."""
+
+
+class ContextOverflow(ModelError):
+    """The conversation no longer fits the model's window; the solver may compact and retry."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a turn is sampled. None leaves the choice to the backend or the server."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    seed: int | None = None
+    reasoning_effort: Literal["low", "medium", "high"] | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one turn. `estimated` is true when the backend reported nothing and we counted
+    characters (4 a token) instead, so that budgets hold all the same."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: bool = False
+
+
+@dataclass(frozen=True)
+class ReasoningDelta:
+    text: str
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True)
+class CallStarted:
+    """The model began to write a call of the tool `name`; shown live, the arguments follow."""
+
+    index: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Retrying:
+    """The backend tries again after `seconds` because of `reason`; shown to the user."""
+
+    reason: str
+    seconds: float
+    attempt: int
+
+
+@dataclass(frozen=True)
+class TurnDone:
+    """Always the last event of a turn that ended without an error.
+
+    `finish` is why it ended; `problem` is set when the turn is malformed (an empty answer, calls
+    that could not be parsed) and says so in words meant for the model.
+    """
+
+    message: AssistantMessage
+    usage: Usage
+    finish: Literal["stop", "calls", "length", "cut"] = "stop"
+    problem: str = ""
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+Event = ReasoningDelta | TextDelta | CallStarted | Retrying | TurnDone
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the model was, for the trajectory and for the user.
+
+    `address` is set for servers; `local` is false when it is not on this machine, and the user is
+    shown the address. `real` is false for scripts, and every output then says so.
+    """
+
+    name: str
+    backend: str
+    address: str = ""
+    local: bool = True
+    real: bool = True
+    revision: str = ""
+    quantisation: str = ""
+    server: str = ""
+    server_version: str = ""
+    context_window: int | None = None
+    price: Price | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain data for the trajectory; never holds a key."""
+        return asdict(self)
+
+
+class Model(ABC):
+    """One backend, bound to one model. Not shared between event loops."""
+
+    info: ModelInfo
+
+    #: How many candidates a turn the solver asks for when the user did not say; 1 is a plain turn.
+    default_candidates: int = 1
+
+    @abstractmethod
+    def generate(
+        self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> AsyncIterator[Event]:
+        """Streams one turn, ending with `TurnDone`.
+
+        Closing the iterator aborts the turn at the backend. Raises `ModelError` when no turn can
+        be had after the backend's own retries; the user sees its text.
+        """
+
+    async def candidates(
+        self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
+    ) -> AsyncIterator[TurnDone]:
+        """Up to `count` alternative turns from the same state, most promising first.
+
+        The default samples `generate` with seeds counted up; a backend that can rank alternatives
+        does better. May yield fewer.
+        """
+        for number in range(count):
+            seed = None if sampling.seed is None else sampling.seed + number
+            varied = Sampling(**{**asdict(sampling), "seed": seed})
+            async for event in self.generate(conversation, tools, varied):
+                if isinstance(event, TurnDone):
+                    yield event
+
+    async def close(self) -> None:
+        """Frees what the backend holds. Safe to call twice."""
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens in `text` where no tokenizer is at hand: one for four characters, rounded up."""
+    return (len(text) + 3) // 4
+
+
+def conversation_text(conversation: Conversation) -> str:
+    """All text of a conversation, for estimates."""
+    parts: list[str] = []
+    for message in conversation:
+        parts.append(message.text)
+        if isinstance(message, AssistantMessage):
+            parts.append(message.reasoning)
+            parts.extend(call.name + call.arguments for call in message.calls)
+    return "\n".join(parts)
+
+
+__all__ = [
+    "AssistantMessage",
+    "CallStarted",
+    "ContextOverflow",
+    "Event",
+    "Model",
+    "ModelError",
+    "ModelInfo",
+    "Price",
+    "ReasoningDelta",
+    "Retrying",
+    "Sampling",
+    "TextDelta",
+    "ToolCall",
+    "TurnDone",
+    "Usage",
+    "conversation_text",
+    "estimate_tokens",
+]

@@ -1,0 +1,1 @@
+"""Disposable containers: policy, image, supervisor, patches. Knows nothing of models, tools or tasks."""

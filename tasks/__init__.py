@@ -1,0 +1,1 @@
+"""What is to be solved, and when it counts as solved."""

@@ -1,0 +1,1 @@
+"""The bundled suite: small packages of our own, each with one known defect."""

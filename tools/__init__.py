@@ -1,0 +1,1 @@
+"""What a model may call, under which names, and how a call is checked."""
