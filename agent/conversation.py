@@ -64,7 +64,7 @@ Conversation = Sequence[Message]
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """What a model is told of a tool: its name, a description written for it, a flat JSON Schema."""
+    """What a model is told of a tool: name, description written for it, flat JSON Schema."""
 
     name: str
     description: str

@@ -1,1 +1,1 @@
-"""Disposable containers: policy, image, supervisor, patches. Knows nothing of models, tools or tasks."""
+"""Disposable containers: policy, image, supervisor, patches; no models, tools or tasks."""

@@ -28,7 +28,7 @@ class UsageError(GreenroomError):
 
 
 class PatchError(UsageError):
-    """A patch that must not be applied: a forbidden path, a mode, a size, or text that is no patch."""
+    """A patch that must not be applied: a path, a mode, a size, or no patch at all."""
 
 
 class SetupError(GreenroomError):
@@ -36,4 +36,4 @@ class SetupError(GreenroomError):
 
 
 class InfrastructureError(GreenroomError):
-    """The sandbox, the engine or the connection died during the work; the attempt can be resumed."""
+    """The sandbox, engine or connection died during the work; the attempt can be resumed."""
