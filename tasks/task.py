@@ -1,0 +1,178 @@
+"""What is to be solved, what its tests said, and when it counts as solved: plain frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:  # the annotations' types only: reading a task must not import the engine
+    from sandbox.container import Rebuild
+    from sandbox.image import ImageSpec
+    from sandbox.patch import Patch
+    from sandbox.policy import Policy
+    from sandbox.trees import Base
+
+Status = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"]
+VerdictStatus = Literal[
+    "solved", "failed", "invalid patch", "tampered", "suspect", "infrastructure failed"
+]
+Grade = Literal["proved", "reproduced", "regression-only"]
+
+FAILING: frozenset[Status] = frozenset({"failed", "error"})
+# A test that ran to its end and held. Not "xfailed" or "skipped": code under test can call
+# pytest.skip() or pytest.xfail() itself.
+PASSING: frozenset[Status] = frozenset({"passed", "xpassed"})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a traceback, in a file of the workspace (`path` is relative to it)."""
+
+    path: str
+    line: int
+    function: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Executed:
+    """The lines of one function that a traced test ran.
+
+    `first_line` and `last_line` bound the function's definition; `lines` is sorted. Code at a
+    file's top level has the function name `<module>`.
+    """
+
+    path: str
+    function: str
+    first_line: int
+    last_line: int
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """One test's outcome, all of its phases folded into one status.
+
+    `message` is short (the assertion with its values, or the exception line); `detail` is the
+    whole failure text, bounded; `frames` go from the outermost to the innermost, those in the
+    workspace only; `file` is the test's file relative to the workspace, None where unknown.
+    """
+
+    __test__: ClassVar[bool] = False  # keeps pytest from collecting this class
+
+    id: str
+    status: Status
+    seconds: float = 0.0
+    message: str = ""
+    detail: str = ""
+    frames: tuple[Frame, ...] = ()
+    file: str | None = None
+
+
+@dataclass(frozen=True)
+class TestReport:
+    """What one run of a test command said.
+
+    `complete` is true only when the test session ended and its exit code agrees with the results;
+    otherwise `reason` says in a sentence what went wrong. `errors` are collection errors and other
+    things that kept tests from running, readable as they are. `output` is the command's bounded
+    text. `executed` maps a test id to what it ran, for a traced run.
+    """
+
+    __test__: ClassVar[bool] = False
+
+    results: Mapping[str, TestResult]
+    complete: bool
+    command: str
+    framework: str
+    errors: tuple[str, ...] = ()
+    exit_code: int | None = None
+    reason: str = ""
+    output: str = ""
+    seconds: float = 0.0
+    max_rss_bytes: int = 0
+    executed: Mapping[str, tuple[Executed, ...]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """Ids of the tests that ran to their end and held."""
+        return tuple(id for id, result in self.results.items() if result.status in PASSING)
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """Ids of the tests that failed or could not run."""
+        return tuple(id for id, result in self.results.items() if result.status in FAILING)
+
+    @property
+    def green(self) -> bool:
+        """Complete, at least one test passed, none failing, nothing kept from running."""
+        return self.complete and bool(self.passed) and not self.failing and not self.errors
+
+
+@dataclass(frozen=True)
+class Checks:
+    """How a task is tested, and what decides.
+
+    `framework` is one of pytest, unittest, node, go, cargo, maven, gradle, make, unknown.
+    `timeout` bounds one run of `test_command`, in seconds. `expected` are the ids that must pass
+    (empty: only regressions decide). `protected` and `forbidden_additions` are gitignore
+    patterns: existing files that a patch may not change, and files that it may not add.
+    `hidden` holds tests that only the clean room adds.
+    """
+
+    test_command: str
+    framework: str
+    quick_test_command: str | None = None
+    lint_command: str | None = None
+    timeout: float = 600.0
+    expected: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    forbidden_additions: tuple[str, ...] = ()
+    hidden: Patch | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to solve: words, workspace, image, how to rebuild and test, under which limits.
+
+    `advice` is the project's own guidance for agents (AGENTS.md); `notes` are things to tell the
+    user before the work starts.
+    """
+
+    id: str
+    instruction: str
+    base: Base
+    image: ImageSpec
+    checks: Checks
+    policy: Policy
+    rebuild: Rebuild | None = None
+    advice: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a clean room found out about a patch.
+
+    `reasons` are whole sentences for a person or a model. `report` is the run on base + patch,
+    `baseline` the run on the base; each None where it was not reached. `flaky` tests were named
+    and did not decide. `grade` is given with "solved" only.
+    """
+
+    status: VerdictStatus
+    reasons: tuple[str, ...]
+    grade: Grade | None = None
+    report: TestReport | None = None
+    baseline: TestReport | None = None
+    flaky: tuple[str, ...] = ()
+    newly_passing: tuple[str, ...] = ()
+    newly_failing: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def solved(self) -> bool:
+        return self.status == "solved"
