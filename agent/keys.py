@@ -1,0 +1,188 @@
+"""Every setting there is: its type, its default, and what a repository's own file may do with it.
+
+One table serves the configuration files, the environment, the flags, `greenroom config` and
+`greenroom init`, so that none of them can know a key that another does not.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["text", "list", "integer", "number", "size", "boolean"]
+#: What a repository's file may do before the user trusts it: set it, only lower it, or nothing.
+Reach = Literal["free", "lower", "guarded"]
+Value = str | tuple[str, ...] | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Key:
+    name: str
+    kind: Kind
+    default: Value
+    reach: Reach
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return "GREENROOM_" + self.name.upper()
+
+
+KEYS: Mapping[str, Key] = {
+    key.name: key
+    for key in (
+        Key(
+            "model",
+            "text",
+            None,
+            "guarded",
+            "model to use, e.g. openai:NAME, ollama:NAME, embedded",
+        ),
+        Key("base_url", "text", None, "guarded", "address of an OpenAI-compatible server"),
+        Key("api_key_variable", "text", "OPENAI_API_KEY", "guarded", "variable that holds the key"),
+        Key("price_input", "number", None, "guarded", "US dollars per million input tokens", (), 0),
+        Key(
+            "price_output", "number", None, "guarded", "US dollars per million output tokens", (), 0
+        ),
+        Key("test_cmd", "text", None, "free", "command that runs the tests"),
+        Key("quick_test_cmd", "text", None, "free", "faster tests for the inner loop"),
+        Key("lint_cmd", "text", None, "free", "further gate: must exit with 0"),
+        Key("rebuild", "text", None, "free", "command that prepares the tree for its tests"),
+        Key("exclude", "list", (), "free", "globs of files to leave out of the sandbox"),
+        Key("protected", "list", (), "free", "globs of further files a patch may not change"),
+        Key("include", "list", (), "guarded", "globs of ignored files to copy into the sandbox"),
+        Key("image", "text", None, "guarded", "container image to work in, instead of our own"),
+        Key("apt", "list", (), "guarded", "Debian packages to add to the image"),
+        Key("pip", "list", (), "guarded", "Python requirements to add to the image"),
+        Key("setup", "list", (), "guarded", "commands run while the image is built"),
+        Key(
+            "build_network",
+            "text",
+            "bridge",
+            "guarded",
+            "network of image builds",
+            ("bridge", "host"),
+        ),
+        Key("ca_bundle", "text", None, "guarded", "certificates that image builds trust"),
+        Key("turn_limit", "integer", 50, "lower", "turns of the model", (), 1),
+        Key("token_limit", "integer", 2_000_000, "lower", "tokens in and out, together", (), 1),
+        Key("time_limit", "number", 3600.0, "lower", "seconds for the whole attempt", (), 1),
+        Key(
+            "cost_limit", "number", None, "lower", "US dollars; needs a model of known price", (), 0
+        ),
+        Key("candidates", "integer", None, "guarded", "alternatives tried per turn", (), 1),
+        Key("test_timeout", "number", 600.0, "lower", "seconds for one run of the tests", (), 1),
+        Key("command_timeout", "number", 120.0, "lower", "seconds for one shell command", (), 1),
+        Key("memory", "size", 2 << 30, "lower", "memory of the sandbox, e.g. 2G", (), 64 << 20),
+        Key(
+            "workspace_size",
+            "size",
+            512 << 20,
+            "lower",
+            "bound of the workspace, e.g. 512M",
+            (),
+            1 << 20,
+        ),
+        Key("cpus", "number", 2.0, "lower", "processor cores of the sandbox", (), 0.1),
+        Key("pids", "integer", 256, "lower", "processes and threads in the sandbox", (), 16),
+        Key(
+            "reasoning_effort", "text", None, "free", "how long to think", ("low", "medium", "high")
+        ),
+        Key("temperature", "number", None, "free", "sampling temperature", (), 0),
+        Key("top_p", "number", None, "free", "nucleus sampling", (), 0),
+        Key("max_output_tokens", "integer", None, "lower", "output tokens of one turn", (), 1),
+        Key("seed", "integer", None, "free", "seed of sampling", (), 0),
+    )
+}
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class BadValue(ValueError):
+    """A value that does not fit its key; the text says what was expected and what came."""
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `512M`, `2G`, `2GiB` or a plain number. Raises BadValue."""
+    bare = text.strip().upper().removesuffix("IB").removesuffix("B")
+    unit = bare[-1:] if bare[-1:] in _UNITS else ""
+    try:
+        size = float(bare.removesuffix(unit)) * _UNITS[unit]
+    except ValueError:
+        raise BadValue(f"expected a size such as 512M or 2G, got {text!r}") from None
+    if not math.isfinite(size):
+        raise BadValue(f"expected a finite size, got {text!r}")
+    return int(size)
+
+
+def parse_text(key: Key, text: str) -> Value:
+    """The value of `key` written as text, in a variable or a flag. Raises BadValue."""
+    match key.kind:
+        case "text":
+            return check(key, text)
+        case "list":
+            return check(key, tuple(part.strip() for part in text.split(",") if part.strip()))
+        case "size":
+            return check(key, parse_size(text))
+        case "boolean":
+            if text.lower() not in {"1", "0", "true", "false", "yes", "no"}:
+                raise BadValue(f"expected true or false, got {text!r}")
+            return check(key, text.lower() in {"1", "true", "yes"})
+        case "integer" | "number":
+            try:
+                return check(key, int(text) if key.kind == "integer" else float(text))
+            except ValueError as problem:
+                if isinstance(problem, BadValue):
+                    raise
+                raise BadValue(f"expected a {_noun(key)}, got {text!r}") from None
+
+
+#: Exact types: in Python a boolean is an integer too, in TOML it is not.
+_TOML_TYPES: Mapping[Kind, tuple[type, ...]] = {
+    "text": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "size": (int,),
+    "number": (int, float),
+}
+
+
+def from_toml(key: Key, value: object) -> Value:
+    """The value of `key` as TOML gives it. Raises BadValue."""
+    if key.kind == "list":
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise BadValue(f"expected a list of strings, got {value!r}")
+        return check(key, tuple(value))
+    if key.kind == "size" and isinstance(value, str):
+        return check(key, parse_size(value))
+    expected = _TOML_TYPES[key.kind]
+    if not isinstance(value, str | int | float) or type(value) not in expected:
+        raise BadValue(f"expected a {_noun(key)}, got {value!r}")
+    if isinstance(value, int) and key.kind == "number":
+        value = float(value)
+    return check(key, value)
+
+
+def check(key: Key, value: Value) -> Value:
+    """`value` itself when it fits the key's choices and minimum. Raises BadValue."""
+    if key.choices and value not in key.choices:
+        raise BadValue(f"expected one of {', '.join(key.choices)}, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadValue(f"expected a finite number, got {value!r}")
+    if key.minimum is not None and isinstance(value, int | float) and value < key.minimum:
+        raise BadValue(f"expected at least {key.minimum:g}, got {value!r}")
+    if key.kind == "text" and not str(value).strip():
+        raise BadValue("expected a text, got an empty one")
+    return value
+
+
+def _noun(key: Key) -> str:
+    return {"text": "string", "boolean": "true or false", "integer": "whole number"}.get(
+        key.kind, key.kind
+    )

@@ -1,0 +1,163 @@
+"""Settings by layers, each value with the place it came from.
+
+Flags beat the environment (`GREENROOM_*`), which beats the repository's `greenroom.toml` or
+`[tool.greenroom]`, which beats the user's `config.toml`, which beats the defaults. A repository's
+file is not trusted (see `agent.trust`): what it may not set is left out and named in `ignored`.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent import paths
+from agent.keys import KEYS, BadValue, Key, Value, from_toml, parse_text
+from agent.trust import is_trusted
+from sandbox.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every key's value and source; `ignored` says what the repository's file asked in vain."""
+
+    values: Mapping[str, Value]
+    sources: Mapping[str, str]
+    ignored: tuple[str, ...] = ()
+    repository_file: Path | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def given(self, name: str) -> bool:
+        """Whether anything but the default set it."""
+        return self.sources[name] != "default"
+
+
+@dataclass(frozen=True)
+class RepositoryFile:
+    """The settings table of a checkout, read but not yet judged."""
+
+    path: Path
+    label: str
+    table: Mapping[str, object] = field(default_factory=dict)
+
+
+def load(
+    checkout: Path | None,
+    flags: Mapping[str, Value],
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Settings for work on `checkout` (None: outside any).
+
+    Raises UsageError for a malformed file, an unknown key or a bad value, naming the file, the
+    key, what was expected and the nearest key that exists.
+    """
+    values: dict[str, Value] = {key.name: key.default for key in KEYS.values()}
+    sources = dict.fromkeys(values, "default")
+
+    def put(name: str, value: Value, source: str) -> None:
+        values[name], sources[name] = value, source
+
+    user = paths.config_file()
+    if user.is_file():
+        for name, value in _checked(read_toml(user), str(user)).items():
+            put(name, value, str(user))
+    ignored: list[str] = []
+    found = repository_file(checkout) if checkout else None
+    if checkout and found:
+        trusted = is_trusted(checkout, found.table)
+        for name, value in _checked(found.table, found.label).items():
+            refusal = "" if trusted else _refusal(KEYS[name], value, values[name])
+            if refusal:
+                ignored.append(f"{name} ({refusal})")
+            else:
+                put(name, value, found.label)
+    for name, value in _from_environment(environment).items():
+        put(name, value, KEYS[name].variable)
+    for name, value in flags.items():
+        if value is not None:
+            put(name, value, KEYS[name].flag)
+    return Settings(values, sources, tuple(ignored), found.path if found else None)
+
+
+def repository_file(checkout: Path) -> RepositoryFile | None:
+    """The checkout's `greenroom.toml`, else its `[tool.greenroom]`, or None. Raises UsageError."""
+    own = checkout / "greenroom.toml"
+    if own.is_file():
+        return RepositoryFile(own, "greenroom.toml", read_toml(own))
+    project = checkout / "pyproject.toml"
+    if project.is_file() and b"greenroom" in project.read_bytes():
+        tool = read_toml(project).get("tool", {})
+        table = tool.get("greenroom") if isinstance(tool, dict) else None
+        if isinstance(table, dict):
+            return RepositoryFile(project, "pyproject.toml [tool.greenroom]", table)
+    return None
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """The table in `path`. Raises UsageError that names the file and the bad line."""
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{path} is not valid TOML: {problem}", "Mend the file.") from None
+    except OSError as problem:
+        raise UsageError(f"cannot read {path}: {problem.strerror}") from None
+
+
+def _checked(table: Mapping[str, object], label: str) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    for name, raw in table.items():
+        key = KEYS.get(name)
+        if key is None:
+            raise UsageError(f"{label}: unknown key {name!r}{nearest(name, KEYS)}", _LIST_KEYS)
+        try:
+            values[name] = from_toml(key, raw)
+        except BadValue as problem:
+            raise UsageError(f"{label}: {name}: {problem}") from None
+    return values
+
+
+_LIST_KEYS = "`greenroom config` lists every key."
+#: Variables of this prefix that are no settings.
+_OTHER_VARIABLES = frozenset({"GREENROOM_DEBUG"})
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    variables = {key.variable: key for key in KEYS.values()}
+    for variable, text in environment.items():
+        if not variable.startswith("GREENROOM_") or variable in _OTHER_VARIABLES or not text:
+            continue
+        if variable not in variables:
+            raise UsageError(
+                f"unknown variable {variable} in the environment{nearest(variable, variables)}",
+                _LIST_KEYS,
+            )
+        key = variables[variable]
+        try:
+            values[key.name] = parse_text(key, text)
+        except BadValue as problem:
+            raise UsageError(f"{variable}: {problem}") from None
+    return values
+
+
+def nearest(name: str, known: Mapping[str, object]) -> str:
+    """`; did you mean 'x'?` for the closest known name, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _refusal(key: Key, value: Value, current: Value) -> str:
+    """Why an untrusted repository may not set `key` to `value`; empty when it may."""
+    if key.reach == "guarded":
+        return "only a trusted file may set it"
+    if key.reach == "lower" and isinstance(value, int | float):
+        if current is None:
+            return ""
+        if isinstance(current, int | float) and value > current:
+            return f"only a trusted file may raise it above {current:g}"
+    return ""
