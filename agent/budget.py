@@ -1,0 +1,112 @@
+"""The bounds of an attempt - turns, tokens, seconds, money - and what it has spent of them.
+
+They hold whatever a server reports: usage that is missing was estimated by the backend and counts
+the same, and seconds need nobody's report.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from agent.models.base import ModelInfo, Price, Usage
+from sandbox.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one attempt: turns, tokens in and out together, seconds, US dollars (None: none)."""
+
+    turns: int = 50
+    tokens: int = 2_000_000
+    seconds: float = 3600.0
+    cost: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def check_cost_limit(limits: Limits, info: ModelInfo) -> None:
+    """Raises UsageError for a cost limit that could never bind, since the price is not known."""
+    if limits.cost is not None and info.price is None:
+        raise UsageError(
+            f"--cost-limit {limits.cost:g} cannot hold: the price of {info.name} is not known",
+            "Give --price-input and --price-output (US dollars per million tokens), or leave it out.",
+        )
+
+
+class Ledger:
+    """What an attempt has spent, carried over when it is resumed."""
+
+    def __init__(self, limits: Limits, price: Price | None) -> None:
+        self.limits = limits
+        self._price = price
+        self.turns = 0
+        self.input_tokens = 0
+        self.output_tokens = 0
+        self.reasoning_tokens = 0
+        self.cached_tokens = 0
+        self.estimated = False
+        self._carried = 0.0
+        self._start = time.monotonic()
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def seconds(self) -> float:
+        return self._carried + time.monotonic() - self._start
+
+    @property
+    def seconds_left(self) -> float:
+        return max(0.0, self.limits.seconds - self.seconds)
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars spent, None when the model has no known price."""
+        if self._price is None:
+            return None
+        spent = self.input_tokens * self._price.input + self.output_tokens * self._price.output
+        return spent / 1e6
+
+    def add(self, usage: Usage) -> None:
+        """Counts the tokens of one model call."""
+        self.input_tokens += usage.input_tokens
+        self.output_tokens += usage.output_tokens
+        self.reasoning_tokens += usage.reasoning_tokens
+        self.cached_tokens += usage.cached_tokens
+        self.estimated = self.estimated or usage.estimated
+
+    def exhausted(self) -> str:
+        """Which bound is reached, in words; empty while there is room for another turn."""
+        if self.turns >= self.limits.turns:
+            return f"turn limit of {self.limits.turns} reached"
+        if self.tokens >= self.limits.tokens:
+            return f"token limit of {self.limits.tokens:,} reached"
+        if self.seconds >= self.limits.seconds:
+            return f"time limit of {self.limits.seconds:g} s reached"
+        cost = self.cost
+        if self.limits.cost is not None and cost is not None and cost >= self.limits.cost:
+            return f"cost limit of ${self.limits.cost:g} reached"
+        return ""
+
+    def carry(self, turns: int, usage: Mapping[str, Any], seconds: float) -> None:
+        """Starts from what an interrupted attempt had spent."""
+        self.turns = turns
+        self.input_tokens = int(usage.get("input_tokens", 0))
+        self.output_tokens = int(usage.get("output_tokens", 0))
+        self.reasoning_tokens = int(usage.get("reasoning_tokens", 0))
+        self.cached_tokens = int(usage.get("cached_tokens", 0))
+        self.estimated = bool(usage.get("estimated", False))
+        self._carried = seconds
+
+    def usage(self) -> dict[str, Any]:
+        """Tokens so far, as JSON data."""
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "reasoning_tokens": self.reasoning_tokens,
+            "cached_tokens": self.cached_tokens,
+            "estimated": self.estimated,
+        }
