@@ -36,13 +36,24 @@ class Sampling:
 @dataclass(frozen=True)
 class Usage:
     """Tokens of one turn. `estimated` is true when the backend reported nothing and we counted
-    characters (4 a token) instead, so that budgets hold all the same."""
+    characters (4 a token) instead, so that budgets hold all the same.
+
+    `reasoning_tokens` are part of `output_tokens`, `cached_tokens` part of `input_tokens`.
+    `abandoned_tokens` were spent, in and out, on answers that broke off and were asked for again;
+    they are estimated, part of no other count, and cost as much as the rest.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     cached_tokens: int = 0
     estimated: bool = False
+    abandoned_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """All that the turn spent, what was abandoned included."""
+        return self.input_tokens + self.output_tokens + self.abandoned_tokens
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,10 @@ class CallStarted:
 
 @dataclass(frozen=True)
 class Retrying:
-    """The backend tries again after `seconds` because of `reason`; shown to the user."""
+    """The backend tries again after `seconds` because of `reason`; shown to the user.
+
+    The turn starts over: deltas given before this event belong to an answer that was lost.
+    """
 
     reason: str
     seconds: float
@@ -76,8 +90,10 @@ class Retrying:
 class TurnDone:
     """Always the last event of a turn that ended without an error.
 
-    `finish` is why it ended; `problem` is set when the turn is malformed (an empty answer, calls
-    that could not be parsed) and says so in words meant for the model.
+    `finish` is why it ended: the model stopped, it called tools, the output limit was reached, or
+    the backend cut it (a time limit, a monitor). `problem` is set when the turn is malformed (an
+    empty answer, calls that could not be parsed) and says so in words meant for the model.
+    `timings` are in seconds: `first_token_seconds`, `seconds`, and what the backend adds.
     """
 
     message: AssistantMessage
@@ -130,6 +146,13 @@ class Model(ABC):
 
     #: How many candidates a turn the solver asks for when the user did not say; 1 is a plain turn.
     default_candidates: int = 1
+
+    async def prepare(self) -> None:
+        """Makes the model ready and completes `info`: loads weights, or asks the server what it is.
+
+        Optional before `generate`, which does what it still needs. Raises `ModelError`, shown to
+        the user, when nothing answers or nothing can be loaded.
+        """
 
     @abstractmethod
     def generate(
