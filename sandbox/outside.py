@@ -1,0 +1,158 @@
+"""Diff text from outside, applied to an index: what `git apply` takes, with errors a user can use.
+
+The text is data of a stranger. Declared sizes are summed before git reads it, git runs under
+limits, and nothing is concluded from the text itself: what it did is read from the index later.
+"""
+
+import re
+from collections.abc import Iterator, Set
+from pathlib import Path
+
+from sandbox.errors import PatchError
+from sandbox.git import Git, GitError, GitLimits, GitResult
+from sandbox.patch import PatchLimits, decode_path, printable
+
+APPLY_SECONDS = 60
+# `git apply` holds every result in memory until the end, so this bounds what a small diff of many
+# copies can grow to. A patch within the size limits stays far below.
+APPLY_MEMORY_BYTES = 2 << 30
+DECLARED = re.compile(rb"^(?:literal|delta) (\d+)\r?$", re.MULTILINE)
+GIT_HEADER = re.compile(rb"^diff --git ", re.MULTILINE)
+PLAIN_HEADER = re.compile(rb"^--- [^\n]*\n\+\+\+ [^\n]*\n@@ -", re.MULTILINE)
+MERGE_HEADER = re.compile(rb"^diff --(?:cc|combined) ", re.MULTILINE)
+HEADER_LINE = re.compile(
+    rb"^(diff --git |index |--- |\+\+\+ |@@ -|old mode |new mode |new file mode |deleted file mode "
+    rb"|similarity |dissimilarity |rename |copy |GIT binary patch|literal |delta )([^\n]*?)\r\n",
+    re.MULTILINE,
+)
+OLD_NAME = re.compile(rb"^--- ([^\t\r\n]+)", re.MULTILINE)
+HUNK_BODY = re.compile(rb"^@@ -[^\n]*\n((?:[ +\-\\][^\n]*\n?)*)", re.MULTILINE)
+COLOUR = re.compile(rb"^\x1b\[[0-9;]*m(?:diff |--- |@@ )", re.MULTILINE)
+FAILED_HUNK = re.compile(r"^error: patch failed: (.*):(\d+)$", re.MULTILINE)
+
+
+def patched_index(
+    git: Git, index: Path, text: bytes, base_paths: Set[str], limits: PatchLimits
+) -> None:
+    """Apply diff text to `index`. Raises PatchError: no diff, too large, or does not apply."""
+    diff = _as_utf8(text)
+    _check_is_diff(diff)
+    _check_declared_sizes(diff, limits)
+    results = []
+    for attempt, depth in _attempts(diff, base_paths):
+        results.append(_apply(git, index, attempt, depth, limits))
+        if results[-1].status == 0:
+            return
+    raise _explained(results[0], diff)
+
+
+def _apply(git: Git, index: Path, diff: bytes, depth: int, limits: PatchLimits) -> GitResult:
+    options = ["--cached", "--whitespace=nowarn", f"-p{depth}"]
+    bodies = HUNK_BODY.findall(diff)
+    if bodies and not any(re.search(rb"^ ", body, re.MULTILINE) for body in bodies):
+        # Made without context lines: git wants to be told that line numbers are to be trusted.
+        options.append("--unidiff-zero")
+    try:
+        return git.run(
+            "apply",
+            *options,
+            stdin=diff,
+            environment={"GIT_INDEX_FILE": str(index)},
+            limits=GitLimits(
+                seconds=APPLY_SECONDS,
+                cpu_seconds=APPLY_SECONDS,
+                memory_bytes=APPLY_MEMORY_BYTES,
+                file_bytes=limits.total_bytes + (16 << 20),
+            ),
+            check=False,
+        )
+    except GitError as error:
+        raise PatchError(f"The patch could not be applied: {error.stderr}.") from error
+
+
+def _as_utf8(text: bytes) -> bytes:
+    """The text without a byte order mark; PowerShell's `>` writes UTF-16."""
+    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if text.startswith(mark):
+            try:
+                return text[len(mark) :].decode(encoding).encode("utf-8")
+            except UnicodeDecodeError:
+                raise PatchError("The patch begins as UTF-16 text but is none.") from None
+    return text.removeprefix(b"\xef\xbb\xbf")
+
+
+def _check_is_diff(diff: bytes) -> None:
+    if not diff.strip():
+        raise PatchError(
+            "The patch is empty.",
+            "If it came from `git diff`: new files are in it only after `git add -N`, "
+            "and staged changes only with `git diff HEAD`.",
+        )
+    if COLOUR.search(diff):
+        raise PatchError("The patch is coloured text.", "Make it with `git diff --no-color`.")
+    if MERGE_HEADER.search(diff):
+        raise PatchError(
+            "The patch is the combined diff of a merge, which cannot be applied.",
+            "Diff the merge against one parent: `git diff COMMIT^1 COMMIT`.",
+        )
+    if GIT_HEADER.search(diff) or PLAIN_HEADER.search(diff.replace(b"\r\n", b"\n")):
+        return
+    start = diff.strip()[:200].lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise PatchError(
+            "The patch is a web page, not a diff.",
+            "Fetch the raw text; on most forges the address of a pull request or commit "
+            "with `.diff` at its end gives it.",
+        )
+    beginning = printable(decode_path(diff.strip().split(b"\n", 1)[0][:60]))
+    raise PatchError(
+        f"There is no diff in the {len(diff):,} bytes given, which begin with: {beginning}",
+        "Give the output of `git diff`, or any unified diff.",
+    )
+
+
+def _check_declared_sizes(diff: bytes, limits: PatchLimits) -> None:
+    declared = sum(int(size) for size in DECLARED.findall(diff))
+    for what, size in (("declares binary contents of", declared), ("has", len(diff))):
+        if size > 2 * limits.total_bytes:
+            raise PatchError(
+                f"The patch {what} {size:,} bytes; {2 * limits.total_bytes:,} are the most.",
+            )
+
+
+def _attempts(diff: bytes, base_paths: Set[str]) -> Iterator[tuple[bytes, int]]:
+    """The text as it stands, at the likelier depth of names first; then, when its own header lines
+    end in CR LF, what it may have been before something converted it."""
+    texts = [diff]
+    if HEADER_LINE.search(diff):
+        texts += [HEADER_LINE.sub(rb"\1\2\n", diff), diff.replace(b"\r\n", b"\n")]
+    depths = (0, 1) if _names_have_no_prefix(diff, base_paths) else (1, 0)
+    for text in texts:
+        for depth in depths:
+            yield text, depth
+
+
+def _names_have_no_prefix(diff: bytes, base_paths: Set[str]) -> bool:
+    """Whether the old names are paths of the base as they stand, and none is without its first
+    folder."""
+    names = [decode_path(name.strip()) for name in OLD_NAME.findall(diff)]
+    without = [name.partition("/")[2] for name in names]
+    return any(name in base_paths for name in names) and not any(n in base_paths for n in without)
+
+
+def _explained(result: GitResult, diff: bytes) -> PatchError:
+    """What git said, as a sentence that names the file and the line."""
+    messages = [printable(line) for line in result.stderr.splitlines() if line.startswith("error:")]
+    hint = "See that the patch was made against the state that it is applied to."
+    if len(re.findall(rb"^commit [0-9a-f]{40}", diff, re.MULTILINE)) > 1:
+        hint = "`git log -p` lists the newest commit first; `git diff A..B` gives one patch."
+    failed = FAILED_HUNK.search(result.stderr)
+    if failed:
+        name, line = printable(failed[1]), failed[2]
+        return PatchError(f"The patch does not apply to {name}: the hunk at line {line}.", hint)
+    if result.status < 0 or "out of memory" in result.stderr.lower():
+        return PatchError("The patch takes more memory or time than is allowed.")
+    said = "; ".join(line.removeprefix("error: ") for line in messages[:3])
+    return PatchError(
+        f"The patch does not apply: {said or printable(result.stderr.strip())}.", hint
+    )
