@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tools.tool import ToolSpec
+
 
 @dataclass(frozen=True)
 class ToolCall:
@@ -61,11 +63,13 @@ class ToolMessage:
 Message = SystemMessage | UserMessage | AssistantMessage | ToolMessage
 Conversation = Sequence[Message]
 
-
-@dataclass(frozen=True)
-class ToolSpec:
-    """What a model is told of a tool: name, description written for it, flat JSON Schema."""
-
-    name: str
-    description: str
-    parameters: dict[str, object]
+__all__ = [
+    "AssistantMessage",
+    "Conversation",
+    "Message",
+    "SystemMessage",
+    "ToolCall",
+    "ToolMessage",
+    "ToolSpec",
+    "UserMessage",
+]

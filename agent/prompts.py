@@ -66,7 +66,7 @@ INSIST = (
     "\n\nIf the tests that still fail are no part of this task, say so and call finish once more; "
     "otherwise go on."
 )
-KEEP_GOING = "Your turn could not be used: {problem} Answer with one call of one of the tools."
+UNUSABLE = "Your turn could not be used: {problem} Answer with one call of one of the tools."
 CIRCLE = (
     "You are going in circles: {what}. Stop and think about a different cause before you act again."
 )

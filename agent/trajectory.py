@@ -32,7 +32,7 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         ("sandbox", "purpose image policy", "container rebuild notes"),
         ("note", "text", ""),
         # The conversation, in order. `epoch` replaces all that stood before it.
-        ("epoch", "reason messages", ""),
+        ("epoch", "reason messages", "by_products"),
         ("message", "message", ""),
         # One turn of the model; `cut` says where and why reasoning was cut short.
         ("turn.started", "turn", ""),
@@ -212,7 +212,7 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
         by_products=tuple(
             path
             for event in counted
-            if event["type"] == "sandbox"
+            if event["type"] == "epoch"
             for path in event.get("by_products", ())
         ),
         ended=ends[-1] if ends else None,

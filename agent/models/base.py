@@ -6,7 +6,7 @@ state, most promising first; the default samples `generate` again. Errors that e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -157,7 +157,7 @@ class Model(ABC):
     @abstractmethod
     def generate(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Streams one turn, ending with `TurnDone`.
 
         Closing the iterator aborts the turn at the backend. Raises `ModelError` when no turn can
@@ -166,7 +166,7 @@ class Model(ABC):
 
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
-    ) -> AsyncIterator[TurnDone]:
+    ) -> AsyncGenerator[TurnDone, None]:
         """Up to `count` alternative turns from the same state, most promising first.
 
         The default samples `generate` with seeds counted up; a backend that can rank alternatives

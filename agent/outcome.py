@@ -1,0 +1,30 @@
+"""How an attempt ended."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sandbox.patch import Patch
+from tasks.task import TestReport, Verdict
+
+Status = Literal["solved", "nothing to do", "not solved"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The end of an attempt. `reason` says why in a sentence; `tree` is its last or proved state.
+
+    `verdict` is the last one given, None when no patch got as far as a clean room. `seconds`, `usage`
+    and `cost` (US dollars, None where unknown) are of the whole attempt, resumed parts included.
+    """
+
+    status: Status
+    reason: str
+    patch: Patch
+    tree: str
+    turns: int
+    usage: dict[str, Any]
+    seconds: float
+    cost: float | None
+    baseline: TestReport
+    report: TestReport
+    verdict: Verdict | None = None

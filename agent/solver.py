@@ -1,0 +1,386 @@
+"""The loop: the model acts, the tests run, a failing log becomes a turn, until green or out of budget.
+
+A change that turns the tests green is not believed here: `tasks.verify` decides in a clean room, and
+what it refuses goes back to the model with the reasons.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from agent import prompts
+from agent.budget import Ledger, Limits
+from agent.codec import message_data, message_from, report_from, verdict_data
+from agent.conversation import Message, UserMessage
+from agent.localise import suspects_of
+from agent.models.base import (
+    ContextOverflow,
+    Model,
+    Sampling,
+    TurnDone,
+    conversation_text,
+    estimate_tokens,
+)
+from agent.outcome import Outcome, Status
+from agent.progress import Advice, Progress
+from agent.reflection import Situation, reflect
+from agent.screening import Screening
+from agent.suspects import Suspect
+from agent.trajectory import History, Recorder
+from agent.turn import Exhausted, TurnTaker
+from agent.workbench import QUICK_ENOUGH, Workbench
+from sandbox.errors import InfrastructureError, SetupError
+from sandbox.image import Image
+from tasks.task import Task, TestReport, Verdict
+from tasks.verify import verify
+from tools.tool import Toolbox, ToolContext
+
+#: Turns in a row that may be unusable, or end with nothing changed, before the attempt gives up.
+_MALFORMED = 5
+_IDLE = 3
+#: A conversation that fills this share of the model's window starts a new epoch.
+_WINDOW_SHARE = 0.85
+_NO_REPORT = TestReport({}, complete=False, command="", framework="unknown")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn."""
+
+    limits: Limits = field(default_factory=Limits)
+    sampling: Sampling = field(default_factory=Sampling)
+    candidates: int = 1
+
+
+class _Stop(Exception):
+    """Ends the attempt; carries the status and the reason."""
+
+    def __init__(self, status: Status, reason: str, verdict: Verdict | None = None) -> None:
+        super().__init__(reason)
+        self.status: Status = status
+        self.reason = reason
+        self.verdict = verdict
+
+
+async def solve(
+    task: Task,
+    model: Model,
+    image: Image,
+    toolbox: Toolbox,
+    recorder: Recorder,
+    plan: Plan,
+    *,
+    history: History | None = None,
+    guidance: str = "",
+) -> Outcome:
+    """One attempt at `task`, from its start or on from `history`, with `guidance` as its next turn.
+
+    Raises ModelError, SetupError and InfrastructureError, each shown to the user as it is; the
+    attempt can then be resumed from its last complete turn. Cancelling closes the sandbox.
+    """
+    tree = history.tree if history else None
+    many = plan.candidates > 1
+    async with Workbench.open(task, image, recorder, tree=tree, resettable=many) as bench:
+        attempt = _Attempt(task, model, image, toolbox, recorder, plan, bench)
+        try:
+            if history and history.messages and history.baseline:
+                await attempt.take_up(history, guidance)
+            else:
+                await attempt.begin()
+            while True:
+                await attempt.step()
+        except _Stop as stop:
+            return attempt.end(stop)
+
+
+class _Attempt:
+    """The state of one attempt and the steps of its loop."""
+
+    def __init__(
+        self,
+        task: Task,
+        model: Model,
+        image: Image,
+        toolbox: Toolbox,
+        recorder: Recorder,
+        plan: Plan,
+        bench: Workbench,
+    ) -> None:
+        self._task = task
+        self._model = model
+        self._image = image
+        self._toolbox = toolbox
+        self._recorder = recorder
+        self._plan = plan
+        self._bench = bench
+        self._ledger = Ledger(plan.limits, model.info.price)
+        self._taker = TurnTaker(model, toolbox, plan.sampling, recorder, self._ledger)
+        self._context = ToolContext(bench.box, task, on_output=bench.show)
+        self._conversation: list[Message] = []
+        self._baseline = self._report = _NO_REPORT
+        self._tree = self._tested_tree = task.base.tree
+        self._progress = Progress(_NO_REPORT, task.base.tree)
+        self._suspects: Sequence[Suspect] = ()
+        self._malformed = self._idle = 0
+        self._insisted = False
+        self._verdict: Verdict | None = None
+
+    # How an attempt begins.
+
+    async def begin(self) -> None:
+        """Runs the tests on the base and opens the conversation."""
+        self._recorder.emit("progress", text="running the tests on the base")
+        report = await self._bench.test("baseline")
+        await self._bench.settle((await self._bench.box.delta()).paths)
+        self._baseline = self._report = report
+        if not report.results and not report.errors:
+            raise SetupError(
+                f"the tests could not be run: `{report.command}`: {report.reason or 'no test ran'}\n"
+                + report.output.strip()[-800:],
+                "Try `greenroom check`, or give another command with --test-cmd.",
+            )
+        if report.green and not self._task.instruction.strip():
+            raise _Stop("nothing to do", "all tests pass already")
+        self._expect_failing(report)
+        self._progress = Progress(report, self._tree)
+        self._suspects = await suspects_of(self._bench, report)
+        opening = prompts.opening(self._task, self._state_text())
+        self._new_epoch("start", opening, by_products=sorted(self._bench.by_products))
+
+    def _expect_failing(self, report: TestReport) -> None:
+        """Without words that say otherwise, the task is that what fails on the base passes."""
+        checks = self._task.checks
+        if not self._task.instruction.strip() and not checks.expected:
+            checks = replace(checks, expected=report.failing)
+            self._task = replace(self._task, checks=checks)
+
+    async def take_up(self, history: History, guidance: str) -> None:
+        """Goes on from the last complete turn of an earlier process."""
+        self._conversation = [message_from(data) for data in history.messages]
+        self._baseline = self._report = report_from(history.baseline or {})
+        self._expect_failing(self._baseline)
+        await self._bench.settle(history.by_products)
+        self._ledger.carry(history.turn, history.usage, history.seconds)
+        self._progress = Progress(self._baseline, self._task.base.tree)
+        self._tree = history.tree or self._task.base.tree
+        if self._tree != self._task.base.tree:
+            self._report = await self._test_inner(self._baseline)
+            self._progress.tested(self._report, self._tree)
+        self._tested_tree = self._tree
+        if guidance:
+            self._say(UserMessage(guidance, "guidance"))
+
+    # One turn.
+
+    async def step(self) -> None:
+        """The model acts, and what it changed is tested. Ends the attempt by raising _Stop."""
+        if reached := self._ledger.exhausted():
+            raise _Stop("not solved", reached)
+        self._ledger.turns += 1
+        self._recorder.emit("turn.started", turn=self._ledger.turns)
+        done = await self._choose()
+        self._taker.record(done)
+        self._say(done.message)
+        for message in await self._taker.perform(done, self._context):
+            self._say(message)
+        tree = self._bench.tree(await self._bench.patch())
+        if tree != self._tree:
+            self._progress.changed()
+            self._tree = tree
+        await self._judge(done)
+        self._end_turn()
+
+    async def _choose(self) -> TurnDone:
+        """The next turn; a conversation that outgrew the model's window starts a new epoch."""
+        window = self._model.info.context_window
+        grown = len(self._conversation) > 3
+        size = estimate_tokens(conversation_text(self._conversation))
+        if window and grown and size > window * _WINDOW_SHARE:
+            self._epoch_from_state("context", prompts.OVERFLOW)
+        try:
+            return await self._ask()
+        except ContextOverflow:
+            if not grown:
+                raise
+            self._epoch_from_state("context", prompts.OVERFLOW)
+            return await self._ask()
+
+    async def _ask(self) -> TurnDone:
+        """A turn as the model streams it, or the best of several candidates."""
+        try:
+            if self._plan.candidates == 1:
+                return await self._taker.stream(self._conversation)
+        except Exhausted as reached:
+            raise _Stop("not solved", str(reached)) from None
+        screening = Screening(
+            self._bench, self._toolbox, self._recorder, self._ledger, self._report, self._tree
+        )
+        turns = self._taker.candidates(self._conversation, self._plan.candidates)
+        done = await screening.screen(turns)
+        if done is None:
+            none = f"none of {screening.tried} candidates makes fewer tests fail"
+            raise _Stop("not solved", self._ledger.exhausted() or none)
+        return done
+
+    # What the turn changed, and what the tests say of it.
+
+    async def _judge(self, done: TurnDone) -> None:
+        """Tests what changed, proves what is green, and tells the model what is not."""
+        calls = done.message.calls
+        if done.problem and not calls:
+            self._unusable_turn(done.problem)
+            return
+        self._malformed = 0
+        finished = any(self._toolbox.ends_turn(call.name) for call in calls)
+        ended = finished or not calls
+        unchanged = self._tree == self._task.base.tree
+        if not ended and (unchanged or self._tree == self._tested_tree):
+            await self._follow(self._progress.called(calls))
+        elif unchanged:
+            self._idle_turn(done, finished)
+        else:
+            self._idle = 0
+            await self._test(ended)
+
+    async def _test(self, ended: bool) -> None:
+        previous, before = self._report, self._tested_tree
+        if self._tree != self._tested_tree:
+            self._report = await self._test_inner(previous)
+            self._tested_tree = self._tree
+        # Where the tests passed from the start, only the model knows when the work is done.
+        done = ended or not self._baseline.green
+        if (self._report.green and done) or (ended and self._may_end()):
+            await self._prove()
+        elif not self._report.green:
+            diff = self._bench.diff(before, self._tree)
+            await self._reflect(Situation(self._report, previous, diff), self._insisted and ended)
+
+    def _may_end(self) -> bool:
+        """Whether the model may end while tests fail: those that failed before, on its word.
+
+        Only where the user's words are the task and name no tests; it is asked once to be sure.
+        """
+        if self._task.checks.expected or not self._task.instruction.strip():
+            return False
+        if set(self._report.failing) - set(self._baseline.failing) or self._report.errors:
+            return False
+        insisted, self._insisted = self._insisted, True
+        return insisted
+
+    async def _test_inner(self, previous: TestReport) -> TestReport:
+        """The tests of the inner loop: quick ones where given; of a slow suite, what must pass."""
+        checks = self._task.checks
+        quick = checks.quick_test_command is not None
+        slow = not quick and self._baseline.seconds > QUICK_ENOUGH
+        only = (checks.expected or self._baseline.failing) if slow else ()
+        return await self._bench.test("inner", only=only, quick=quick, previous=previous)
+
+    async def _prove(self) -> None:
+        """Asks the clean room. Raises _Stop when it says solved; else its reasons go back."""
+        self._recorder.emit("progress", text="proving the change in a clean room")
+        verdict = await verify(
+            self._task,
+            await self._bench.patch(),
+            image=self._image,
+            baseline=self._baseline,
+            progress=lambda text: self._recorder.emit("progress", text=text),
+        )
+        self._recorder.emit("verdict", verdict=verdict_data(verdict), tree=self._tree)
+        self._verdict = verdict
+        if verdict.status == "infrastructure failed":
+            raise InfrastructureError("; ".join(verdict.reasons))
+        if verdict.solved:
+            raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "", verdict)
+        await self._reflect(Situation(verdict.report or self._report, verdict=verdict), False)
+
+    async def _reflect(self, situation: Situation, insist: bool) -> None:
+        advice = self._progress.tested(situation.report, self._tree)
+        text = reflect(replace(situation, repeats=advice.repeats))
+        self._say(UserMessage(text + (prompts.INSIST if insist else ""), "reflection"))
+        await self._follow(advice)
+
+    def _unusable_turn(self, problem: str) -> None:
+        self._malformed += 1
+        if self._malformed >= _MALFORMED:
+            raise _Stop("not solved", f"{_MALFORMED} turns in a row were unusable: {problem}")
+        self._say(UserMessage(prompts.UNUSABLE.format(problem=problem), "notice"))
+
+    def _idle_turn(self, done: TurnDone, finished: bool) -> None:
+        """The model ended its turn with nothing changed: once is a slip, again is its answer."""
+        self._idle += 1
+        if self._idle >= (2 if finished else _IDLE):
+            said = " ".join(done.message.text.split())[:300]
+            raise _Stop("not solved", "the model gave up without a change" + (said and f": {said}"))
+        self._say(UserMessage(prompts.NOTHING_CHANGED, "notice"))
+
+    async def _follow(self, advice: Advice) -> None:
+        """Does what the watch on progress advises."""
+        match advice.step:
+            case "tell":
+                self._say(UserMessage(prompts.CIRCLE.format(what=advice.what), "notice"))
+            case "restart":
+                best = self._progress.best
+                await self._bench.restore(best.tree, self._tree)
+                self._tree = self._tested_tree = best.tree
+                self._report = best.report
+                self._epoch_from_state("circles", prompts.RESTARTED.format(what=advice.what))
+            case "stop":
+                raise _Stop("not solved", f"the model goes in circles: {advice.what}")
+
+    # The conversation, the log and the end.
+
+    def _state_text(self) -> str:
+        return reflect(Situation(self._report, suspects=self._suspects))
+
+    def _epoch_from_state(self, kind: str, reason: str) -> None:
+        first = next(m.text for m in self._conversation if isinstance(m, UserMessage))
+        diff = self._bench.diff(self._task.base.tree, self._tree)
+        messages = prompts.restart(self._task, first, reason, diff, self._state_text())
+        self._new_epoch(kind, messages)
+
+    def _new_epoch(self, reason: str, messages: list[Message], **more: object) -> None:
+        self._conversation = list(messages)
+        data = [message_data(message) for message in messages]
+        self._recorder.emit("epoch", reason=reason, messages=data, **more)
+
+    def _say(self, message: Message) -> None:
+        self._conversation.append(message)
+        self._recorder.emit("message", message=message_data(message))
+
+    def _end_turn(self) -> None:
+        self._recorder.emit(
+            "turn.ended",
+            turn=self._ledger.turns,
+            tree=self._tree,
+            usage=self._ledger.usage(),
+            seconds=round(self._ledger.seconds, 3),
+            cost=self._ledger.cost,
+        )
+
+    def end(self, stop: _Stop) -> Outcome:
+        """Records how it ended; an unsolved attempt keeps its last state for a resume."""
+        self._end_turn()
+        outcome = Outcome(
+            status=stop.status,
+            reason=stop.reason,
+            patch=self._task.base.store.between(self._task.base.tree, self._tree),
+            tree=self._tree,
+            turns=self._ledger.turns,
+            usage=self._ledger.usage(),
+            seconds=round(self._ledger.seconds, 3),
+            cost=self._ledger.cost,
+            baseline=self._baseline,
+            report=self._report,
+            verdict=self._verdict,
+        )
+        self._recorder.emit(
+            "run.ended",
+            status=outcome.status,
+            reason=outcome.reason,
+            turns=outcome.turns,
+            usage=outcome.usage,
+            seconds=outcome.seconds,
+            cost=outcome.cost,
+            tree=outcome.tree,
+            grade=stop.verdict.grade if stop.verdict else None,
+        )
+        return outcome

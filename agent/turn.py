@@ -1,0 +1,115 @@
+"""One turn: what the model says, streamed within the bounds, and the calls it makes, answered."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from agent.budget import Ledger
+from agent.codec import message_data
+from agent.conversation import Conversation, Message, ToolMessage
+from agent.models.base import (
+    CallStarted,
+    Model,
+    ReasoningDelta,
+    Retrying,
+    Sampling,
+    TextDelta,
+    TurnDone,
+    Usage,
+    conversation_text,
+    estimate_tokens,
+)
+from agent.trajectory import Recorder
+from tools.tool import Toolbox, ToolContext
+
+
+class Exhausted(Exception):
+    """A bound of the attempt was reached in the middle of a turn; the text says which."""
+
+
+class TurnTaker:
+    """Has a model take turns, and counts and records what they cost."""
+
+    def __init__(
+        self, model: Model, toolbox: Toolbox, sampling: Sampling, recorder: Recorder, ledger: Ledger
+    ) -> None:
+        self._model = model
+        self._toolbox = toolbox
+        self._sampling = sampling
+        self._recorder = recorder
+        self._ledger = ledger
+
+    async def stream(self, conversation: Conversation) -> TurnDone:
+        """One streamed turn, aborted when it would break the bounds of time or tokens.
+
+        Raises Exhausted then, and ModelError when the model cannot answer.
+        """
+        said: list[str] = []
+        room = 4 * (self._ledger.limits.tokens - self._ledger.tokens)
+        events = self._model.generate(conversation, self._toolbox.specs, self._sampling)
+        try:
+            async with asyncio.timeout(self._ledger.seconds_left), aclosing(events):
+                async for event in events:
+                    match event:
+                        case TurnDone():
+                            return event
+                        case ReasoningDelta(text):
+                            self._recorder.emit("delta", kind="reasoning", text=text)
+                            said.append(text)
+                        case TextDelta(text):
+                            self._recorder.emit("delta", kind="text", text=text)
+                            said.append(text)
+                        case CallStarted(_, name):
+                            self._recorder.emit("delta", kind="call", text=name)
+                        case Retrying(reason, seconds, _):
+                            self._recorder.emit("retry", reason=reason, seconds=seconds)
+                    room -= len(said[-1]) if said else 0
+                    if room < 0:
+                        break
+        except TimeoutError:
+            if self._ledger.seconds_left > 0:
+                raise
+        used = estimate_tokens(conversation_text(conversation))
+        self._ledger.add(Usage(used, estimate_tokens("".join(said)), estimated=True))
+        reached = self._ledger.exhausted() or "the backend ended its stream without a turn"
+        raise Exhausted(f"{reached}, in the middle of a turn")
+
+    def candidates(self, conversation: Conversation, count: int) -> AsyncGenerator[TurnDone, None]:
+        """Alternative turns from the same state, most promising first."""
+        return self._model.candidates(conversation, self._toolbox.specs, self._sampling, count)
+
+    def record(self, done: TurnDone) -> None:
+        """Counts and records a turn that was taken."""
+        self._ledger.add(done.usage)
+        self._recorder.emit(
+            "turn",
+            turn=self._ledger.turns,
+            message=message_data(done.message),
+            usage=self._ledger.usage(),
+            finish=done.finish,
+            problem=done.problem,
+            first_token_seconds=done.timings.get("first_token"),
+        )
+
+    async def perform(self, done: TurnDone, context: ToolContext) -> Sequence[Message]:
+        """Runs the turn's calls in order; returns their results as messages."""
+        messages: list[Message] = []
+        for call in done.message.calls:
+            turn = self._ledger.turns
+            self._recorder.emit(
+                "call", turn=turn, id=call.id, name=call.name, arguments=call.arguments
+            )
+            start = time.monotonic()
+            result = await self._toolbox.call(call.name, call.arguments, context)
+            self._recorder.emit(
+                "result",
+                turn=turn,
+                id=call.id,
+                name=call.name,
+                ok=result.ok,
+                text=result.text,
+                seconds=round(time.monotonic() - start, 3),
+            )
+            messages.append(ToolMessage(call.id, call.name, result.text))
+        return messages

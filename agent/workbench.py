@@ -1,0 +1,125 @@
+"""The sandbox that an attempt works in, with the tests and the trees of its task.
+
+A state is a tree in the attempt's own repository: the task's base with the workspace's patch. What
+the tests themselves leave behind (a coverage file, a generated log) is found once, after the
+baseline run, and never counts as part of a patch.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from agent.codec import report_data
+from agent.trajectory import Recorder
+from sandbox.container import Sandbox
+from sandbox.image import Image
+from sandbox.patch import Patch
+from tasks.compare import newly_failing, newly_passing
+from tasks.runner import run_tests, support_files
+from tasks.task import Task, TestReport
+
+#: A suite slower than this (seconds) is not run whole after every change, only its failing tests.
+QUICK_ENOUGH = 20.0
+
+
+class Workbench:
+    """An open sandbox and what the solver asks of it."""
+
+    def __init__(self, box: Sandbox, task: Task, recorder: Recorder) -> None:
+        self.box = box
+        self.task = task
+        self.by_products: frozenset[str] = frozenset()
+        self._recorder = recorder
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, task: Task, image: Image, recorder: Recorder, *, tree: str | None, resettable: bool
+    ) -> AsyncIterator["Workbench"]:
+        """Opens a sandbox on the task's base, or on the state `tree`.
+
+        Raises SetupError or InfrastructureError, shown to the user.
+        """
+        patch = task.base.store.between(task.base.tree, tree) if tree else None
+        async with Sandbox.open(
+            image,
+            task.base,
+            task.policy,
+            rebuild=task.rebuild,
+            patch=patch,
+            support=support_files(),
+            resettable=resettable,
+        ) as box:
+            bench = cls(box, task, recorder)
+            recorder.emit(
+                "sandbox",
+                purpose="work",
+                image=image.reference,
+                policy=task.policy.as_dict(),
+                container=box.container_id,
+                rebuild=_rebuild_note(box),
+            )
+            yield bench
+
+    async def patch(self) -> Patch:
+        """The workspace's change against the base, without what the tests leave behind."""
+        patch = await self.box.delta()
+        kept = tuple(change for change in patch.changes if change.path not in self.by_products)
+        return Patch(kept)
+
+    async def settle(self, paths: Iterable[str]) -> None:
+        """Takes `paths` as by-products of the tests from now on."""
+        self.by_products |= frozenset(paths)
+
+    def tree(self, patch: Patch) -> str:
+        """The tree of base and patch, stored durably."""
+        return self.task.base.store.apply(self.task.base.tree, patch)
+
+    def diff(self, old: str, new: str) -> str:
+        """The diff from one tree to another, as text for people and models."""
+        return self.task.base.store.diff(old, new).decode("utf-8", "replace")
+
+    async def restore(self, tree: str, now: str) -> None:
+        """Brings the workspace from the state `now` to the state `tree`."""
+        await self.box.apply(self.task.base.store.between(now, tree))
+
+    async def test(
+        self,
+        purpose: str,
+        *,
+        only: Sequence[str] = (),
+        quick: bool = False,
+        previous: TestReport | None = None,
+    ) -> TestReport:
+        """Runs the tests (`only` these, where given) and records the report."""
+        report = await run_tests(
+            self.box, self.task.checks, only=only or None, quick=quick, on_output=self.show
+        )
+        self._recorder.emit(
+            "tests",
+            purpose=purpose,
+            report=report_data(report),
+            newly_passing=list(newly_passing(previous, report)) if previous else [],
+            newly_failing=list(newly_failing(previous, report)) if previous else [],
+        )
+        return report
+
+    async def probe(self, *, only: Sequence[str] | None, timeout: float) -> TestReport:
+        """Runs tests on a candidate, within `timeout` seconds; nothing is shown or recorded."""
+        return await run_tests(self.box, self.task.checks, only=only, timeout=timeout)
+
+    async def trace(self, only: Sequence[str]) -> TestReport:
+        """Runs the tests `only` with a line trace."""
+        return await run_tests(self.box, self.task.checks, only=only, trace=True)
+
+    def show(self, output: bytes) -> None:
+        """Hands a running command's output to the live view."""
+        self._recorder.emit("output", text=output.decode("utf-8", "replace"))
+
+
+def _rebuild_note(box: Sandbox) -> str:
+    result = box.rebuild_result
+    if result is None:
+        return ""
+    if result.ok:
+        return f"ok in {result.seconds:.1f} s"
+    return f"failed ({result.reason} {result.exit_code}): {result.output.text[-500:]}"
