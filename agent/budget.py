@@ -15,7 +15,7 @@ from sandbox.errors import UsageError
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one attempt: turns, tokens in and out together, seconds, US dollars (None: none)."""
+    """Bounds of one attempt: turns, tokens (in and out), seconds, US dollars (None: none)."""
 
     turns: int = 50
     tokens: int = 2_000_000
@@ -31,7 +31,7 @@ def check_cost_limit(limits: Limits, info: ModelInfo) -> None:
     if limits.cost is not None and info.price is None:
         raise UsageError(
             f"--cost-limit {limits.cost:g} cannot hold: the price of {info.name} is not known",
-            "Give --price-input and --price-output (US dollars per million tokens), or leave it out.",
+            "Give --price-input and --price-output (US dollars per million tokens), or drop it.",
         )
 
 

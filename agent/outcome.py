@@ -13,8 +13,9 @@ Status = Literal["solved", "nothing to do", "not solved"]
 class Outcome:
     """The end of an attempt. `reason` says why in a sentence; `tree` is its last or proved state.
 
-    `verdict` is the last one given, None when no patch got as far as a clean room. `seconds`, `usage`
-    and `cost` (US dollars, None where unknown) are of the whole attempt, resumed parts included.
+    `verdict` is the last one given, None when no patch got as far as a clean room. `seconds`,
+    `usage` and `cost` (US dollars, None where unknown) are of the whole attempt, resumed parts
+    included.
     """
 
     status: Status

@@ -82,7 +82,9 @@ class Progress:
             if self._calls[call.name, call.arguments] >= _SAME_CALL:
                 self._calls.clear()
                 self._circles += 1
-                return self._circled(f"you called {call.name} {_SAME_CALL} times with the same arguments")
+                return self._circled(
+                    f"you called {call.name} {_SAME_CALL} times with the same arguments"
+                )
         return Advice("go on")
 
     def changed(self) -> None:

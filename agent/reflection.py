@@ -65,7 +65,7 @@ def signature(report: TestReport) -> str:
 def _quiet(text: str) -> str:
     """`text` without what changes from run to run: addresses, temporary paths, durations."""
     text = re.sub(r"0x[0-9a-fA-F]+", "0x", text)
-    text = re.sub(r"/tmp/\S+", "/tmp/", text)
+    text = re.sub(r"/(tmp|var/tmp)/\S+", "", text)
     return re.sub(r"\d+\.\d+ ?s(econds)?\b", "s", text)
 
 

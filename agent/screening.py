@@ -1,8 +1,8 @@
 """Several candidates for one turn, each tried from the same state; the tests pick one.
 
-A candidate costs a reset of the sandbox (milliseconds), its own calls, and the tests that fail now.
-Only one that makes all of those pass is tried on the whole suite. The winner is then taken as a turn
-like any other, and what it leads to is proved like any other.
+A candidate costs a reset of the sandbox (milliseconds), its own calls, and the tests that fail
+now. Only one that makes more of those pass is tried on the whole suite. The winner is then taken as
+a turn like any other, and what it leads to is proved like any other.
 """
 
 from collections.abc import AsyncGenerator

@@ -1,7 +1,7 @@
-"""The loop: the model acts, the tests run, a failing log becomes a turn, until green or out of budget.
+"""The loop: the model acts, tests run, a failing log becomes a turn, until green or out of budget.
 
-A change that turns the tests green is not believed here: `tasks.verify` decides in a clean room, and
-what it refuses goes back to the model with the reasons.
+A change that turns the tests green is not believed here: `tasks.verify` decides in a clean room,
+and what it refuses goes back to the model with the reasons.
 """
 
 from collections.abc import Sequence
@@ -133,8 +133,9 @@ class _Attempt:
         await self._bench.settle((await self._bench.box.delta()).paths)
         self._baseline = self._report = report
         if not report.results and not report.errors:
+            why = report.reason or "no test ran"
             raise SetupError(
-                f"the tests could not be run: `{report.command}`: {report.reason or 'no test ran'}\n"
+                f"the tests could not be run: `{report.command}`: {why}\n"
                 + report.output.strip()[-800:],
                 "Try `greenroom check`, or give another command with --test-cmd.",
             )
