@@ -1,7 +1,8 @@
-"""Messages, test reports and verdicts as plain JSON data, and back, for the trajectory."""
+"""Tasks, messages, reports, patches and verdicts as plain JSON data for the log, and back."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from agent.conversation import (
@@ -12,7 +13,12 @@ from agent.conversation import (
     ToolMessage,
     UserMessage,
 )
-from tasks.task import Frame, TestReport, TestResult, Verdict
+from sandbox.container import Rebuild
+from sandbox.image import ImageSpec
+from sandbox.patch import Change, Patch
+from sandbox.policy import Policy
+from sandbox.trees import Base, TreeStore
+from tasks.task import Checks, Frame, Task, TestReport, TestResult, Verdict
 
 _ROLES: Mapping[str, type[Message]] = {
     "system": SystemMessage,
@@ -91,3 +97,70 @@ def report_summary(report: TestReport) -> dict[str, Any]:
         "reason": report.reason,
         "seconds": report.seconds,
     }
+
+
+def task_data(task: Task) -> dict[str, Any]:
+    """A task as JSON data; its base as a tree of the run's own repository."""
+    return {
+        "id": task.id,
+        "instruction": task.instruction,
+        "base": {"tree": task.base.tree, "ignore": [list(rule) for rule in task.base.ignore]},
+        "image": asdict(task.image),
+        "rebuild": asdict(task.rebuild) if task.rebuild else None,
+        "checks": {
+            **asdict(replace(task.checks, hidden=None)),
+            "hidden": patch_data(task.checks.hidden) if task.checks.hidden else None,
+        },
+        "policy": task.policy.as_dict(),
+        "advice": task.advice,
+        "notes": list(task.notes),
+    }
+
+
+def task_from(data: Mapping[str, Any], store: TreeStore) -> Task:
+    """The task that `task_data` wrote, its base in `store`."""
+    checks = {name: _frozen(value) for name, value in data["checks"].items()}
+    hidden = data["checks"]["hidden"]
+    rebuild = data["rebuild"]
+    ignore = tuple((folder, tuple(lines)) for folder, lines in data["base"]["ignore"])
+    return Task(
+        id=data["id"],
+        instruction=data["instruction"],
+        base=Base(store, data["base"]["tree"], ignore),
+        image=ImageSpec(**{name: _frozen(value) for name, value in data["image"].items()}),
+        checks=Checks(**{**checks, "hidden": patch_from(hidden) if hidden else None}),
+        policy=Policy(**data["policy"]),
+        rebuild=Rebuild(**{k: _frozen(v) for k, v in rebuild.items()}) if rebuild else None,
+        advice=data["advice"],
+        notes=tuple(data["notes"]),
+    )
+
+
+def patch_data(patch: Patch) -> list[dict[str, Any]]:
+    """A patch as JSON data: path, mode, content in base64; both None for a deletion."""
+    return [
+        {
+            "path": change.path,
+            "mode": change.mode,
+            "content": None if change.content is None else b64encode(change.content).decode(),
+        }
+        for change in patch
+    ]
+
+
+def patch_from(data: Sequence[Mapping[str, Any]]) -> Patch:
+    """The patch that `patch_data` wrote."""
+    return Patch(
+        tuple(
+            Change(
+                item["path"],
+                item["mode"],
+                None if item["content"] is None else b64decode(item["content"]),
+            )
+            for item in data
+        )
+    )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,145 @@
+"""The runs on this machine: one private folder each, with its trajectory and its trees.
+
+<state>/greenroom/runs/<id>/trajectory.jsonl   the event log
+<state>/greenroom/runs/<id>/trees.git          base and every state since, as git objects
+<state>/greenroom/runs/<id>/lock               held by the process that works on the run
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent import paths, trajectory
+from sandbox.errors import UsageError
+from sandbox.trees import TreeStore
+
+
+@dataclass(frozen=True)
+class Run:
+    """One attempt's folder."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        return self.folder.name
+
+    @property
+    def trajectory(self) -> Path:
+        return self.folder / "trajectory.jsonl"
+
+    def store(self) -> TreeStore:
+        return TreeStore.open(self.folder / "trees.git")
+
+    def events(self) -> list[dict[str, Any]]:
+        return trajectory.read(self.trajectory)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the run for this process. Raises UsageError while another process holds it."""
+        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"run {self.id} is being worked on by another process",
+                    "Wait for it, or stop it first.",
+                ) from None
+            yield
+        finally:
+            os.close(handle)
+
+    def busy(self) -> bool:
+        """Whether a process works on the run now."""
+        try:
+            with self.lock():
+                return False
+        except UsageError:
+            return True
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in one line. `status` is that of its end, or `interrupted` or `running`."""
+
+    id: str
+    started: str
+    status: str
+    task: str
+    model: str
+    turns: int
+    seconds: float
+
+
+def create(words: str) -> Run:
+    """A new run, named by the time, by `words` and by chance; its repository is empty."""
+    slug = re.sub(r"[^a-z0-9]+", "-", words.lower())[:32].strip("-") or "task"
+    now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    folder = paths.private_folder(paths.runs_folder()) / f"{now}-{slug}-{secrets.token_hex(2)}"
+    folder.mkdir(mode=0o700)
+    TreeStore.create(folder / "trees.git")
+    return Run(folder)
+
+
+def every() -> list[Run]:
+    """All runs, the oldest first."""
+    root = paths.runs_folder()
+    if not root.is_dir():
+        return []
+    return [Run(folder) for folder in sorted(root.iterdir()) if folder.is_dir()]
+
+
+def find(name: str | None) -> Run:
+    """The run of that id, of an unambiguous part of it, or the latest (None).
+
+    Raises UsageError, shown to the user.
+    """
+    runs = every()
+    if not runs:
+        raise UsageError("there are no runs yet", "`greenroom solve` makes one.")
+    if name is None:
+        return runs[-1]
+    exact = [run for run in runs if run.id == name]
+    fitting = exact or [run for run in runs if name and name in run.id]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        ids = ", ".join(run.id for run in fitting[:5])
+        raise UsageError(f"{name!r} fits {len(fitting)} runs: {ids}", "Give more of the id.")
+    raise UsageError(f"no run {name!r}", "`greenroom runs` lists them.")
+
+
+def summarise(run: Run) -> Summary:
+    """Reads a run's log; a log that cannot be read is summarised as damaged."""
+    try:
+        events = trajectory.live(run.events())
+    except UsageError:
+        events = []
+    if not events or events[0]["type"] != "run.started":
+        return Summary(run.id, "", "running" if run.busy() else "not begun", "", "", 0, 0.0)
+    started = events[0]
+    ends = [event for event in events if event["type"] == "run.ended"]
+    turns = [event for event in events if event["type"] == "turn.ended"]
+    last = (ends or turns or [{}])[-1]
+    status = ends[-1]["status"] if ends and events[-1]["type"] != "resumed" else ""
+    return Summary(
+        id=run.id,
+        started=started["time"],
+        status=status or ("running" if run.busy() else "interrupted"),
+        task=started["task"]["instruction"] or started["task"]["id"],
+        model=started["model"]["name"],
+        turns=turns[-1]["turn"] if turns else 0,
+        seconds=last.get("seconds", 0.0),
+    )
