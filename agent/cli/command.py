@@ -1,0 +1,112 @@
+"""What every command shares: its parser, its flags, and how its errors are shown."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from agent.cli.console import Console
+from agent.cli.process import Interrupted
+from agent.keys import KEYS, BadValue, Value, parse_text
+from sandbox.errors import GreenroomError, UsageError
+
+USAGE = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors look like every other error of ours."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise UsageError(message, f"`{self.prog} --help` says what it takes.")
+
+
+def execute(module: ModuleType, name: str, words: Sequence[str]) -> int:
+    """Parses `words` for the command in `module` and runs it; returns its exit code.
+
+    A command module has `DESCRIPTION`, `configure(parser)` and `main(options, console)`.
+    """
+    parser = _Parser(
+        prog=f"greenroom {name}",
+        description=module.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.configure(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only the result")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print more on the way")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    console = Console()
+    debug = "--debug" in words or bool(os.environ.get("GREENROOM_DEBUG"))
+    try:
+        options = parser.parse_args(words)
+        console = Console(
+            quiet=options.quiet, verbose=options.verbose, json=getattr(options, "json", False)
+        )
+        code: int = module.main(options, console)
+    except GreenroomError as error:
+        if debug:
+            traceback.print_exc()
+        console.error(error)
+        return error.exit_code
+    except Interrupted as interrupted:
+        return 128 + interrupted.number
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+def add_checkout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-C",
+        dest="checkout",
+        metavar="PATH",
+        type=Path,
+        default=Path(),
+        help="work on the checkout at PATH (default: the current folder)",
+    )
+
+
+def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Adds a flag for each of these settings."""
+    group = parser.add_argument_group("settings")
+    for name in names:
+        key = KEYS[name]
+        flags = ["-m", key.flag] if name == "model" else [key.flag]
+        default = "" if key.default in (None, ()) else f" (default: {_plain(key.default)})"
+        group.add_argument(
+            *flags,
+            dest=f"setting_{name}",
+            metavar="|".join(key.choices) if key.choices else key.kind.upper(),
+            action="append" if key.kind == "list" else "store",
+            help=key.help + default,
+        )
+
+
+def _plain(value: Value) -> str:
+    if isinstance(value, int) and value >= 1 << 20 and value % (1 << 20) == 0:
+        return f"{value >> 20}M"
+    return f"{value:,.0f}" if isinstance(value, float) and value > 99 else str(value)
+
+
+def flags(options: argparse.Namespace) -> Mapping[str, Value]:
+    """The settings given as flags. Raises UsageError for a bad value."""
+    values: dict[str, Value] = {}
+    for name, raw in vars(options).items():
+        if not name.startswith("setting_") or raw is None:
+            continue
+        key = KEYS[name.removeprefix("setting_")]
+        try:
+            if isinstance(raw, list):
+                values[key.name] = tuple(raw)
+            else:
+                values[key.name] = parse_text(key, raw)
+        except BadValue as problem:
+            raise UsageError(f"{key.flag}: {problem}") from None
+    return values

@@ -1,0 +1,94 @@
+"""Where a command prints: results on standard output, progress and errors on standard error."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import IO, Any
+
+from agent.cli.text import visible
+from sandbox.errors import GreenroomError
+
+_STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+class Console:
+    """The terminal, or what stands for it.
+
+    With `json` the only thing on standard output is the last document, and all else goes to
+    standard error. Colour is used on a terminal only, and never with NO_COLOR.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, json: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self.json = json
+        self._out: IO[str] = sys.stderr if json else sys.stdout
+        self.terminal = self._out.isatty()
+        dumb = os.environ.get("TERM") == "dumb"
+        self._colour = self.terminal and not os.environ.get("NO_COLOR") and not dumb
+        self.live = self.terminal and not dumb
+        self._status = ""
+        # Odd bytes in a path or an output must not end the program.
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+    @property
+    def width(self) -> int:
+        return shutil.get_terminal_size((100, 24)).columns
+
+    def style(self, text: str, *styles: str) -> str:
+        if not self._colour or not text:
+            return text
+        codes = ";".join(_STYLES[style] for style in styles)
+        return f"\x1b[{codes}m{text}\x1b[0m"
+
+    def say(self, text: str = "", *styles: str) -> None:
+        """Prints a result; control characters in it are shown escaped."""
+        self.write(self.style(visible(text), *styles) + "\n")
+
+    def note(self, text: str, *styles: str) -> None:
+        """Prints something on the way, unless quiet."""
+        if not self.quiet:
+            self.say(text, *styles)
+
+    def write(self, text: str) -> None:
+        """Writes text that is already safe; a status line gives way to it."""
+        self._wipe()
+        self._out.write(text)
+        self._out.flush()
+
+    def status(self, text: str) -> None:
+        """Shows one line at the bottom that the next output replaces; terminals only."""
+        if not self.live or self.quiet:
+            return
+        self._wipe()
+        self._status = visible(text)[: self.width - 1]
+        self._out.write(self.style(self._status, "dim"))
+        self._out.flush()
+
+    def _wipe(self) -> None:
+        if self._status:
+            self._out.write("\r\x1b[K")
+            self._status = ""
+
+    def error(self, error: GreenroomError) -> None:
+        """Prints an error as the user shall see it: what happened, then what to do."""
+        self._wipe()
+        sys.stdout.flush()
+        sys.stderr.write(f"greenroom: {visible(error.message)}\n")
+        if error.hint:
+            sys.stderr.write(f"  {visible(error.hint)}\n")
+        sys.stderr.flush()
+
+    def document(self, data: Mapping[str, Any]) -> None:
+        """Prints the JSON document, the last and only thing on standard output."""
+        self._wipe()
+        sys.stdout.write(json.dumps(data, ensure_ascii=True, indent=2) + "\n")
+        sys.stdout.flush()
+
+    def line(self, data: Mapping[str, Any]) -> None:
+        """Prints one event as a line of JSON on standard output."""
+        sys.stdout.write(json.dumps(data, ensure_ascii=True) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,84 @@
+"""The console script `greenroom`: finds the command and runs its module.
+
+Only the chosen command's module is imported, so `greenroom --help` needs nothing but this file.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+COMMANDS = {
+    "solve": "solve a task in a checkout: act, test, reflect, prove",
+    "resume": "go on with a run from its last complete turn",
+    "check": "build the image and run the tests, without a model",
+    "verify": "prove a patch in a clean room, whoever made it",
+    "init": "write a commented greenroom.toml from what is found",
+    "config": "show every setting and where it came from",
+    "trust": "trust this checkout's settings file as it is now",
+    "models": "show the models that are at hand",
+    "runs": "list the runs on this machine",
+    "show": "print a run",
+    "shell": "open a shell in a fresh sandbox of a run's state",
+    "prune": "remove old runs, containers and images",
+}
+_EPILOG = """\
+`greenroom COMMAND --help` says more of each.
+
+exit codes: 0 solved, or nothing to do; 1 not solved; 2 usage; 3 environment;
+            130 and 143 on signals\
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in {"-h", "--help", "help"}:
+        print(_help())
+        return 0 if words else 2
+    if words[0] in {"-V", "--version"}:
+        from importlib.metadata import version  # noqa: PLC0415 - only this flag pays for it
+
+        print(f"greenroom {version('greenroom')}")
+        return 0
+    _check_origin()
+    if words[0] not in COMMANDS:
+        print(f"greenroom: unknown command {words[0]!r}{_nearest(words[0])}", file=sys.stderr)
+        print("  `greenroom --help` lists the commands.", file=sys.stderr)
+        return 2
+    from agent.cli.command import execute  # noqa: PLC0415 - help must not pay for it
+
+    return execute(importlib.import_module(f"agent.cli.{words[0]}"), words[0], words[1:])
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
+    head = "usage: greenroom COMMAND [...]\n\nA model repairs a repository in a sandbox; a clean room proves it.\n"
+    return "\n".join([head, "commands:", *lines, "", _EPILOG])
+
+
+def _nearest(word: str) -> str:
+    import difflib  # noqa: PLC0415 - help must not pay for it
+
+    close = difflib.get_close_matches(word, COMMANDS, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _check_origin() -> None:
+    """Refuses to run on packages that a hostile checkout slipped in front of ours.
+
+    Our packages have common names; started as `python -m` in a checkout, Python would import that
+    checkout's own. All four must come from the place that this file comes from.
+    """
+    home = Path(__file__).resolve().parents[2]
+    for name in ("agent", "sandbox", "tasks", "tools"):
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        if origin is None or origin.parents[1] != home:
+            print(
+                f"greenroom: the package {name!r} comes from {origin}, not from {home}\n"
+                "  Start the console script `greenroom`, outside of any folder on PYTHONPATH.",
+                file=sys.stderr,
+            )
+            raise SystemExit(3)

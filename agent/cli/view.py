@@ -1,0 +1,225 @@
+"""The live view of an attempt: a reading of its events, as they happen.
+
+On a terminal: reasoning dim as it streams, calls and their results in short blocks, and a status
+line. Piped: the same in plain lines, without the status line. `-q` leaves only the end, `-v` shows
+results, test runs and reflections whole.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from agent.cli.console import Console
+from agent.cli.text import count, duration, one_line, visible
+from agent.trajectory import Event
+
+_BLOCK_LINES = 6
+_ARGUMENT_WIDTH = 100
+
+
+class LiveView:
+    """A listener for a `Recorder` that prints."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._streaming = ""
+        self._column = 0
+        self._turn = 0
+        self._tokens = 0
+        self._tests = ""
+        self._candidates = 0
+        self._doing = ""
+        self._start = time.monotonic()
+        self._shown_calls: set[str] = set()
+
+    def __call__(self, event: Event) -> None:
+        shown = self._handlers().get(event["type"])
+        if shown and not self._console.quiet:
+            shown(event)
+            self._status()
+
+    def _handlers(self) -> dict[str, Callable[[Event], None]]:
+        return {
+            "note": lambda event: self._line(event["text"], "yellow"),
+            "sandbox": self._sandbox,
+            "progress": self._progress,
+            "delta": self._delta,
+            "output": self._output,
+            "retry": self._retry,
+            "turn.started": self._turn_started,
+            "turn": self._turn_taken,
+            "call": self._call,
+            "result": self._result,
+            "candidate": self._candidate,
+            "message": self._message,
+            "epoch": self._epoch,
+            "tests": self._test_run,
+            "verdict": self._verdict,
+        }
+
+    # What is said on the way.
+
+    def _sandbox(self, event: Event) -> None:
+        note = event.get("rebuild", "")
+        if note.startswith("failed"):
+            self._line(f"the rebuild step {note}", "yellow")
+        elif self._console.verbose and note:
+            self._line(f"rebuild: {note}", "dim")
+
+    def _progress(self, event: Event) -> None:
+        self._doing = event["text"]
+        self._line(event["text"] + " ...", "dim")
+
+    def _output(self, event: Event) -> None:
+        if self._console.verbose:
+            self._break()
+            self._console.write(self._console.style(visible(event["text"]), "dim"))
+            self._column = 0 if event["text"].endswith("\n") else 1
+
+    def _retry(self, event: Event) -> None:
+        wait = f"; trying again in {duration(event['seconds'])}" if event["seconds"] else ""
+        self._line(f"{event['reason']}{wait}", "yellow")
+
+    def _turn_started(self, event: Event) -> None:
+        self._turn = event["turn"]
+        self._candidates = 0
+        self._doing = "the model thinks"
+        self._line("")
+        self._line(f"turn {self._turn}", "bold")
+
+    def _delta(self, event: Event) -> None:
+        kind, text = event["kind"], visible(event["text"])
+        if kind == "call":
+            self._doing = f"the model writes a call of {text}"
+            return
+        if kind != self._streaming:
+            self._break()
+            self._streaming = kind
+        self._console.write(self._console.style(text, "dim") if kind == "reasoning" else text)
+        self._column = 0 if text.endswith("\n") else 1
+
+    def _turn_taken(self, event: Event) -> None:
+        usage = event["usage"]
+        self._tokens = usage["input_tokens"] + usage["output_tokens"]
+        message = event["message"]
+        if not self._streaming and message["text"].strip():
+            self._line(message["text"].strip())
+        self._streaming = ""
+        self._break()
+        if event["finish"] == "length":
+            self._line("the answer was cut at its length limit", "yellow")
+        if event.get("problem"):
+            self._line(f"the turn could not be used: {event['problem']}", "yellow")
+
+    def _call(self, event: Event) -> None:
+        self._doing = f"running {event['name']}"
+        self._line(
+            f"> {event['name']} {_arguments(event['arguments'], self._verbose_width())}", "cyan"
+        )
+
+    def _result(self, event: Event) -> None:
+        lines = event["text"].strip("\n").splitlines()
+        limit = len(lines) if self._console.verbose else _BLOCK_LINES
+        for line in lines[:limit]:
+            self._line("  " + line[:400], "dim" if event["ok"] else "yellow")
+        if len(lines) > limit:
+            self._line(f"  [{count(len(lines) - limit, 'more line')}; -v shows all]", "dim")
+
+    def _verbose_width(self) -> int:
+        return 4000 if self._console.verbose else _ARGUMENT_WIDTH
+
+    def _candidate(self, event: Event) -> None:
+        self._candidates = event["number"]
+        self._doing = f"candidate {event['number']}"
+        if self._console.verbose:
+            calls = " ".join(f"{name} {_arguments(text, 200)}" for name, text in event["calls"])
+            failing = event["failing"]
+            said = "cannot be used" if failing is None else f"{count(failing, 'test')} failing"
+            self._line(f"  candidate {event['number']}: {said}: {calls}", "dim")
+        elif not self._console.live and event["number"] % 50 == 0:
+            self._line(f"  {event['number']} candidates tried", "dim")
+
+    def _message(self, event: Event) -> None:
+        message = event["message"]
+        if message["role"] != "user":
+            return
+        if self._console.verbose or message["origin"] in {"guidance", "notice"}:
+            label = {"reflection": "to the model"}.get(message["origin"], message["origin"])
+            self._line(f"{label}: {message['text']}", "dim")
+
+    def _epoch(self, event: Event) -> None:
+        if event["reason"] != "start":
+            why = {"circles": "goes in circles", "context": "outgrew the model's context"}
+            self._line(
+                f"the work {why.get(event['reason'], event['reason'])}: a new start", "yellow"
+            )
+        if self._console.verbose:
+            for message in event["messages"]:
+                self._line(f"[{message['role']}] {message['text']}", "dim")
+
+    # Tests and verdicts.
+
+    def _test_run(self, event: Event) -> None:
+        report = event["report"]
+        results = report["results"]
+        failing = [r["id"] for r in results if r["status"] in {"failed", "error"}]
+        passed = sum(1 for result in results if result["status"] in {"passed", "xpassed"})
+        if self._candidates:
+            self._line(f"  {count(self._candidates, 'candidate')} tried", "dim")
+        self._tests = f"{passed} passing, {len(failing)} failing"
+        style = "green" if results and not failing and not report["errors"] else "red"
+        self._line(f"tests: {self._tests} ({duration(report['seconds'])})", style)
+        for id in failing[: 20 if self._console.verbose else 5]:
+            self._line(f"  failing: {id}", "dim")
+        if len(failing) > 5 and not self._console.verbose:
+            self._line(f"  and {len(failing) - 5} more", "dim")
+        for error in report["errors"][:3]:
+            last = error.strip().splitlines()[-1:] or [""]
+            self._line(f"  could not be run: {last[0]}", "dim")
+        if not report["complete"] and report["reason"]:
+            self._line(f"  {report['reason']}", "yellow")
+
+    def _verdict(self, event: Event) -> None:
+        verdict = event["verdict"]
+        good = verdict["status"] == "solved"
+        grade = f", {verdict['grade']}" if verdict["grade"] else ""
+        self._line(
+            f"clean room: {verdict['status']}{grade} ({duration(verdict['seconds'])})",
+            "green" if good else "red",
+        )
+        for reason in verdict["reasons"]:
+            self._line(f"  {reason}", "dim" if good else "yellow")
+
+    # How it is printed.
+
+    def _line(self, text: str, *styles: str) -> None:
+        self._break()
+        self._console.say(text, *styles)
+
+    def _break(self) -> None:
+        if self._column:
+            self._console.write("\n")
+            self._column = 0
+
+    def _status(self) -> None:
+        if self._column or not self._turn:
+            return
+        parts = [f"turn {self._turn}", f"{self._tokens:,} tokens"]
+        parts.append(duration(time.monotonic() - self._start))
+        if self._tests:
+            parts.append(self._tests)
+        self._console.status(" | ".join([*parts, self._doing]))
+
+
+def _arguments(text: str, width: int) -> str:
+    """A call's arguments in short: the values, the longest last."""
+    try:
+        values: Any = json.loads(text)
+    except ValueError:
+        return one_line(text, width)
+    if not isinstance(values, dict):
+        return one_line(text, width)
+    ordered = sorted(values.items(), key=lambda item: len(str(item[1])))
+    parts = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in ordered]
+    return one_line(" ".join(parts), width)
