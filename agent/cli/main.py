@@ -3,7 +3,8 @@
 Only the chosen command's module is imported, so `greenroom --help` needs nothing but this file.
 """
 
-import importlib
+import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in {"-h", "--help", "help"}:
-        print(_help())
-        return 0 if words else 2
+        return _print_help(0 if words else 2)
     if words[0] in {"-V", "--version"}:
         from importlib.metadata import version  # noqa: PLC0415 - only this flag pays for it
 
@@ -51,10 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return execute(importlib.import_module(f"agent.cli.{words[0]}"), words[0], words[1:])
 
 
+def _print_help(code: int) -> int:
+    try:
+        print(_help(), flush=True)
+    except BrokenPipeError:  # `greenroom --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
 def _help() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
-    head = "usage: greenroom COMMAND [...]\n\nA model repairs a repository in a sandbox; a clean room proves it.\n"
+    what = "A model repairs a repository in a sandbox; a clean room proves it."
+    head = f"usage: greenroom COMMAND [...]\n\n{what}\n"
     return "\n".join([head, "commands:", *lines, "", _EPILOG])
 
 

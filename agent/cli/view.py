@@ -31,7 +31,6 @@ class LiveView:
         self._candidates = 0
         self._doing = ""
         self._start = time.monotonic()
-        self._shown_calls: set[str] = set()
 
     def __call__(self, event: Event) -> None:
         shown = self._handlers().get(event["type"])
@@ -114,9 +113,8 @@ class LiveView:
 
     def _call(self, event: Event) -> None:
         self._doing = f"running {event['name']}"
-        self._line(
-            f"> {event['name']} {_arguments(event['arguments'], self._verbose_width())}", "cyan"
-        )
+        width = 4000 if self._console.verbose else _ARGUMENT_WIDTH
+        self._line(f"> {event['name']} {_arguments(event['arguments'], width)}", "cyan")
 
     def _result(self, event: Event) -> None:
         lines = event["text"].strip("\n").splitlines()
@@ -125,9 +123,6 @@ class LiveView:
             self._line("  " + line[:400], "dim" if event["ok"] else "yellow")
         if len(lines) > limit:
             self._line(f"  [{count(len(lines) - limit, 'more line')}; -v shows all]", "dim")
-
-    def _verbose_width(self) -> int:
-        return 4000 if self._console.verbose else _ARGUMENT_WIDTH
 
     def _candidate(self, event: Event) -> None:
         self._candidates = event["number"]
@@ -151,9 +146,7 @@ class LiveView:
     def _epoch(self, event: Event) -> None:
         if event["reason"] != "start":
             why = {"circles": "goes in circles", "context": "outgrew the model's context"}
-            self._line(
-                f"the work {why.get(event['reason'], event['reason'])}: a new start", "yellow"
-            )
+            self._line(f"the work {why[event['reason']]}: a new start", "yellow")
         if self._console.verbose:
             for message in event["messages"]:
                 self._line(f"[{message['role']}] {message['text']}", "dim")
