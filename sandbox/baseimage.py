@@ -1,0 +1,197 @@
+"""The image that layers stand on: our own (Dockerfile.sandbox), or one that the user named."""
+
+import hashlib
+import io
+import re
+import tarfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sandbox.bootstrap import OTHER_WAYS, bootstrap
+from sandbox.buildjob import Job, failure
+from sandbox.errors import SetupError, UsageError
+from sandbox.layers import Layer, Step, build_layer, check_stream, image_labels
+
+_BASE = re.compile(r"^ARG BASE=(\S+)$", re.MULTILINE)
+_PACKAGES = re.compile(r'^ARG PACKAGES="([^"]+)"$', re.MULTILINE)
+
+# Exit 0: everything is there; 3: something is missing and there is no way to add it.
+_PREPARE = r"""
+missing=""
+command -v bash >/dev/null 2>&1 || missing="$missing bash"
+command -v python3 >/dev/null 2>&1 || missing="$missing python3"
+if [ -n "$missing" ]; then
+    echo "the image lacks:$missing"
+    if command -v apt-get >/dev/null 2>&1; then
+        apt-get update && apt-get install -y --no-install-recommends $missing || exit 1
+    elif command -v apk >/dev/null 2>&1; then
+        apk add --no-cache $missing || exit 1
+    elif command -v dnf >/dev/null 2>&1; then
+        dnf install -y $missing || exit 1
+    else
+        exit 3
+    fi
+fi
+python3 -I -S -c 'import sys; sys.exit(0 if sys.version_info >= (3, 7) else 4)' || exit 4
+# Some images carry no bytecode of the standard library; on a read-only root Python could never
+# keep it, and would compile at every start.
+python3 -I -S - <<'PYTHON'
+import glob, os, sys
+library = os.path.dirname(os.__file__)
+if not glob.glob(library + "/__pycache__/os.*.pyc"):
+    import compileall, re
+    compileall.compile_dir(library, quiet=2, rx=re.compile("/(site|dist)-packages/"))
+PYTHON
+"""
+
+
+def dockerfile() -> str:
+    """The text of Dockerfile.sandbox, from the checkout or the installed package."""
+    return (files("sandbox") / "Dockerfile.sandbox").read_text(encoding="utf-8")
+
+
+def _argument(pattern: re.Pattern[str], text: str) -> str:
+    match = pattern.search(text)
+    if match is None:
+        raise ValueError(f"Dockerfile.sandbox has no line like {pattern.pattern}")
+    return match[1]
+
+
+def digest(*parts: str) -> str:
+    """A content key: sha256 over the parts, in hex."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def inspect(api: Any, name: str) -> dict[str, Any] | None:
+    """What the engine knows of an image here, or None."""
+    from docker.errors import ImageNotFound  # noqa: PLC0415
+
+    try:
+        found: dict[str, Any] = api.inspect_image(name)
+    except ImageNotFound:
+        return None
+    return found
+
+
+def own_base_key() -> str:
+    return digest("own base 1", dockerfile())
+
+
+def build_own_base(job: Job, key: str, scratch: Path, tag: str) -> None:
+    """Builds Dockerfile.sandbox on its base, or on a bootstrapped one where no registry answers."""
+    text = dockerfile()
+    base = _argument(_BASE, text)
+    problem = None if inspect(job.api, base) else pull(job, base)
+    if problem is None:
+        origin = _origin(base, inspect(job.api, base))
+    else:
+        job.say(f"{base} could not be pulled: {problem}")
+        base = f"greenroom/bootstrap:{digest(text)[:16]}"
+        origin = bootstrap(job, _argument(_PACKAGES, text).split(), base, scratch)
+    _build(job, text, base, tag, image_labels(key, origin))
+
+
+def _build(job: Job, text: str, base: str, tag: str, labels: dict[str, str]) -> None:
+    from docker.errors import APIError  # noqa: PLC0415
+
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        content = text.encode()
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    context.seek(0)
+    job.begin(f"building the sandbox image on {base}")
+    try:
+        answers = job.api.build(
+            fileobj=context,
+            custom_context=True,
+            tag=tag,
+            labels=labels,
+            buildargs={"BASE": base, **_proxy_arguments(job)},
+            network_mode=job.settings.network,
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        for answer in answers:
+            job.check()
+            check_stream(job, [answer], "Building the sandbox image failed")
+    except APIError as error:
+        job.output(str(error))
+        raise failure(job, "Building the sandbox image failed") from error
+
+
+def _proxy_arguments(job: Job) -> dict[str, str]:
+    """Proxies are build arguments that the engine knows and keeps out of the image's history."""
+    return {k: v for k, v in job.settings.environment.items() if k.lower().endswith("_proxy")}
+
+
+def _origin(name: str, found: dict[str, Any] | None) -> str:
+    digests = (found or {}).get("RepoDigests") or []
+    return str(digests[0]) if digests else f"{name} {(found or {}).get('Id', '')}"
+
+
+def pull(job: Job, name: str) -> str | None:
+    """Pulls an image with its progress; returns None, or in a few words why it could not."""
+    from docker.errors import DockerException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    job.begin(f"pulling {name}")
+    repository, tag = _split(name)
+    shown: dict[str, str] = {}
+    try:
+        for answer in job.api.pull(repository, tag=tag, stream=True, decode=True):
+            job.check()
+            if "error" in answer:
+                return str(answer["error"])
+            layer, status = answer.get("id", ""), answer.get("status", "")
+            if shown.get(layer) != status:
+                shown[layer] = status
+                job.output(f"{layer} {status}".strip())
+    except (DockerException, RequestException) as error:
+        return str(getattr(error, "explanation", None) or error)
+    return None
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    if "@" in name:
+        return name, None
+    repository, colon, tag = name.rpartition(":")
+    return (repository, tag) if colon and "/" not in tag else (name, "latest")
+
+
+def given_base(job: Job, name: str) -> dict[str, Any]:
+    """The image that the user named, pulled when it is not here. Raises SetupError if it cannot."""
+    found = inspect(job.api, name)
+    if found is None:
+        if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", name):
+            raise UsageError(f"There is no image {name} here.", "`docker images` lists them.")
+        problem = pull(job, name)
+        found = inspect(job.api, name)
+        if problem is not None or found is None:
+            raise SetupError(
+                f"The image {name} is not here and could not be pulled: {problem}",
+                "Name one that `docker images` lists, load one with `docker load -i FILE`, or "
+                "leave --image out to use Greenroom's own.",
+            )
+    return found
+
+
+def prepare_given(job: Job, found: dict[str, Any], name: str, key: str, tag: str) -> None:
+    """Adds what the sandbox needs (python3 from 3.7 on, bash) to a named image where it lacks."""
+    step = Step(f"preparing {name}", ("/bin/sh", "-c", _PREPARE))
+    parent = {**found, "Config": {**found["Config"]}}
+    parent["Config"]["Labels"] = {
+        **(found["Config"].get("Labels") or {}),
+        **image_labels(key, _origin(name, found)),
+    }
+    try:
+        build_layer(job, parent, Layer("base", (), (step,)), key, tag)
+    except SetupError as error:
+        raise SetupError(
+            f"The image {name} cannot be used: it needs python3 (3.7 or later) and bash, and "
+            f"they could not be added.\n{error.message}",
+            error.hint or f"Name an image that has them, as python:3-slim. {OTHER_WAYS}",
+        ) from error

@@ -1,0 +1,296 @@
+"""Dependency layers: a build container on a parent image, steps run in it, then a commit.
+
+What the steps need of this machine (certificates, proxies, package indexes) goes to the steps
+alone, never into the container's configuration, because a commit would copy that into the image.
+"""
+
+import io
+import json
+import re
+import tarfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.buildjob import Job, failure
+from sandbox.errors import InfrastructureError, SetupError
+
+IMAGE_LABEL = "greenroom.image"
+KEY_LABEL = "greenroom.key"
+CREATED_LABEL = "greenroom.created"
+ORIGIN_LABEL = "greenroom.origin"
+BUILD_PREFIX = "greenroom-build-"
+
+# Where this machine's certificates lie during the steps; wiped before the commit.
+_CERTIFICATES = "/var/tmp/greenroom-ca.pem"  # noqa: S108 - a path in the container
+_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"]
+_WIPE = (
+    "rm -rf /tmp/* /tmp/.[!.]* /var/tmp/* /root/.cache /var/lib/apt/lists/* /var/cache/apt/* "
+    "/var/log/apt /var/log/dpkg.log"
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a layer. `what` names it in progress and errors; `advice` may name a cause."""
+
+    what: str
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Steps that make one image out of another. `guarded`: they may not touch what Python's own
+    interpreter runs from, because the sandbox's supervisor runs from it.
+    """
+
+    kind: str
+    content: tuple[str, ...]
+    steps: tuple[Step, ...]
+    guarded: bool = False
+
+
+def image_labels(key: str, origin: str) -> dict[str, str]:
+    """The labels by which our images are found again."""
+    return {
+        IMAGE_LABEL: "1",
+        KEY_LABEL: key,
+        CREATED_LABEL: datetime.now(UTC).isoformat(timespec="seconds"),
+        ORIGIN_LABEL: origin,
+    }
+
+
+def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag: str) -> None:
+    """Runs the layer's steps on the image `parent` (as inspected) and tags the result.
+
+    Raises SetupError naming the step that failed and its last lines.
+    """
+    with _container(job, parent["Id"], key) as container, job.limited(job.settings.time_limit):
+        _send_certificates(job, container)
+        guard = _runtime_paths(job, container) if layer.guarded else None
+        for step in layer.steps:
+            _run_step(job, container, step)
+        _execute(job, container, ("/bin/sh", "-c", _WIPE))
+        if guard is not None:
+            _check_runtime(job, container, guard)
+        job.begin(f"saving the {layer.kind} layer")
+        origin = (parent["Config"].get("Labels") or {}).get(ORIGIN_LABEL, "")
+        _commit(job, container, parent["Config"], tag, image_labels(key, origin))
+
+
+@contextmanager
+def _container(job: Job, image: str, key: str) -> Iterator[str]:
+    """A running container that does nothing but wait, and ends itself soon after the time limit."""
+    from docker.errors import NotFound  # noqa: PLC0415
+
+    api, name = job.api, f"{BUILD_PREFIX}{key[:16]}"
+    # The caller holds this key's lock, so one of that name was left by a build that was killed.
+    with suppress(NotFound):
+        api.remove_container(name, force=True)
+    memory = int(api.info()["MemTotal"] * 0.75)
+    created = api.create_container(
+        image,
+        entrypoint=["/bin/sleep"],
+        command=[str(int(job.settings.time_limit) + 60)],
+        name=name,
+        user="0:0",
+        working_dir="/",
+        host_config=api.create_host_config(
+            network_mode=job.settings.network,
+            cap_drop=["ALL"],
+            cap_add=_CAPABILITIES,
+            security_opt=["no-new-privileges:true"],
+            mem_limit=memory,
+            memswap_limit=memory,
+            pids_limit=4096,
+            init=True,
+            log_config={"Type": "none"},
+        ),
+    )
+    container: str = created["Id"]
+
+    def remove() -> None:
+        with suppress(NotFound):
+            api.remove_container(container, force=True)
+
+    try:
+        with job.stoppable(remove):
+            api.start(container)
+            yield container
+    finally:
+        remove()
+
+
+def _environment(job: Job) -> dict[str, str]:
+    found = {
+        "DEBIAN_FRONTEND": "noninteractive",
+        "PIP_BREAK_SYSTEM_PACKAGES": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_NO_INPUT": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **job.settings.environment,
+    }
+    if job.settings.ca_bundle is not None:
+        names = (
+            "SSL_CERT_FILE REQUESTS_CA_BUNDLE PIP_CERT CURL_CA_BUNDLE GIT_SSL_CAINFO "
+            "NODE_EXTRA_CA_CERTS CARGO_HTTP_CAINFO"
+        )
+        found |= dict.fromkeys(names.split(), _CERTIFICATES)
+    return found
+
+
+def _send_certificates(job: Job, container: str) -> None:
+    if job.settings.ca_bundle is None:
+        return
+    content = job.settings.ca_bundle.read_bytes()
+    folder, _, name = _CERTIFICATES.rpartition("/")
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(content), 0o644
+        tar.addfile(entry, io.BytesIO(content))
+    job.api.put_archive(container, folder, archive.getvalue())
+
+
+def _run_step(job: Job, container: str, step: Step) -> None:
+    job.begin(step.what)
+    started = time.monotonic()
+    code = _execute(job, container, step.command, dict(step.environment))
+    if code != 0:
+        raise failure(job, _named(step, job.tail))
+    job.say(f"{step.what}: done ({time.monotonic() - started:.0f} s)")
+
+
+def _execute(
+    job: Job, container: str, command: Sequence[str], environment: Mapping[str, str] = {}
+) -> int:
+    """Runs a command in the container, its output going to the job; returns its exit code."""
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    try:
+        run = job.api.exec_create(
+            container,
+            list(command),
+            environment={**_environment(job), **environment},
+            workdir="/",
+        )["Id"]
+        pending = b""
+        for chunk in job.api.exec_start(run, stream=True):
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                job.output(line.decode(errors="replace"))
+        job.output(pending.decode(errors="replace"))
+        code = job.api.exec_inspect(run)["ExitCode"]
+    except DockerException as error:
+        job.check()  # a stop removes the container, which is what failed then
+        raise InfrastructureError(
+            f"The build container died during: {job.step} ({error})."
+        ) from error
+    job.check()
+    return -1 if code is None else int(code)
+
+
+_PIP_CULPRITS = (
+    re.compile(r"No matching distribution found for (.+)"),
+    re.compile(r"Could not find a version that satisfies the requirement (\S+)"),
+    re.compile(r"Failed (?:to build|building wheel for) '?([^\s']+)"),
+    re.compile(r"Could not build wheels for (.+?), which"),
+    re.compile(r"Invalid requirement: '?([^'\n]+)"),
+    re.compile(r"\u2570\u2500> ([A-Za-z0-9][\w.-]*)$"),
+    re.compile(r"^Collecting (\S+)"),
+)
+
+
+def _named(step: Step, tail: Sequence[str]) -> str:
+    """What failed, with the requirement that pip stumbled over where its output tells it."""
+    if "pip" in step.command and "install" in step.command:
+        for pattern in _PIP_CULPRITS:
+            found = [m[1] for line in tail if (m := pattern.search(line.strip()))]
+            if found:
+                return f"{step.what} failed at {found[-1].strip()}"
+    return f"{step.what} failed"
+
+
+def _commit(
+    job: Job, container: str, config: Mapping[str, Any], tag: str, labels: Mapping[str, str]
+) -> None:
+    from docker.errors import APIError  # noqa: PLC0415
+
+    repository, _, name = tag.rpartition(":")
+    kept = {k: config.get(k) for k in ("Env", "Cmd", "Entrypoint", "User", "WorkingDir", "Shell")}
+    # The engine fills an empty field from the container's, whose entrypoint and user are ours.
+    kept["Entrypoint"] = kept["Entrypoint"] or []
+    kept["Cmd"] = kept["Cmd"] or ["/bin/sh"]
+    kept["Env"] = kept["Env"] or ["LANG=C.UTF-8"]
+    kept["User"] = kept["User"] or "0:0"
+    kept["WorkingDir"] = kept["WorkingDir"] or "/"
+    conf = {**kept, "Labels": {**(config.get("Labels") or {}), **labels}}
+    try:
+        job.api.commit(container, repository=repository, tag=name, conf=conf)
+    except APIError as error:
+        job.output(str(error))
+        raise failure(job, "Saving the layer failed") from error
+    job.check()
+
+
+def check_stream(job: Job, answers: Sequence[Any], what: str) -> None:
+    """Reads an engine's JSON answers (bytes, text or parsed); raises SetupError for an error."""
+    for answer in answers:
+        message = json.loads(answer) if isinstance(answer, (str, bytes)) else answer
+        if "stream" in message:
+            job.output(message["stream"])
+        elif "error" in message:
+            job.output(message["error"])
+            raise failure(job, what)
+
+
+# --- what the supervisor runs from ------------------------------------------------------------
+
+_ASK = (
+    "import json, os, sys; print(json.dumps({'exe': os.path.realpath(sys.executable), "
+    "'prefix': sys.base_prefix, 'path': sys.path}))"
+)
+
+
+@dataclass(frozen=True)
+class _Runtime:
+    folders: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def _runtime_paths(job: Job, container: str) -> _Runtime:
+    """Where Python's interpreter and the libraries it is linked with lie; asked before any step."""
+    job.begin("looking at the image's Python")
+    if _execute(job, container, ("python3", "-I", "-S", "-c", _ASK)) != 0:
+        raise failure(job, "The image's python3 does not run")
+    told = json.loads(job.tail[-1])
+    programs = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+    files = [f"{folder}/python3" for folder in programs]
+    files += [told["exe"], "/etc/ld.so.preload", "/etc/ld.so.cache", "/etc/ld.so.conf"]
+    homes = {told["prefix"], told["exe"].rpartition("/")[0]}
+    files += [f"{home}/pyvenv.cfg" for home in homes]
+    folders = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.conf.d", *told["path"]]
+    return _Runtime(tuple(folders), tuple(files))
+
+
+def _check_runtime(job: Job, container: str, runtime: _Runtime) -> None:
+    """Raises SetupError when an installed package changed what the supervisor runs from."""
+    changes = {c["Path"]: c["Kind"] for c in job.api.diff(container) or ()}
+    parents = {path.rpartition("/")[0] for path in changes}
+    for path, kind in changes.items():
+        if kind == 0 and path in parents:
+            continue  # a folder, listed because of what is in it
+        packages = re.search(r"/(site|dist)-packages(/|$)", path)
+        inside = any(path == f or path.startswith(f + "/") for f in runtime.folders)
+        if path in runtime.files or (inside and not packages):
+            raise SetupError(
+                f"A package that pip installed changed {path}, which the sandbox itself runs "
+                "from; the image was not kept.",
+                "Leave that package out, or put it into an image of your own (--image).",
+            )
