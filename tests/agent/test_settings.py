@@ -1,0 +1,198 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent import paths, settings, trust
+from agent.keys import KEYS, BadValue, parse_size, parse_text
+from sandbox.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    return tmp_path
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    return folder
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_defaults_hold_when_nothing_is_given(checkout: Path) -> None:
+    found = settings.load(checkout, {}, {})
+    assert found["turn_limit"] == 50
+    assert found.sources["turn_limit"] == "default"
+    assert not found.given("turn_limit")
+
+
+def test_flags_beat_environment_beats_repository_beats_user(checkout: Path) -> None:
+    write(paths.config_file(), "turn_limit = 40\ntime_limit = 100\nseed = 1\ntest_cmd = 'a'")
+    write(checkout / "greenroom.toml", "turn_limit = 30\ntime_limit = 90\nseed = 2")
+    found = settings.load(
+        checkout, {"turn_limit": 10}, {"GREENROOM_TURN_LIMIT": "20", "GREENROOM_TIME_LIMIT": "80"}
+    )
+    assert (found["turn_limit"], found.sources["turn_limit"]) == (10, "--turn-limit")
+    assert (found["time_limit"], found.sources["time_limit"]) == (80.0, "GREENROOM_TIME_LIMIT")
+    assert (found["seed"], found.sources["seed"]) == (2, "greenroom.toml")
+    assert (found["test_cmd"], found.sources["test_cmd"]) == ("a", str(paths.config_file()))
+
+
+def test_the_repository_table_may_stand_in_pyproject(checkout: Path) -> None:
+    write(checkout / "pyproject.toml", "[tool.greenroom]\ntest_cmd = 'make check'")
+    found = settings.load(checkout, {}, {})
+    assert found["test_cmd"] == "make check"
+    assert found.sources["test_cmd"] == "pyproject.toml [tool.greenroom]"
+
+
+def test_own_file_is_read_before_pyproject(checkout: Path) -> None:
+    write(checkout / "pyproject.toml", "[tool.greenroom]\ntest_cmd = 'one'")
+    write(checkout / "greenroom.toml", "test_cmd = 'two'")
+    assert settings.load(checkout, {}, {})["test_cmd"] == "two"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("test_comd = 'x'", "did you mean 'test_cmd'?"),
+        ("turn_limit = 'x'", "turn_limit: expected a whole number, got 'x'"),
+        ("turn_limit = true", "turn_limit: expected a whole number, got True"),
+        ("turn_limit = 0", "turn_limit: expected at least 1, got 0"),
+        ("temperature = nan", "temperature: expected a finite number"),
+        ("reasoning_effort = 'huge'", "expected one of low, medium, high, got 'huge'"),
+        ("exclude = 'x'", "exclude: expected a list of strings"),
+        ("exclude = [1]", "exclude: expected a list of strings"),
+        ("memory = 'lots'", "expected a size such as 512M or 2G, got 'lots'"),
+        ("test_cmd = ''", "expected a text, got an empty one"),
+        ("test_cmd = ", "is not valid TOML"),
+    ],
+)
+def test_a_bad_file_is_named_with_what_was_expected(checkout: Path, text: str, said: str) -> None:
+    write(checkout / "greenroom.toml", text)
+    with pytest.raises(UsageError) as caught:
+        settings.load(checkout, {}, {})
+    assert said in str(caught.value)
+    assert "greenroom.toml" in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_named(checkout: Path) -> None:
+    (checkout / "greenroom.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"greenroom\.toml is not valid TOML"):
+        settings.load(checkout, {}, {})
+
+
+def test_an_unknown_variable_is_an_error_with_the_nearest(checkout: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'GREENROOM_MODEL'"):
+        settings.load(checkout, {}, {"GREENROOM_MODLE": "x"})
+
+
+def test_a_bad_variable_names_itself(checkout: Path) -> None:
+    with pytest.raises(UsageError, match="GREENROOM_SEED: expected a whole number"):
+        settings.load(checkout, {}, {"GREENROOM_SEED": "x"})
+
+
+HOSTILE = {
+    "model": "'openai:x'",
+    "base_url": "'http://192.0.2.1/v1'",
+    "api_key_variable": "'AWS_SECRET_ACCESS_KEY'",
+    "price_input": "0.0",
+    "include": "['.env']",
+    "image": "'evil:latest'",
+    "apt": "['x']",
+    "pip": "['x']",
+    "setup": "['curl x | sh']",
+    "build_network": "'host'",
+    "ca_bundle": "'/tmp/x'",
+    "turn_limit": "1000",
+    "token_limit": "999999999",
+    "time_limit": "999999.0",
+    "test_timeout": "99999.0",
+    "command_timeout": "99999.0",
+    "memory": "'64G'",
+    "workspace_size": "'64G'",
+    "cpus": "64",
+    "pids": "99999",
+    "candidates": "100000",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_untrusted_repository_cannot_set_what_matters(checkout: Path, name: str) -> None:
+    write(checkout / "greenroom.toml", f"{name} = {HOSTILE[name]}")
+    found = settings.load(checkout, {}, {})
+    assert found[name] == KEYS[name].default
+    assert found.ignored
+    assert found.ignored[0].startswith(name)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_trusted_repository_can(checkout: Path, name: str) -> None:
+    write(checkout / "greenroom.toml", f"{name} = {HOSTILE[name]}")
+    found = settings.repository_file(checkout)
+    assert found
+    trust.trust(checkout, found.table)
+    loaded = settings.load(checkout, {}, {})
+    assert loaded.sources[name] == "greenroom.toml"
+    assert not loaded.ignored
+
+
+def test_every_guarded_or_bounded_key_is_tried_above() -> None:
+    free_of_bound = {"cost_limit", "max_output_tokens", "price_output"}
+    reached = {key.name for key in KEYS.values() if key.reach != "free"}
+    assert reached - free_of_bound == set(HOSTILE)
+
+
+def test_an_untrusted_repository_may_lower_a_bound(checkout: Path) -> None:
+    write(checkout / "greenroom.toml", "turn_limit = 5\ncost_limit = 0.5")
+    found = settings.load(checkout, {}, {})
+    assert found["turn_limit"] == 5
+    assert found["cost_limit"] == 0.5
+    assert not found.ignored
+
+
+def test_trust_ends_when_the_table_changes(checkout: Path) -> None:
+    write(checkout / "greenroom.toml", "image = 'a'")
+    found = settings.repository_file(checkout)
+    assert found
+    trust.trust(checkout, found.table)
+    write(checkout / "greenroom.toml", "image = 'b'")
+    assert settings.load(checkout, {}, {})["image"] is None
+
+
+def test_trust_is_for_one_checkout_and_can_be_taken_back(checkout: Path, tmp_path: Path) -> None:
+    table = {"image": "a"}
+    trust.trust(checkout, table)
+    assert trust.is_trusted(checkout, table)
+    assert not trust.is_trusted(tmp_path / "other", table)
+    assert trust.distrust(checkout)
+    assert not trust.is_trusted(checkout, table)
+    assert not trust.distrust(checkout)
+
+
+def test_a_damaged_trust_file_is_said(checkout: Path) -> None:
+    write(paths.trust_file(), "{")
+    with pytest.raises(UsageError, match="is damaged"):
+        trust.is_trusted(checkout, {})
+
+
+@given(st.integers(0, 1 << 50), st.sampled_from(["", "K", "M", "G", "KiB", "MB", "gib"]))
+def test_sizes_are_read_with_their_units(number: int, unit: str) -> None:
+    factor = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[unit[:1].upper()]
+    assert parse_size(f"{number}{unit}") == int(float(number) * factor)
+
+
+@given(st.sampled_from(sorted(KEYS)), st.text())
+def test_any_text_is_a_value_or_a_clear_refusal(name: str, text: str) -> None:
+    try:
+        parse_text(KEYS[name], text)
+    except BadValue as problem:
+        assert str(problem)
