@@ -101,6 +101,21 @@ KEYS: Mapping[str, Key] = {
     )
 }
 
+#: The keys by subject, as the commands offer them as flags.
+MODEL = ("model", "base_url", "price_input", "price_output", "candidates")
+SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
+LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
+CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected")
+SANDBOX = (
+    "include",
+    "exclude",
+    "image",
+    "test_timeout",
+    "command_timeout",
+    "memory",
+    "workspace_size",
+)
+
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 class Interrupted(Exception):
@@ -14,8 +16,8 @@ class Interrupted(Exception):
         self.number = number
 
 
-def run(work: Coroutine[Any, Any, int]) -> int:
-    """Runs `work` to its exit code. Raises Interrupted after SIGINT, SIGTERM or SIGHUP.
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Runs `work` to its result. Raises Interrupted after SIGINT, SIGTERM or SIGHUP.
 
     The signal cancels the work, whose context managers then close sandboxes and logs. A second
     signal does not cut that short: it takes milliseconds.
@@ -23,7 +25,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     return asyncio.run(_guarded(work))
 
 
-async def _guarded(work: Coroutine[Any, Any, int]) -> int:
+async def _guarded(work: Coroutine[Any, Any, Result]) -> Result:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     caught: list[int] = []

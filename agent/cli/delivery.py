@@ -1,0 +1,141 @@
+"""What happens with a proved patch: shown, applied, made a commit, or written to a file."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agent.cli.console import Console
+from agent.cli.text import count
+from agent.session import Session
+from sandbox.errors import UsageError
+from tasks.checkout import apply_to_checkout, commit_on_branch
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The way chosen on the command line; `ask` where none was."""
+
+    way: Literal["ask", "apply", "branch", "patch"]
+    target: str = ""
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.way
+
+    @property
+    def writes_checkout(self) -> bool:
+        return self.way in {"apply", "branch"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what happens with the proved patch (default: asks)")
+    group.add_argument("--apply", action="store_true", help="apply it to the checkout")
+    group.add_argument("--branch", metavar="NAME", help="commit it on a new branch")
+    group.add_argument("--patch", metavar="FILE", help="write it to FILE; - is standard output")
+
+
+def chosen(options: argparse.Namespace) -> Ways:
+    """The way that the flags say. Raises UsageError for more than one."""
+    ways: list[Ways] = []
+    if options.apply:
+        ways.append(Ways("apply"))
+    if options.branch is not None:
+        ways.append(Ways("branch", options.branch))
+    if options.patch is not None:
+        ways.append(Ways("patch", options.patch))
+    if len(ways) > 1:
+        raise UsageError(
+            f"{' and '.join(way.flag for way in ways)} were both given", "Give one of them."
+        )
+    if ways and ways[0].target == "-" and options.json:
+        raise UsageError(
+            "--patch - and --json both want standard output", "The JSON has the patch."
+        )
+    return ways[0] if ways else Ways("ask")
+
+
+def show_diff(console: Console, diff: str) -> None:
+    """Prints a diff with its usual colours."""
+    for line in diff.splitlines():
+        if line.startswith(("+++", "---", "diff ", "index ")):
+            console.say(line, "bold")
+        elif line.startswith("@@"):
+            console.say(line, "cyan")
+        elif line.startswith("+"):
+            console.say(line, "green")
+        elif line.startswith("-"):
+            console.say(line, "red")
+        else:
+            console.say(line)
+
+
+def deliver(session: Session, ways: Ways, console: Console) -> str:
+    """Does with the session's proved patch what was chosen.
+
+    Returns a sentence that the user typed instead of `y`: the model's next turn; else nothing.
+    Raises UsageError when the checkout has changed meanwhile; nothing is overwritten then.
+    """
+    match ways.way:
+        case "apply":
+            _apply(session, console)
+        case "branch":
+            _branch(session, ways.target, console)
+        case "patch":
+            _write(session, ways.target, console)
+        case "ask":
+            show_diff(console, session.diff())
+            return _ask(session, console)
+    return ""
+
+
+def _ask(session: Session, console: Console) -> str:
+    later = f"greenroom show {session.run.id} --diff"
+    if session.checkout is None:
+        console.say(f"\nThe patch: {later}")
+        return ""
+    if not (sys.stdin.isatty() and console.terminal):
+        console.say(f"\nNothing was applied. To apply it: {later} | git apply")
+        return ""
+    answer = input("\nApply this to your checkout? [y/N, or a sentence for the model] ").strip()
+    if answer.lower() in {"y", "yes"}:
+        _apply(session, console)
+    elif answer.lower() in {"", "n", "no"}:
+        console.say(f"Nothing was applied. The patch stays with the run: {later}")
+    else:
+        return answer
+    return ""
+
+
+def _apply(session: Session, console: Console) -> None:
+    checkout = session.needed_checkout()
+    apply_to_checkout(checkout.folder, session.task.base, session.patch(), checkout.fingerprint)
+    session.record_applied("apply", str(checkout.folder))
+    console.say(f"Applied to {checkout.folder}: {count(len(session.patch()), 'file')} changed.")
+
+
+def _branch(session: Session, name: str, console: Console) -> None:
+    checkout = session.needed_checkout()
+    commit = commit_on_branch(
+        checkout.folder, session.task.base, session.patch(), name, session.commit_message()
+    )
+    session.record_applied("branch", name)
+    console.say(f"Committed {commit[:12]} on the new branch {name}; your checkout is as it was.")
+
+
+def _write(session: Session, target: str, console: Console) -> None:
+    diff = session.store.diff(session.task.base.tree, session.tree)
+    if target == "-":
+        sys.stdout.buffer.write(diff)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(target).write_bytes(diff)
+    except OSError as problem:
+        raise UsageError(
+            f"cannot write {target}: {problem.strerror}",
+            f"The patch stays with the run: greenroom show {session.run.id} --diff",
+        ) from None
+    session.record_applied("patch", target)
+    console.say(f"Wrote the patch to {target}.")

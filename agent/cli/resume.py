@@ -1,0 +1,36 @@
+"""`greenroom resume`: go on with a run from its last complete turn."""
+
+import argparse
+
+from agent import runs
+from agent.cli import delivery, working
+from agent.cli.command import add_settings, flags
+from agent.cli.console import Console
+from agent.keys import LIMITS, MODEL, SAMPLING
+from agent.session import resume
+
+DESCRIPTION = """\
+Go on with a run from its last complete turn: after Ctrl-C, a crash, a killed process, a limit that
+was reached, or a verdict that you want to talk about. Limits are those of the whole run; raise one
+with its flag.\
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="its id or a part (default: latest)")
+    parser.add_argument(
+        "-m", "--message", metavar="TEXT", default="", help="guidance: the model's next turn"
+    )
+    parser.add_argument("--model", metavar="NAME", dest="setting_model", help="another model")
+    delivery.configure(parser)
+    working.configure(parser)
+    add_settings(parser, (*MODEL[1:], *SAMPLING, *LIMITS))
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    view = working.View(options, console)
+    found = runs.find(options.run)
+    opening = resume(
+        found, flags(options), view.listeners, view.say, guidance=options.message.strip()
+    )
+    return working.conduct(opening, view, delivery.chosen(options))

@@ -1,0 +1,77 @@
+"""`greenroom solve`: a task in, a proved patch out."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from agent.cli import delivery, working
+from agent.cli.command import add_checkout, add_settings, flags
+from agent.cli.console import Console
+from agent.keys import CHECKS, LIMITS, MODEL, SAMPLING, SANDBOX
+from agent.session import Request, start
+from sandbox.errors import UsageError
+
+DESCRIPTION = """\
+Solve a task in a git checkout: a model works in a sandbox until the tests pass, a clean room proves
+the change, and you decide whether it is applied. Without words, the task is to make the failing
+tests pass. The checkout is not written before the end, and then only as you say.
+
+examples:
+  greenroom solve                                  make the failing tests pass
+  greenroom solve "fix the failing date test"      with words
+  gh issue view 7 --json body -q .body | greenroom solve -
+  greenroom solve --task starter/page-count -m embedded\
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "words",
+        nargs="?",
+        metavar="TASK",
+        help="the task in words; - reads it from standard input",
+    )
+    add_checkout(parser)
+    parser.add_argument("--task", metavar="SUITE/NAME", help="a task of a suite, e.g. starter/NAME")
+    parser.add_argument("--task-file", type=Path, metavar="FILE", help="a task described in TOML")
+    parser.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="TEST",
+        help="id of a test that must pass (again for more); default: all that fail now",
+    )
+    delivery.configure(parser)
+    working.configure(parser)
+    add_settings(parser, (*MODEL, *SAMPLING, *LIMITS, *CHECKS, *SANDBOX))
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    given = [name for name in ("task", "task_file") if getattr(options, name)]
+    if len(given) == 2:
+        raise UsageError("--task and --task-file were both given", "Give one of them.")
+    ways = delivery.chosen(options)
+    if options.task and ways.writes_checkout:
+        raise UsageError(
+            f"{ways.flag} needs a checkout, and --task {options.task} has none",
+            "Use --patch FILE to keep the patch.",
+        )
+    request = Request(
+        folder=options.checkout,
+        words=_words(options.words),
+        suite_task=options.task,
+        task_file=options.task_file,
+        expected=tuple(options.expect),
+        flags=flags(options),
+    )
+    view = working.View(options, console)
+    return working.conduct(start(request, view.listeners, view.say), view, ways)
+
+
+def _words(given: str | None) -> str:
+    if given != "-":
+        return (given or "").strip()
+    words = sys.stdin.read().strip()
+    if not words:
+        raise UsageError("the task was to come from standard input, which is empty")
+    return words
