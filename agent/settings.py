@@ -161,3 +161,33 @@ def _refusal(key: Key, value: Value, current: Value) -> str:
         if isinstance(current, int | float) and value > current:
             return f"only a trusted file may raise it above {current:g}"
     return ""
+
+
+def restore(recorded: Mapping[str, object], flags: Mapping[str, Value]) -> Settings:
+    """The settings that a run recorded, with `flags` on top. Raises UsageError for a bad record."""
+    values: dict[str, Value] = {key.name: key.default for key in KEYS.values()}
+    sources = dict.fromkeys(values, "default")
+    for name, value in _checked(recorded, "the run's record").items():
+        values[name], sources[name] = value, "the run's record"
+    for name, value in flags.items():
+        if value is not None:
+            values[name], sources[name] = value, KEYS[name].flag
+    return Settings(values, sources)
+
+
+def secrets(found: Settings, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The texts that must never be written: the key that the model's server is given."""
+    key = environment.get(str(found["api_key_variable"]), "")
+    return (key,) if key else ()
+
+
+def top_of(folder: Path) -> Path:
+    """The folder whose settings file counts: the nearest one upwards that holds a `.git`, else
+    `folder` itself. Raises UsageError when there is no such folder."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", "Give a checkout with -C PATH.")
+    start = folder.resolve()
+    for candidate in (start, *start.parents):
+        if (candidate / ".git").exists():
+            return candidate
+    return start

@@ -1,0 +1,52 @@
+"""`greenroom config`: every setting, its value, and where it came from."""
+
+import argparse
+
+from agent import settings
+from agent.cli.command import add_checkout
+from agent.cli.console import Console
+from agent.cli.text import size, table
+from agent.keys import KEYS, Key, Value
+
+DESCRIPTION = """\
+Show every setting, its value and where it came from. Flags beat the environment (GREENROOM_*),
+which beats the repository's greenroom.toml or [tool.greenroom], which beats your own
+~/.config/greenroom/config.toml.\
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_checkout(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    found = settings.load(settings.top_of(options.checkout), {})
+    if options.json:
+        console.document(
+            {
+                name: {"value": found[name], "source": found.sources[name], "help": key.help}
+                for name, key in KEYS.items()
+            }
+        )
+        return 0
+    rows = [("SETTING", "VALUE", "FROM", "")]
+    for name, key in KEYS.items():
+        rows.append((name, _shown(key, found[name]), found.sources[name], key.help))
+    for row in table(rows).splitlines():
+        console.say(row)
+    for ignored in found.ignored:
+        console.say(
+            f"{found.repository_file} asks in vain for {ignored}; see `greenroom trust`", "yellow"
+        )
+    return 0
+
+
+def _shown(key: Key, value: Value) -> str:
+    if value is None or value == ():
+        return "-"
+    if key.kind == "size" and isinstance(value, int):
+        return size(value)
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,75 @@
+"""`greenroom show`: one run, readable."""
+
+import argparse
+import sys
+
+from agent import runs, trajectory
+from agent.cli.console import Console
+from agent.cli.delivery import show_diff
+from agent.cli.text import count, duration
+from agent.cli.view import LiveView
+from agent.runs import Run
+
+DESCRIPTION = "Print a run readably: its task, its turns, its tests, its verdict and its diff."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="its id or a part (default: latest)")
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--diff", action="store_true", help="only its change, fit for `git apply`")
+    group.add_argument("--json", action="store_true", help="its events as one JSON document")
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    run = runs.find(options.run)
+    events = trajectory.live(run.events())
+    history = trajectory.history(events, run.trajectory)
+    diff = _diff(run, history)
+    if options.diff:
+        sys.stdout.buffer.write(diff)
+        sys.stdout.buffer.flush()
+        return 0
+    if options.json:
+        console.document({"run": run.id, "events": events})
+        return 0
+    _print(run, history, events, diff.decode("utf-8", "replace"), console)
+    return 0
+
+
+def _diff(run: Run, history: trajectory.History) -> bytes:
+    if history.tree is None:
+        return b""
+    base = history.started["task"]["base"]["tree"]
+    return run.store().diff(base, history.tree)
+
+
+def _print(
+    run: Run,
+    history: trajectory.History,
+    events: list[trajectory.Event],
+    diff: str,
+    console: Console,
+) -> None:
+    started = history.started
+    summary = runs.summarise(run)
+    console.say(f"run {run.id}: {summary.status}", "bold")
+    console.say(f"task: {started['task']['instruction'] or 'make the failing tests pass'}")
+    if started.get("checkout"):
+        console.say(f"checkout: {started['checkout']['folder']}")
+    model = started["model"]
+    where = f" at {model['address']}" if model["address"] else ""
+    script = "" if model["real"] else " (a script: no model was run)"
+    console.say(f"model: {model['name']}{where}{script}; greenroom {started['greenroom']}")
+    view = LiveView(console)
+    for event in events:
+        view(event)
+    console.say()
+    if history.ended:
+        ended = history.ended
+        console.say(f"{ended['status']}: {ended['reason']}", "bold")
+        console.say(f"{count(ended['turns'], 'turn')}, {duration(ended['seconds'])}", "dim")
+    else:
+        console.say(f"not ended; go on with: greenroom resume {run.id}", "yellow")
+    if diff:
+        console.say("\nits change:", "bold")
+        show_diff(console, diff)

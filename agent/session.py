@@ -1,0 +1,261 @@
+"""From what the user asked for to an attempt ready to run, and what is kept of it afterwards.
+
+`start` begins a new run, `resume` takes an old one up; both give a `Session`, whose `solve` is the
+attempt. A session stays readable after it was closed: its trees are in the run's folder.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from agent import runs, settings, trajectory
+from agent.budget import Limits, check_cost_limit
+from agent.codec import task_data, task_from, verdict_data
+from agent.keys import Value
+from agent.models.base import Model, Sampling
+from agent.models.choice import choose_model
+from agent.outcome import Outcome
+from agent.request import Checkout, Request, task_of
+from agent.runs import Run
+from agent.settings import Settings
+from agent.solver import Plan, solve
+from agent.trajectory import History, Listener, Recorder
+from sandbox.errors import UsageError
+from sandbox.image import Image, ensure_image
+from sandbox.patch import Patch
+from sandbox.trees import TreeStore
+from tasks.task import Task
+from tools.toolsets import toolbox
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Session:
+    """One run with all that works on it."""
+
+    run: Run
+    store: TreeStore
+    task: Task
+    model: Model
+    image: Image
+    recorder: Recorder
+    plan: Plan
+    checkout: Checkout | None
+    history: History | None = None
+    guidance: str = ""
+    begun: bool = False
+    tree: str = ""
+
+    async def solve(self) -> Outcome:
+        """Runs the attempt. Raises what `agent.solver.solve` raises."""
+        self.begun = True
+        outcome = await solve(
+            self.task,
+            self.model,
+            self.image,
+            toolbox("generic"),
+            self.recorder,
+            self.plan,
+            history=self.history,
+            guidance=self.guidance,
+        )
+        self.tree = outcome.tree
+        return outcome
+
+    def patch(self) -> Patch:
+        """The attempt's change against its base."""
+        return self.store.between(self.task.base.tree, self.tree)
+
+    def diff(self) -> str:
+        return self.store.diff(self.task.base.tree, self.tree).decode("utf-8", "replace")
+
+    def needed_checkout(self) -> Checkout:
+        """The checkout that the task came from. Raises UsageError when it came from none."""
+        if self.checkout is None:
+            raise UsageError(
+                f"the task {self.task.id} has no checkout to apply a patch to",
+                f"The patch: greenroom show {self.run.id} --diff",
+            )
+        return self.checkout
+
+    def commit_message(self) -> str:
+        """A subject from the task's words, and trailers that name model and run."""
+        words = " ".join(self.task.instruction.split()) or "Make the failing tests pass"
+        subject = words if len(words) <= 72 else words[:69].rstrip() + "..."
+        return (
+            f"{subject}\n\nGreenroom-Model: {self.model.info.name}\nGreenroom-Run: {self.run.id}\n"
+        )
+
+    def record_applied(self, how: str, where: str) -> None:
+        """Notes in the log that the patch left the run's folder."""
+        with self.run.lock():
+            recorder = Recorder(self.run.trajectory)
+            recorder.emit("applied", how=how, where=where)
+            recorder.close()
+
+    def document(self, outcome: Outcome) -> dict[str, Any]:
+        """The JSON document of the session's end (docs/json.md)."""
+        return {
+            "schema": "greenroom.outcome/1",
+            "status": outcome.status,
+            "grade": outcome.verdict.grade if outcome.verdict else None,
+            "reason": outcome.reason,
+            "run": self.run.id,
+            "task": {"id": self.task.id, "instruction": self.task.instruction},
+            "model": self.model.info.as_dict(),
+            "turns": outcome.turns,
+            "usage": outcome.usage,
+            "seconds": outcome.seconds,
+            "cost_usd": outcome.cost,
+            "failing_before": list(outcome.baseline.failing),
+            "failing": list(outcome.report.failing),
+            "verdict": verdict_data(outcome.verdict) if outcome.verdict else None,
+            "files": list(outcome.patch.paths),
+            "diff": self.diff(),
+        }
+
+
+@asynccontextmanager
+async def start(
+    request: Request, listeners: Iterable[Listener], say: Say
+) -> AsyncIterator[Session]:
+    """A new run of what was asked for: settings, workspace, image and model are made ready.
+
+    Raises UsageError, SetupError or ModelError, each shown to the user as it is. Nothing is left
+    of a run that could not begin.
+    """
+    found = settings.load(request.checkout_folder(), request.flags)
+    for ignored in found.ignored:
+        say(f"{found.repository_file}: not set: {ignored}; see `greenroom trust`")
+    model = await choose_model(found, say)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(model.close)
+        run = runs.create(request.words or request.suite_task or "tests")
+        stack.enter_context(run.lock())
+        try:
+            store = run.store()
+            task, checkout = task_of(request, found, store)
+            for note in task.notes:
+                say(note)
+            plan = _plan(found, model)
+            image = await _ready(model, task, plan, say)
+        except BaseException:
+            run.remove()
+            raise
+        recorder = _recorder(run, found, listeners)
+        stack.callback(recorder.close)
+        _record_start(recorder, run, task, model, plan, found, checkout)
+        yield Session(run, store, task, model, image, recorder, plan, checkout)
+
+
+@asynccontextmanager
+async def resume(
+    run: Run,
+    flags: Mapping[str, Value],
+    listeners: Iterable[Listener],
+    say: Say,
+    *,
+    guidance: str = "",
+) -> AsyncIterator[Session]:
+    """Takes `run` up at its last complete turn, with its own settings but for `flags`.
+
+    Raises UsageError when the run cannot be resumed (it never began, it is being worked on, it is
+    solved and there is no guidance), SetupError or ModelError.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(run.lock())
+        history = trajectory.history(run.events(), run.trajectory)
+        if history.ended and history.ended["status"] == "solved" and not guidance:
+            raise UsageError(
+                f"run {run.id} is solved already",
+                'Give guidance with -m "..." to go on all the same.',
+            )
+        found = _recorded_settings(history, flags)
+        model = await choose_model(found, say)
+        stack.push_async_callback(model.close)
+        store = run.store()
+        task = task_from(history.started["task"], store)
+        plan = _plan(found, model)
+        image = await _ready(model, task, plan, say)
+        recorder = _recorder(run, found, listeners)
+        stack.callback(recorder.close)
+        more = {"guidance": guidance} if guidance else {}
+        recorder.emit("resumed", after=history.after, turn=history.turn, **more)
+        where = history.started.get("checkout")
+        checkout = Checkout.from_data(where) if where else None
+        yield Session(
+            run, store, task, model, image, recorder, plan, checkout, history, guidance, begun=True
+        )
+
+
+async def _ready(model: Model, task: Task, plan: Plan, say: Say) -> Image:
+    """Makes image and model ready side by side; a model that is no use stops the image's build."""
+    check_cost_limit(plan.limits, model.info)
+    preparing = asyncio.create_task(model.prepare())
+    imaging = asyncio.create_task(ensure_image(task.image, progress=say))
+    tasks = (preparing, imaging)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for finished in done:
+            finished.result()
+    finally:
+        for unfinished in tasks:
+            unfinished.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return imaging.result()
+
+
+def _plan(found: Settings, model: Model) -> Plan:
+    return Plan(
+        limits=Limits(
+            turns=found["turn_limit"],
+            tokens=found["token_limit"],
+            seconds=found["time_limit"],
+            cost=found["cost_limit"],
+        ),
+        sampling=Sampling(
+            temperature=found["temperature"],
+            top_p=found["top_p"],
+            max_output_tokens=found["max_output_tokens"],
+            seed=found["seed"],
+            reasoning_effort=found["reasoning_effort"],
+        ),
+        candidates=found["candidates"] or model.default_candidates,
+    )
+
+
+def _recorder(run: Run, found: Settings, listeners: Iterable[Listener]) -> Recorder:
+    return Recorder(run.trajectory, secrets=settings.secrets(found), listeners=listeners)
+
+
+def _record_start(
+    recorder: Recorder,
+    run: Run,
+    task: Task,
+    model: Model,
+    plan: Plan,
+    found: Settings,
+    checkout: Checkout | None,
+) -> None:
+    recorder.emit(
+        "run.started",
+        run=run.id,
+        greenroom=version("greenroom"),
+        task=task_data(task),
+        model=model.info.as_dict(),
+        sampling=asdict(plan.sampling),
+        limits={**plan.limits.as_dict(), "candidates": plan.candidates},
+        settings={name: value for name, value in found.values.items() if value not in (None, ())},
+        checkout=checkout.as_data() if checkout else None,
+    )
+
+
+def _recorded_settings(history: History, flags: Mapping[str, Value]) -> Settings:
+    """The run's own settings, which a resume must not take anew from files that changed since."""
+    return replace(
+        settings.restore(history.started["settings"], flags), ignored=(), repository_file=None
+    )
