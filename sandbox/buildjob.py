@@ -20,6 +20,7 @@ _CERTIFICATES = ("GREENROOM_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "
 _INDEXES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 _TAIL_LINES = 200
+_BETWEEN_LINES = 0.5  # seconds; package managers print hundreds of lines
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,13 @@ class Job:
         self._progress(line)
 
     def output(self, text: str) -> None:
-        """Takes lines that a program printed: cleaned, remembered, shown indented."""
+        """Takes lines that a program printed: cleaned, remembered, some of them shown."""
         for raw in text.splitlines():
             line = clean(raw)
             if line:
                 self.tail = [*self.tail[1 - _TAIL_LINES :], line]
-                self.say(f"  {line}")
+                if time.monotonic() - self.last_line >= _BETWEEN_LINES:
+                    self.say(f"  {line}")
 
     def stop(self, reason: str = "the image build was stopped") -> None:
         """Ends what runs now; the working thread raises Stopped at its next step. Thread-safe."""

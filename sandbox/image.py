@@ -27,6 +27,7 @@ from sandbox.baseimage import (
 )
 from sandbox.buildjob import BuildSettings, Job, Progress
 from sandbox.errors import UsageError
+from sandbox.imagestore import lock_file, mark_used
 from sandbox.layers import KEY_LABEL, ORIGIN_LABEL, Layer, Step, build_layer
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
@@ -177,9 +178,10 @@ def _cached(
     job: Job, tag: str, key: str, cache: Path, build: Callable[[str], None]
 ) -> dict[str, Any]:
     """The image `tag` if it is here with this key, else `build`s it, one process at a time."""
+    mark_used(cache, key)
     found = _with_key(job, tag, key)
     if found is None:
-        with _lock(job, cache / "locks" / f"{key[:16]}.lock"):
+        with _lock(job, lock_file(cache, key)):
             found = _with_key(job, tag, key)
             if found is None:
                 started = time.monotonic()
@@ -200,7 +202,6 @@ def _with_key(job: Job, tag: str, key: str) -> dict[str, Any] | None:
 @contextmanager
 def _lock(job: Job, path: Path) -> Iterator[None]:
     """Held while one image is built, over threads and processes; ends with the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         said = False
         while True:
@@ -224,30 +225,26 @@ def _cache_folder() -> Path:
 def _layers(spec: ImageSpec) -> list[Layer]:
     found = []
     if spec.apt:
-        names = " ".join(spec.apt)
         steps = (
-            Step("reading the package lists (apt-get update)", ("apt-get", "update")),
+            Step("apt-get update", ("apt-get", "update")),
             Step(
-                f"installing {names} (apt-get install)",
+                "apt-get install " + " ".join(spec.apt),
                 ("apt-get", "install", "-y", "--no-install-recommends", *spec.apt),
             ),
         )
         found.append(Layer("apt", spec.apt, steps))
     if spec.pip:
-        names = " ".join(spec.pip)
         steps = (
             Step("looking for pip", ("/bin/sh", "-c", _FIND_PIP)),
             Step(
-                f"installing {names} (pip install)",
+                "pip install " + " ".join(spec.pip),
                 ("python3", "-m", "pip", "install", *spec.pip),
             ),
         )
         found.append(Layer("pip", spec.pip, steps, guarded=True))
     if spec.setup:
         commands = tuple(
-            Step(
-                f"running the setup command: {command}", ("bash", "-eo", "pipefail", "-c", command)
-            )
+            Step(f"setup command {command!r}", ("bash", "-eo", "pipefail", "-c", command))
             for command in spec.setup
         )
         found.append(Layer("setup", spec.setup, commands))

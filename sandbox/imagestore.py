@@ -1,0 +1,74 @@
+"""The images that Greenroom has made on this engine: found by label, removed by age."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sandbox.layers import IMAGE_LABEL, KEY_LABEL
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """One image of ours. `size` is in bytes, shared layers counted in; `used` is when it was last
+    asked for, as far as this user's cache folder knows.
+    """
+
+    reference: str
+    names: tuple[str, ...]
+    key: str
+    created: datetime
+    used: datetime
+    size: int
+
+
+def mark_used(cache: Path, key: str) -> None:
+    """Notes that the image of `key` is wanted now, so that a clean-up by age spares it."""
+    path = lock_file(cache, key)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def lock_file(cache: Path, key: str) -> Path:
+    """The file that is locked while the image of `key` is built; its time is the last use."""
+    return cache / "locks" / f"{key[:16]}.lock"
+
+
+def list_images(api: Any, cache: Path) -> list[StoredImage]:
+    """Every image that carries our label, the youngest first."""
+    found = []
+    for item in api.images(filters={"label": f"{IMAGE_LABEL}=1"}):
+        created = datetime.fromtimestamp(item["Created"], UTC)
+        key = (item.get("Labels") or {}).get(KEY_LABEL, "")
+        used = created
+        with suppress(FileNotFoundError):
+            used = datetime.fromtimestamp(lock_file(cache, key).stat().st_mtime, UTC)
+        names = tuple(item.get("RepoTags") or ())
+        found.append(StoredImage(item["Id"], names, key, created, max(created, used), item["Size"]))
+    return sorted(found, key=lambda image: image.created, reverse=True)
+
+
+def remove_images(
+    api: Any, cache: Path, older_than: timedelta = timedelta(0)
+) -> tuple[list[StoredImage], list[StoredImage]]:
+    """Removes our images unused for `older_than`; returns those removed and those kept because a
+    container or another image needs them.
+    """
+    from docker.errors import APIError  # noqa: PLC0415
+
+    limit = datetime.now(UTC) - older_than
+    removed, kept = [], []
+    for image in list_images(api, cache):  # a layer is younger than what it stands on
+        if image.used > limit:
+            continue
+        try:
+            for name in image.names or (image.reference,):
+                api.remove_image(name)
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+            kept.append(image)
+        else:
+            removed.append(image)
+    return removed, kept
