@@ -1,18 +1,35 @@
 """Gitignore rules as plain data, and the question whether they ignore a path.
 
 The rules are those of a base tree, read once. What a model writes into a `.gitignore` later
-changes nothing about what counts as part of its patch.
+changes nothing about what counts as part of its patch. Patterns match as git's own matcher does,
+byte by byte; libraries that translate a pattern for whole trees decide some negations differently.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from pathspec import GitIgnoreSpec
-
-from sandbox.patch import parents
+from sandbox.patch import encode_path, parents
 
 Rules = tuple[tuple[str, tuple[str, ...]], ...]
+
+# The named classes of bracket expressions, as members of a regular expression's class.
+NAMED_CLASSES = {
+    "alnum": "0-9A-Za-z",
+    "alpha": "A-Za-z",
+    "blank": " \\t",
+    "cntrl": "\\x00-\\x1f\\x7f",
+    "digit": "0-9",
+    "graph": "!-~",
+    "lower": "a-z",
+    "print": " -~",
+    "punct": "!-/:-@\\[-`{-~",
+    "space": " \\t-\\r",
+    "upper": "A-Z",
+    "xdigit": "0-9A-Fa-f",
+}
+NEVER = "(?!)"
 
 
 @dataclass(frozen=True)
@@ -24,59 +41,142 @@ class IgnoreRules:
     def ignores(self, path: str, *, folder: bool = False) -> bool:
         """Whether git would ignore an untracked file (or `folder`) at `path`. Nothing can be
         included again below an ignored folder."""
-        above = (self._decision(parent, is_folder=True) for parent in parents(path))
+        above = (self._folder_ignored(parent) for parent in parents(path))
         return any(above) or self._decision(path, is_folder=folder)
 
+    def _folder_ignored(self, path: str) -> bool:
+        if path not in self._folders:
+            self._folders[path] = self._decision(path, is_folder=True)
+        return self._folders[path]
+
     def _decision(self, path: str, *, is_folder: bool) -> bool:
-        known = self._folders.get(path) if is_folder else None
-        if known is not None:
-            return known
-        decided = False
         for place in (*parents(path), ""):
-            spec = self._specs.get(place)
-            if spec is None:
-                continue
             inner = path[len(place) + 1 :] if place else path
-            answer = spec.check_file(inner + "/" * is_folder).include
-            if answer is not None:
-                decided = answer
-                break
-        if is_folder:
-            self._folders[path] = decided
-        return decided
+            for pattern in self._patterns.get(place, ()):
+                if pattern.matches(inner, is_folder=is_folder):
+                    return not pattern.negative
+        return False
 
     @cached_property
     def _folders(self) -> dict[str, bool]:
         return {}
 
     @cached_property
-    def _specs(self) -> dict[str, GitIgnoreSpec]:
-        lines: dict[str, list[str]] = {}
-        for folder, more in self.rules:
-            lines.setdefault(folder, []).extend(more)
-        return {folder: GitIgnoreSpec.from_lines(part) for folder, part in lines.items()}
+    def _patterns(self) -> dict[str, list["Pattern"]]:
+        """By folder, the patterns with the deciding ones first."""
+        found: dict[str, list[Pattern]] = {}
+        for folder, lines in self.rules:
+            found.setdefault(folder, []).extend(Pattern.parse(line) for line in lines)
+        return {folder: patterns[::-1] for folder, patterns in found.items()}
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One gitignore line: what it matches, and whether it includes again (`negative`)."""
+
+    expression: re.Pattern[str]
+    negative: bool
+    folders_only: bool
+    by_name: bool
+
+    @classmethod
+    @lru_cache(maxsize=4096)
+    def parse(cls, line: str) -> "Pattern":
+        negative = line.startswith("!")
+        text = _bytewise(line[1:] if negative else line)
+        folders_only = text.endswith("/")
+        text = text.removesuffix("/")
+        by_name = "/" not in text
+        expression = re.compile(_translated(text.removeprefix("/")) + r"\Z", re.DOTALL)
+        return cls(expression, negative, folders_only, by_name)
+
+    def matches(self, path: str, *, is_folder: bool) -> bool:
+        """Whether the pattern matches this path itself, given relative to the rule's folder."""
+        if self.folders_only and not is_folder:
+            return False
+        name = path.rpartition("/")[2] if self.by_name else path
+        return self.expression.match(_bytewise(name)) is not None
 
 
 def readable_lines(text: bytes) -> tuple[str, ...]:
-    """The rules in a gitignore file, without its comments, blank lines and invalid patterns.
+    """The rules in a gitignore file, without its comments, blank lines and trailing blanks.
 
     A byte order mark and CR LF endings are taken as git takes them.
     """
-    decoded = text.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    return tuple(line for line in _lines(decoded) if _valid(line))
+    decoded = text.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    return tuple(_rules_in(decoded.split("\n")))
 
 
-def _lines(text: str) -> Iterable[str]:
-    for line in text.split("\n"):
+def _rules_in(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
         rule = line.removesuffix("\r")
-        if rule.strip() and not rule.startswith("#"):
-            yield rule
+        if rule.startswith("#"):
+            continue
+        # Blanks at the end count only where a backslash precedes them.
+        kept = re.sub(r"(?<!\\)((?:\\\\)*) +\Z", r"\1", rule)
+        if kept:
+            yield kept
 
 
-def _valid(line: str) -> bool:
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        # git ignores a pattern that it cannot read; so a stray one must not end the work.
-        return False
-    return True
+def _bytewise(text: str) -> str:
+    """A text with one character per byte, so that a wildcard stands for a byte."""
+    return encode_path(text).decode("latin-1")
+
+
+def _translated(pattern: str) -> str:
+    """A regular expression for a whole path."""
+    parts: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "*":
+            part, at = _stars(pattern, at)
+        elif char == "[":
+            part, at = _bracket(pattern, at)
+        elif char == "\\":
+            part, at = (re.escape(pattern[at + 1]) if at + 1 < len(pattern) else NEVER), at + 2
+        else:
+            part, at = ("[^/]" if char == "?" else re.escape(char)), at + 1
+        parts.append(part)
+    return "".join(parts)
+
+
+def _stars(pattern: str, at: int) -> tuple[str, int]:
+    """Stars: any part of a name; two or more as a whole name: any number of folders."""
+    end = at
+    while pattern[end : end + 1] == "*":
+        end += 1
+    starts = at == 0 or pattern[at - 1] == "/"
+    if end - at == 1 or not starts:
+        return "[^/]*", end
+    if end == len(pattern):
+        return ".*", end
+    if pattern[end] == "/":
+        return "(?:.*/)?", end + 1
+    return "[^/]*", end
+
+
+def _bracket(pattern: str, at: int) -> tuple[str, int]:
+    """A bracket expression; one without an end matches nothing, as in git."""
+    found = re.compile(
+        r"\[(?P<negative>[!^]?)(?P<members>(?:\]|\\.|\[:\w+:\]|[^\]\\])(?:\\.|\[:\w+:\]|[^\]\\])*)\]",
+        re.DOTALL,
+    ).match(pattern, at)
+    if found is None:
+        return NEVER, len(pattern)
+    members = "".join(_members(found["members"]))
+    if members:
+        # A slash is never matched by a bracket expression.
+        return f"(?!/)[{'^' if found['negative'] else ''}{members}]", found.end()
+    return ("[^/]" if found["negative"] else NEVER), found.end()
+
+
+def _members(text: str) -> Iterator[str]:
+    token = re.compile(r"\[:(\w+):\]|\\?(.)(?:-\\?(.))?", re.DOTALL)
+    for named, low, high in token.findall(text):
+        if named:
+            yield NAMED_CLASSES.get(named, "")
+        elif not high:
+            yield f"\\x{ord(low):02x}"
+        elif low <= high:
+            yield f"\\x{ord(low):02x}-\\x{ord(high):02x}"

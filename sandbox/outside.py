@@ -25,7 +25,10 @@ HEADER_LINE = re.compile(
     rb"|similarity |dissimilarity |rename |copy |GIT binary patch|literal |delta )([^\n]*?)\r\n",
     re.MULTILINE,
 )
-OLD_NAME = re.compile(rb"^--- ([^\t\r\n]+)", re.MULTILINE)
+NAME = re.compile(
+    rb"^(?:diff --git \"?([^\r\n\" ]+)|(?:---|\+\+\+) \"?([^\t\r\n\"]+))", re.MULTILINE
+)
+PREFIXES = {"a", "b", "c", "i", "o", "w", "old", "new", "orig"}
 HUNK_BODY = re.compile(rb"^@@ -[^\n]*\n((?:[ +\-\\][^\n]*\n?)*)", re.MULTILINE)
 COLOUR = re.compile(rb"^\x1b\[[0-9;]*m(?:diff |--- |@@ )", re.MULTILINE)
 FAILED_HUNK = re.compile(r"^error: patch failed: (.*):(\d+)$", re.MULTILINE)
@@ -126,18 +129,30 @@ def _attempts(diff: bytes, base_paths: Set[str]) -> Iterator[tuple[bytes, int]]:
     texts = [diff]
     if HEADER_LINE.search(diff):
         texts += [HEADER_LINE.sub(rb"\1\2\n", diff), diff.replace(b"\r\n", b"\n")]
-    depths = (0, 1) if _names_have_no_prefix(diff, base_paths) else (1, 0)
     for text in texts:
-        for depth in depths:
+        for depth in _depths(diff, base_paths):
             yield text, depth
 
 
-def _names_have_no_prefix(diff: bytes, base_paths: Set[str]) -> bool:
-    """Whether the old names are paths of the base as they stand, and none is without its first
-    folder."""
-    names = [decode_path(name.strip()) for name in OLD_NAME.findall(diff)]
-    without = [name.partition("/")[2] for name in names]
-    return any(name in base_paths for name in names) and not any(n in base_paths for n in without)
+def _depths(diff: bytes, base_paths: Set[str]) -> tuple[int, ...]:
+    """How many leading folders the names may have that the tree has not: 1 (`a/`, `b/`) or 0.
+
+    A wrong guess would put a new file in the wrong place, so both are tried only when files of the
+    tree speak for both.
+    """
+    found = NAME.findall(diff)
+    names = {decode_path(git or plain.strip()) for git, plain in found} - {"/dev/null"}
+    as_they_stand = any(name in base_paths for name in names)
+    stripped = any(name.partition("/")[2] in base_paths for name in names)
+    if as_they_stand and stripped:
+        return 1, 0
+    if as_they_stand or any("/" not in name for name in names):
+        return (0,)
+    starts = {name.partition("/")[0] for name in names}
+    if stripped or starts <= PREFIXES:
+        return (1,)
+    folders = {path.partition("/")[0] for path in base_paths}
+    return (0,) if starts & folders else (1,)
 
 
 def _explained(result: GitResult, diff: bytes) -> PatchError:

@@ -205,7 +205,7 @@ class TreeStore:
         file and hunk, when it does not apply, is no diff, or makes a patch that is not allowed.
         """
         with self._index(tree) as index:
-            patched_index(self._git, index, text, set(self.modes(tree)), limits)
+            patched_index(self._git, index, text, self.modes(tree).keys(), limits)
             new = self._git.run("write-tree", environment={"GIT_INDEX_FILE": str(index)}).stdout
         return self.between(tree, new.decode().strip(), limits)
 
