@@ -27,9 +27,9 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         # The attempt: what is solved, by whom, within which bounds.
         ("run.started", "run greenroom task model sampling limits settings", "checkout"),
         ("resumed", "after turn", "guidance"),
-        ("run.ended", "status reason", "turns usage seconds cost tree grade applied"),
+        ("run.ended", "status reason", "turns usage seconds cost tree grade"),
         # Every sandbox opened, under which policy, on which image, and for what.
-        ("sandbox", "purpose image policy", "container rebuild notes"),
+        ("sandbox", "purpose image policy", "container rebuild"),
         ("note", "text", ""),
         # The conversation, in order. `epoch` replaces all that stood before it.
         ("epoch", "reason messages", "by_products"),
@@ -40,12 +40,12 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         ("call", "turn id name arguments", ""),
         ("result", "turn id name ok text seconds", ""),
         # One candidate screened; `failing` is the number of tests that fail with it.
-        ("candidate", "turn number failing", "calls reason"),
+        ("candidate", "turn number failing", "calls"),
         # `tree` is the workspace's state as a tree in the run's own repository.
-        ("turn.ended", "turn tree usage seconds cost", "best signature"),
+        ("turn.ended", "turn tree usage seconds cost", ""),
         ("tests", "purpose report", "newly_passing newly_failing"),
         ("verdict", "verdict tree", ""),
-        ("applied", "how", "where"),
+        ("applied", "how where", ""),
     )
 }
 #: Shown live and never written: each is contained in a later event.
