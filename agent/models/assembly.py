@@ -1,0 +1,291 @@
+"""The pieces of a streamed answer put together: events while they come, one message at the end.
+
+Servers agree on little here. Calls come in deltas keyed by an index, or whole; without ids, or
+with a new id on each piece; with the name repeated; with arguments as text or as an object.
+Reasoning comes as `reasoning` or `reasoning_content`. All of it ends as the same message.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agent.conversation import AssistantMessage, ToolCall
+from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
+from agent.models.servers import ReasoningField
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_FINISHES: Mapping[str, Literal["stop", "calls", "length"]] = {
+    "tool_calls": "calls",
+    "function_call": "calls",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+}
+
+
+@dataclass
+class _Call:
+    """One call as far as it has come. `shown` is set once the user was told its name."""
+
+    id: str = ""
+    name: str = ""
+    pieces: list[str] = field(default_factory=list)
+    shown: bool = False
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the arguments so far are a whole JSON object."""
+        # Only the last piece is looked at first: this is asked once for each piece that comes.
+        return bool(self.pieces) and self.pieces[-1].rstrip()[-1:] == "}" and self.is_object
+
+    @property
+    def is_object(self) -> bool:
+        try:
+            return isinstance(json.loads(self.arguments), dict)
+        except (ValueError, RecursionError):
+            return False
+
+
+class Assembly:
+    """One answer. `known` are the tools offered; `taken` the call ids used earlier.
+
+    `redact` is applied to all text, so that a key a server echoes goes no further.
+    """
+
+    def __init__(
+        self, known: Collection[str], taken: Collection[str], redact: Callable[[str], str]
+    ) -> None:
+        self._known = known
+        self._taken = taken
+        self._redact = redact
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+        self._finish: str | None = None
+        self._usage: dict[str, Any] | None = None
+        self.reasoning_field: ReasoningField | None = None
+        self.timings: dict[str, float] = {}
+        self.characters = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the server said why the answer ended."""
+        return self._finish is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing can follow: the answer ended and its tokens were counted."""
+        return self.finished and self._usage is not None
+
+    @property
+    def server_finish(self) -> str:
+        """The server's own word for the end, empty when it gave none."""
+        return self._finish or ""
+
+    def take(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
+        """The events of one chunk: a piece of an answer, or a whole one."""
+        if isinstance(chunk.get("usage"), dict):
+            self._usage = chunk["usage"]
+        if isinstance(chunk.get("timings"), dict):
+            self._take_timings(chunk["timings"])
+        choices = chunk.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if not isinstance(choice, dict) or (choice.get("index") or 0) != 0:
+                continue
+            if isinstance(choice.get("delta"), dict):
+                yield from self._take_delta(choice["delta"])
+            elif isinstance(choice.get("message"), dict) and not (self.characters or self._calls):
+                yield from self._take_delta(choice["message"])
+            if isinstance(choice.get("finish_reason"), str) and choice["finish_reason"]:
+                self._finish = choice["finish_reason"]
+
+    def _take_timings(self, timings: Mapping[str, Any]) -> None:
+        """llama.cpp's own clock, in milliseconds."""
+        for theirs, ours in (("prompt_ms", "prompt_seconds"), ("predicted_ms", "output_seconds")):
+            value = timings.get(theirs)
+            if isinstance(value, int | float):
+                self.timings[ours] = value / 1000
+
+    def _take_delta(self, delta: Mapping[str, Any]) -> Iterator[Event]:
+        fields: tuple[ReasoningField, ...] = ("reasoning", "reasoning_content")
+        for name in fields:
+            # A server in transition sends the same text in both fields: only one may count.
+            reasoning = _parts(delta.get(name), "thinking")
+            if reasoning:
+                self.reasoning_field = name
+                yield from self._show(reasoning, self._reasoning, ReasoningDelta)
+                break
+        content = delta.get("content")
+        thought = _thoughts(content)
+        if thought:
+            yield from self._show(thought, self._reasoning, ReasoningDelta)
+        text = _parts(content, "text") or _parts(delta.get("refusal"), "text")
+        if text:
+            yield from self._show(text, self._text, TextDelta)
+        calls = delta.get("tool_calls")
+        for piece in calls if isinstance(calls, list) else ():
+            if isinstance(piece, dict):
+                yield from self._take_call(piece)
+        if isinstance(delta.get("function_call"), dict):
+            yield from self._take_call({"index": 0, "function": delta["function_call"]})
+
+    def _show(
+        self, text: str, pieces: list[str], kind: type[ReasoningDelta] | type[TextDelta]
+    ) -> Iterator[Event]:
+        pieces.append(text)
+        self.characters += len(text)
+        yield kind(_SURROGATES.sub("\ufffd", self._redact(text)))
+
+    def _take_call(self, piece: Mapping[str, Any]) -> Iterator[Event]:
+        function = piece.get("function")
+        function = function if isinstance(function, dict) else piece
+        name = function.get("name") if isinstance(function.get("name"), str) else ""
+        arguments = function.get("arguments")
+        if arguments is not None and not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        call = self._call_of(piece, name or "", arguments or "")
+        self._name(call, name or "")
+        if arguments:
+            call.pieces.append(arguments)
+            self.characters += len(arguments)
+        if not call.shown and call.name and (arguments or call.name in self._known):
+            call.shown = True
+            position = next(n for n, other in enumerate(self._calls) if other is call)
+            yield CallStarted(position, self._redact(self.tool_name(call.name)))
+
+    def _call_of(self, piece: Mapping[str, Any], name: str, arguments: str) -> _Call:
+        """The call that `piece` belongs to; a new one where it cannot be a continuation."""
+        given = piece.get("id")
+        call_id = given if isinstance(given, str) else str(given) if given is not None else ""
+        index = piece.get("index")
+        if isinstance(index, int):
+            call = self._by_index.get(index)
+        else:
+            call = self._with_id(call_id) or (self._calls[-1] if self._calls else None)
+        if call is not None and not _starts_anew(call, call_id, name, arguments):
+            call.id = call.id or call_id
+            return call
+        call = _Call(id=call_id)
+        self._calls.append(call)
+        if isinstance(index, int):
+            self._by_index[index] = call
+        return call
+
+    def _with_id(self, call_id: str) -> _Call | None:
+        return next((call for call in self._calls if call_id and call.id == call_id), None)
+
+    def _name(self, call: _Call, name: str) -> None:
+        if not call.name:
+            call.name = name
+        elif name and name != call.name and not call.pieces and call.name not in self._known:
+            call.name += name
+
+    def tool_name(self, name: str) -> str:
+        """The tool meant: without a namespace or the control tokens that leaked into the name."""
+        if name in self._known:
+            return name
+        cut = name.partition("<|")[0].strip().removeprefix("functions.")
+        return cut if cut in self._known else name
+
+    def message(self) -> AssistantMessage:
+        """The answer so far as a message; calls without a name are left out."""
+        calls = []
+        taken = set(self._taken)
+        for call in self._calls:
+            if call.name:
+                call_id = _unused(call.id, taken)
+                taken.add(call_id)
+                name = _whole(self._redact(self.tool_name(call.name)))
+                arguments = _whole(self._redact(call.arguments.strip() or "{}"))
+                calls.append(ToolCall(call_id, name, arguments))
+        return AssistantMessage(
+            text=_whole(self._redact("".join(self._text))),
+            reasoning=_whole(self._redact("".join(self._reasoning))),
+            calls=tuple(calls),
+        )
+
+    @property
+    def nameless_calls(self) -> int:
+        return sum(not call.name for call in self._calls)
+
+    @property
+    def cut_calls(self) -> list[str]:
+        """Names of calls whose arguments are not whole."""
+        return [call.name for call in self._calls if call.name and not call.is_object]
+
+    def finish(self) -> Literal["stop", "calls", "length"]:
+        """Why the answer ended, in our words."""
+        named = _FINISHES.get(self._finish or "", "stop")
+        return named if named == "length" or not any(c.name for c in self._calls) else "calls"
+
+    def usage(self, prompt_estimate: Callable[[], int]) -> Usage:
+        """The tokens as the server counted them, or an estimate where it did not."""
+        counted = self._usage or {}
+        prompt, output = _count(counted, "prompt_tokens"), _count(counted, "completion_tokens")
+        cached = _count(_table(counted, "prompt_tokens_details"), "cached_tokens")
+        reasoning = _count(_table(counted, "completion_tokens_details"), "reasoning_tokens")
+        estimated = not prompt or (not output and self.characters > 0)
+        return Usage(
+            input_tokens=prompt or prompt_estimate(),
+            output_tokens=output or (self.characters + 3) // 4,
+            reasoning_tokens=reasoning or sum(map(len, self._reasoning)) // 4,
+            cached_tokens=cached or _count(counted, "prompt_cache_hit_tokens"),
+            estimated=estimated,
+        )
+
+
+def _starts_anew(call: _Call, call_id: str, name: str, arguments: str) -> bool:
+    """Whether a piece with a name cannot go on with `call`: that one is whole already, or both id
+    and name are others. (Some servers give every call the index 0, some every piece a new id.)"""
+    if not name or (call_id and call_id == call.id):
+        return False
+    if call.complete:
+        return bool(arguments.strip()) or name != call.name or bool(call_id)
+    return bool(call_id and call.id and name != call.name and call.pieces)
+
+
+def _unused(given: str, taken: Collection[str]) -> str:
+    """`given`, or another id where it is missing or was used before in the conversation."""
+    number = len(taken) + 1
+    while not given or given in taken:
+        given, number = f"call_{number}", number + 1
+    return given
+
+
+def _parts(content: object, kind: str) -> str:
+    """The text of a content field: a string, or a list of typed parts."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = (part for part in content if isinstance(part, dict) and part.get("type") == kind)
+    return "".join(_parts(part.get(kind), "text") for part in parts)
+
+
+def _thoughts(content: object) -> str:
+    """Reasoning among the parts of a content field."""
+    return _parts(content, "thinking") if isinstance(content, list) else ""
+
+
+def _whole(text: str) -> str:
+    """`text` with surrogate pairs made one character and lone halves replaced."""
+    if not _SURROGATES.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = data.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(data: Mapping[str, Any], name: str) -> int:
+    value = data.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

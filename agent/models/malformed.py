@@ -1,0 +1,55 @@
+"""What is wrong with an answer that ended, in words meant for the model that gave it."""
+
+from agent.models.assembly import Assembly
+from agent.models.base import AssistantMessage, Usage
+
+
+def problem_of(
+    assembly: Assembly, message: AssistantMessage, usage: Usage, *, limited: bool
+) -> str:
+    """Empty for a sound turn: some text, or whole calls. `limited`: the output limit ended it."""
+    if assembly.nameless_calls:
+        return "Your tool call named no tool. Write the call again, with the tool's name."
+    if limited and assembly.cut_calls:
+        return (
+            f"Your call of {assembly.cut_calls[0]} was cut off at the limit of output tokens."
+            " Make a smaller call, or several."
+        )
+    if message.calls:
+        return ""
+    if assembly.server_finish in _LOST:
+        return _LOST[assembly.server_finish]
+    return "" if message.text.strip() else _empty(message, usage, limited=limited)
+
+
+_UNREAD = "Your tool call could not be read. Write it again, its arguments as one JSON object."
+#: What it means that a server gave this reason for an end without any call.
+_LOST = {
+    "tool_calls": _UNREAD,
+    "function_call": _UNREAD,
+    "content_filter": "Your answer was stopped by the server's content filter. Go on otherwise.",
+}
+
+
+def _empty(message: AssistantMessage, usage: Usage, *, limited: bool) -> str:
+    if limited:
+        return (
+            "You reached the limit of output tokens before you answered or called a tool."
+            " Think less, and call one tool now."
+        )
+    if message.reasoning.strip():
+        return "You thought, but neither answered nor called a tool. Call one tool now, or answer."
+    tokens = f" ({usage.output_tokens} tokens were lost)" if usage.output_tokens else ""
+    return f"Your answer was empty{tokens}. Call one tool now, or answer."
+
+
+def cut_short(seconds: float) -> str:
+    """The problem of an answer that took longer than allowed."""
+    return f"Your answer was cut off after {seconds:.0f} s. Be brief, and call one tool at a time."
+
+
+def unreadable_call(reason: str) -> str:
+    """The problem of an answer that the server failed on."""
+    return (
+        f"Your tool call was not valid: {reason}. Write it again, its arguments as one JSON object."
+    )

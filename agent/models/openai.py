@@ -1,0 +1,263 @@
+"""Models behind OpenAI's chat interface over HTTP: OpenAI, vLLM, llama.cpp, Ollama and others.
+
+A turn is one streamed request. What breaks before or within it (the connection, a busy or failing
+server, a call that the server itself could not parse) is asked again, with growing pauses, and said
+with `Retrying`; what cannot be cured is a `ModelError` that tells what to do. Limits of output and
+time hold on our side too, so that a server that never stops costs no more than allowed.
+"""
+
+import asyncio
+import difflib
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Literal
+
+from agent.conversation import AssistantMessage, Conversation, ToolSpec
+from agent.models import failures, malformed, probe
+from agent.models.assembly import Assembly
+from agent.models.base import (
+    Event,
+    Model,
+    ModelError,
+    ModelInfo,
+    Price,
+    Retrying,
+    Sampling,
+    TurnDone,
+    Usage,
+)
+from agent.models.failures import Refused, Transient, UnknownModel
+from agent.models.pace import Pace
+from agent.models.retries import Retries
+from agent.models.secret import Secret
+from agent.models.servers import Endpoint, Profile
+from agent.models.settings import ModelSettings
+from agent.models.stream import AnswerStream, Stalled
+from agent.models.transport import Transport
+from agent.models.turn import Memory, Turn
+from agent.models.wire import Dialect, request_body
+
+#: An answer ends when it has this many characters for each token it may have: no tokenizer packs
+#: more into a token for long, so a server that keeps its own limit is never cut.
+_CHARACTERS_A_TOKEN = 8
+#: How many times a request is put otherwise before the server's refusal stands.
+_REWORDINGS = 4
+_SHOWN_MODELS = 8
+Finish = Literal["stop", "calls", "length", "cut"]
+
+
+class OpenAIModel(Model):
+    """The model `name` of the server at `endpoint`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        name: str,
+        endpoint: Endpoint,
+        secret: Secret,
+        settings: ModelSettings,
+    ) -> None:
+        self._profile = profile
+        self._name = name
+        self._settings = settings
+        self._secret = secret
+        self._transport = Transport(profile, endpoint, secret, settings)
+        own_limit = endpoint.base.startswith(("https://api.openai.com/",)) or (
+            ".openai.azure.com/" in endpoint.base
+        )
+        self._dialect = Dialect(
+            reasoning=profile.reasoning,
+            limit="max_completion_tokens" if own_limit else "max_tokens",
+        )
+        self._prepared = False
+        self._memory = Memory()
+        # Ollama passes models of this name on to its own service.
+        local = endpoint.loopback and not (profile.name == "ollama" and name.endswith("cloud"))
+        self.info = ModelInfo(
+            name=name,
+            backend=profile.name,
+            address=endpoint.base,
+            local=local,
+            context_window=settings.context_window,
+            price=settings.price or (Price(0.0, 0.0) if local else None),
+        )
+
+    async def prepare(self) -> None:
+        """Asks the server what it is. Raises ModelError when nothing answers at its address."""
+        facts = await probe.ask(self._transport, self._name)
+        self._prepared = True
+        self.info = replace(
+            self.info,
+            server=facts.server or self._profile.name,
+            server_version=facts.server_version,
+            quantisation=facts.quantisation,
+            context_window=self._settings.context_window or facts.context_window,
+        )
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def generate(
+        self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> AsyncGenerator[Event, None]:
+        if not self._prepared:
+            await self.prepare()
+        turn = Turn(conversation, tools, sampling)
+        self._check_window(turn)
+        retries = Retries(self._settings)
+        try:
+            async for attempt in retries.attempts():
+                if retries.failure:
+                    number = attempt.retry_state.attempt_number
+                    yield Retrying(retries.failure.reason, retries.pause, number)
+                    await asyncio.sleep(retries.pause)
+                try:
+                    async with aclosing(self._answer(turn)) as events:
+                        async for event in events:
+                            yield event
+                    return
+                except Transient as failure:
+                    turn.abandon(failure)
+                    retries.failed(attempt, failure)
+        except Transient as failure:
+            yield self._given_up(turn, failure)
+
+    async def _answer(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        """One attempt, the request reworded where the server refuses one of our optional fields."""
+        for _ in range(_REWORDINGS):
+            try:
+                async with aclosing(self._attempt(turn)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except UnknownModel as problem:
+                raise await self._unknown_model(str(problem)) from None
+            except Refused as refused:
+                said = str(refused)
+                if not self._dialect.learn(said):
+                    break
+        raise ModelError(
+            f"{self._transport.server} refuses the request: {said}",
+            "Leave out the option that it names, or check the model's settings at the server.",
+        )
+
+    async def _attempt(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        known = {spec.name for spec in turn.tools}
+        assembly = Assembly(known, turn.call_ids, self._secret.redact)
+        turn.assembly = assembly
+        pace = Pace(self._settings, assembly)
+        body = request_body(self._name, turn.conversation, turn.tools, turn.sampling, self._dialect)
+        cut = False
+        try:
+            async with self._transport.stream("chat/completions", body, pace) as stream:
+                async with aclosing(self._events(stream, assembly, pace)) as events:
+                    async for event in events:
+                        yield event
+                        cut = pace.over or self._too_long(turn, assembly)
+                        if cut:
+                            break
+                if not (cut or stream.announced_end or assembly.finished):
+                    raise Transient("the connection closed before the answer's end", "connection")
+        except Stalled:
+            cut = self._stalled(assembly, pace)
+        yield self._done(turn, assembly, pace, cut)
+
+    async def _events(
+        self, stream: AnswerStream, assembly: Assembly, pace: Pace
+    ) -> AsyncGenerator[Event, None]:
+        async with aclosing(stream.chunks()) as chunks:
+            async for chunk in chunks:
+                for event in assembly.take(chunk):
+                    pace.mark(token=True)
+                    yield event
+                pace.mark(token=assembly.characters > 0)
+
+    def _too_long(self, turn: Turn, assembly: Assembly) -> bool:
+        limit = turn.sampling.max_output_tokens or self._settings.output_bound
+        return assembly.characters > limit * _CHARACTERS_A_TOKEN
+
+    def _stalled(self, assembly: Assembly, pace: Pace) -> bool:
+        """What silence means: the end of a finished answer, or of our patience. Returns whether
+        the answer was cut; raises Transient or ModelError where there is none to keep."""
+        if assembly.finished:
+            return False
+        waited, server = f"{pace.seconds:.0f} s", self._transport.server
+        if assembly.characters == 0:
+            raise ModelError(
+                f"no token from {server} within {waited}",
+                "It may be overloaded or still loading the model; see its log, then go on with"
+                " `greenroom resume`.",
+            )
+        if pace.over:
+            return True
+        limit = f"{self._settings.chunk_timeout:g} s"
+        raise Transient(f"the answer stood still for {limit} after {waited}", "stalled")
+
+    def _done(self, turn: Turn, assembly: Assembly, pace: Pace, cut: bool) -> TurnDone:
+        """The finished turn. Raises ContextOverflow where the window swallowed the answer."""
+        message = assembly.message()
+        usage = replace(
+            assembly.usage(lambda: turn.prompt_estimate), abandoned_tokens=turn.abandoned
+        )
+        window = self.info.context_window
+        empty = not message.text and not message.calls
+        if window and empty and usage.input_tokens + usage.output_tokens >= window:
+            raise failures.overflow(self._transport.server, f"an empty answer at {window} tokens")
+        if assembly.reasoning_field and self._profile.reasoning is None:
+            self._dialect.reasoning = assembly.reasoning_field
+        if not usage.estimated:
+            self._memory = Memory(turn.conversation, usage.input_tokens)
+        finish: Finish = "length" if cut else assembly.finish()
+        problem = malformed.problem_of(assembly, message, usage, limited=finish == "length")
+        if cut and pace.over:
+            finish, problem = "cut", malformed.cut_short(pace.seconds)
+        timings = {"seconds": pace.seconds, **assembly.timings}
+        if pace.first_token_seconds is not None:
+            timings["first_token_seconds"] = pace.first_token_seconds
+        return TurnDone(message, usage, finish, problem, timings)
+
+    def _check_window(self, turn: Turn) -> None:
+        """Raises ContextOverflow where the server would cut the prompt without a word."""
+        window = self.info.context_window
+        if not self._profile.truncates or window is None:
+            return
+        expected = self._memory.expect(turn)
+        if expected >= window:
+            raise failures.overflow(
+                self._transport.server, f"about {expected} tokens, window {window}"
+            )
+
+    def _given_up(self, turn: Turn, failure: Transient) -> TurnDone:
+        """The end of all retries: a malformed turn where the model is to blame, else an error."""
+        if failure.kind == "unparsed":
+            usage = Usage(estimated=True, abandoned_tokens=turn.abandoned)
+            problem = malformed.unreadable_call(failure.reason)
+            return TurnDone(AssistantMessage(), usage, problem=problem)
+        raise ModelError(
+            f"{self._transport.server} gives no answer, asked {turn.attempts} times:"
+            f" {failure.reason}",
+            "See the server's own log, then go on with `greenroom resume`.",
+        ) from None
+
+    async def _unknown_model(self, said: str) -> ModelError:
+        """What the server has instead of the model that it does not know."""
+        server = self._transport.server
+        try:
+            names = [str(entry["id"]) for entry in await probe.list_models(self._transport)]
+        except (ModelError, Transient, Refused, UnknownModel, Stalled):
+            names = []
+        if not names:
+            return ModelError(
+                f"{server} knows no model {self._name!r} ({said})",
+                f"{self._profile.get_model.format(model=self._name)} The address given with"
+                " --base-url usually ends in /v1.",
+            )
+        near = difflib.get_close_matches(self._name, names, n=len(names), cutoff=0.4)
+        shown = [*near, *(name for name in names if name not in near)]
+        more = f" and {len(shown) - _SHOWN_MODELS} more" if len(shown) > _SHOWN_MODELS else ""
+        return ModelError(
+            f"{server} has no model {self._name!r} ({said})",
+            f"It has: {', '.join(shown[:_SHOWN_MODELS])}{more}."
+            f" {self._profile.get_model.format(model=self._name)}",
+        )

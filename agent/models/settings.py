@@ -1,0 +1,32 @@
+"""What a user can set about a model, whichever backend it is; plain data without any key."""
+
+from dataclasses import dataclass
+
+from agent.models.base import Price
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How to reach a model, and how patient to be with it. Times are in seconds.
+
+    `key_variable` names the environment variable that holds the key; None means the usual one, and
+    only where a key is usual. `price` is in US dollars per million tokens; None: not known.
+    `output_bound` is how many tokens a turn may have when the user set no limit: it ends a model
+    that never stops. The time limits: to connect, to the first token (a server may have to load
+    the model first), between two tokens, and for one whole turn. `retries` is how often a lost
+    connection, a busy or a failing server is asked again, `retry_wait` the first pause;
+    `retry_after_limit` the longest pause that a server may ask for before it counts as refusing.
+    """
+
+    base_url: str | None = None
+    key_variable: str | None = None
+    price: Price | None = None
+    context_window: int | None = None
+    output_bound: int = 131_072
+    connect_timeout: float = 10.0
+    first_token_timeout: float = 600.0
+    chunk_timeout: float = 120.0
+    turn_timeout: float = 3600.0
+    retries: int = 5
+    retry_wait: float = 0.5
+    retry_after_limit: float = 120.0

@@ -1,0 +1,172 @@
+"""A conversation as the JSON body of OpenAI's chat interface.
+
+Nothing here looks at a server's answer. What a server was found to accept is in `Dialect`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.conversation import (
+    AssistantMessage,
+    Conversation,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    ToolSpec,
+    UserMessage,
+)
+from agent.models.base import Sampling
+from agent.models.failures import output_room
+from agent.models.servers import LimitField, ReasoningField
+
+
+@dataclass
+class Dialect:
+    """What one server takes, as far as it is known; refusals teach it more.
+
+    `limit_bound` is the most output tokens a request may ask for (None: as the user says).
+    """
+
+    reasoning: ReasoningField | None = None
+    limit: LimitField = "max_tokens"
+    stream_usage: bool = True
+    echo_reasoning: bool = True
+    limit_bound: int | None = None
+
+    def learn(self, said: str) -> bool:
+        """Takes a refusal in the server's words to heart; whether another try makes sense.
+
+        Only what is ours is given up: what the user asked for (temperature, seed ...) is not.
+        """
+        before = replace(self)
+        room = output_room(said)
+        if room is not None:
+            self.limit_bound = room
+        elif "stream_options" in said or "include_usage" in said:
+            self.stream_usage = False
+        elif "max_completion_tokens" in said and self.limit == "max_tokens":
+            self.limit = "max_completion_tokens"
+        elif "max_completion_tokens" in said:
+            self.limit = "max_tokens"
+        elif "reasoning" in said and "reasoning_effort" not in said:
+            self.echo_reasoning = False
+        return self != before
+
+
+def request_body(
+    model: str,
+    conversation: Conversation,
+    tools: Sequence[ToolSpec],
+    sampling: Sampling,
+    dialect: Dialect,
+) -> bytes:
+    """The body of one streamed chat request, UTF-8. What `sampling` leaves open is left out."""
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": messages(conversation, dialect),
+        "stream": True,
+    }
+    if dialect.stream_usage:
+        body["stream_options"] = {"include_usage": True}
+    if tools:
+        body["tools"] = [tool(spec) for spec in tools]
+    limit = sampling.max_output_tokens
+    if dialect.limit_bound is not None:
+        limit = min(limit or dialect.limit_bound, dialect.limit_bound)
+    for name, value in (
+        (dialect.limit, limit),
+        ("temperature", sampling.temperature),
+        ("top_p", sampling.top_p),
+        ("seed", sampling.seed),
+        ("reasoning_effort", sampling.reasoning_effort),
+    ):
+        if value is not None:
+            body[name] = value
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    # Half surrogates (names of odd files, say) have no UTF-8 form; a server would refuse them.
+    return text.encode("utf-8", "replace")
+
+
+def tool(spec: ToolSpec) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {
+            "name": spec.name,
+            "description": spec.description,
+            "parameters": spec.parameters,
+        },
+    }
+
+
+def messages(conversation: Conversation, dialect: Dialect) -> list[dict[str, Any]]:
+    """The messages of `conversation`, put so that no server's template stumbles.
+
+    Reasoning goes back only for the answers since the user last spoke, as models are trained to
+    see it. Users' messages that follow each other become one and empty answers are left out, since
+    many templates insist on alternation. Every call gets a result.
+    """
+    written: list[dict[str, Any]] = []
+    spoke = _last_word_of_user(conversation)
+    waiting: dict[str, ToolCall] = {}
+    for position, message in enumerate(conversation):
+        if isinstance(message, ToolMessage):
+            if waiting.pop(message.call_id, None):
+                written.append(_result(message.call_id, message.text))
+            continue
+        written.extend(_result(call, "This call was not run.") for call in waiting)
+        waiting = {}
+        if isinstance(message, AssistantMessage):
+            waiting = {call.id: call for call in message.calls}
+            written.extend(_assistant(message, dialect, within_turn=position > spoke))
+        elif isinstance(message, UserMessage) and written and written[-1]["role"] == "user":
+            written[-1]["content"] += f"\n\n{message.text}"
+        else:
+            role = "system" if isinstance(message, SystemMessage) else "user"
+            written.append({"role": role, "content": message.text})
+    written.extend(_result(call, "This call was not run.") for call in waiting)
+    return written
+
+
+def _last_word_of_user(conversation: Conversation) -> int:
+    """Where the current turn began. The harness's own reflections and notices are part of it."""
+    for position in range(len(conversation) - 1, -1, -1):
+        message = conversation[position]
+        if isinstance(message, UserMessage) and message.origin in {"task", "guidance"}:
+            return position
+    return -1
+
+
+def _assistant(
+    message: AssistantMessage, dialect: Dialect, *, within_turn: bool
+) -> Iterator[dict[str, Any]]:
+    written: dict[str, Any] = {"role": "assistant", "content": message.text}
+    if message.reasoning and within_turn and dialect.echo_reasoning and dialect.reasoning:
+        written[dialect.reasoning] = message.reasoning
+    if message.calls:
+        written["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": sound_arguments(call.arguments)},
+            }
+            for call in message.calls
+        ]
+    if message.text or len(written) > 2:
+        yield written
+
+
+def sound_arguments(arguments: str) -> str:
+    """`arguments` as a JSON object: many servers parse them when they render the history, and fail
+    on what the model got wrong. What it wrote stays readable under `unparsed`."""
+    try:
+        if isinstance(json.loads(arguments), dict):
+            return arguments
+    except (ValueError, RecursionError):
+        pass
+    return json.dumps({"unparsed": arguments}, ensure_ascii=False)
+
+
+def _result(call_id: str, text: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
