@@ -45,7 +45,7 @@ KEYS: Mapping[str, Key] = {
             "model to use, e.g. openai:NAME, ollama:NAME, embedded",
         ),
         Key("base_url", "text", None, "guarded", "address of an OpenAI-compatible server"),
-        Key("api_key_variable", "text", "OPENAI_API_KEY", "guarded", "variable that holds the key"),
+        Key("api_key_variable", "text", None, "guarded", "variable that holds the server's key"),
         Key("price_input", "number", None, "guarded", "US dollars per million input tokens", (), 0),
         Key(
             "price_output", "number", None, "guarded", "US dollars per million output tokens", (), 0

@@ -13,10 +13,10 @@ from typing import Any
 
 from agent import runs, settings, trajectory
 from agent.budget import Limits, check_cost_limit
+from agent.choice import choose_model
 from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
 from agent.models.base import Model, Sampling
-from agent.models.choice import choose_model
 from agent.outcome import Outcome
 from agent.request import Checkout, Request, task_of
 from agent.runs import Run

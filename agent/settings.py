@@ -177,7 +177,7 @@ def restore(recorded: Mapping[str, object], flags: Mapping[str, Value]) -> Setti
 
 def secrets(found: Settings, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
     """The texts that must never be written: the key that the model's server is given."""
-    key = environment.get(str(found["api_key_variable"]), "")
+    key = environment.get(found["api_key_variable"] or "OPENAI_API_KEY", "")
     return (key,) if key else ()
 
 

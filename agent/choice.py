@@ -1,0 +1,56 @@
+"""Which model a command uses: the one that was named, else one that is here already."""
+
+from collections.abc import Callable
+
+from agent.models.base import Model, Price
+from agent.models.discovery import Found, discover
+from agent.models.registry import open_model
+from agent.models.settings import ModelSettings
+from agent.settings import Settings
+from sandbox.errors import UsageError
+
+
+async def choose_model(found: Settings, say: Callable[[str], None]) -> Model:
+    """Opens the model of the settings, or a local server's or cached one, and says which.
+
+    Nothing is downloaded and nothing paid is used without being named. Raises UsageError with the
+    choices when none is named and none is here, or ModelError.
+    """
+    wanted = model_settings(found)
+    name = found["model"]
+    if name is None:
+        name = _at_hand(await discover(settings=wanted))
+        say(f"no model was named; using {name}, which is here")
+    model = open_model(name, wanted)
+    if model.info.address and not model.info.local:
+        say(f"the model is not on this machine: {model.info.name} at {model.info.address}")
+    return model
+
+
+def model_settings(found: Settings) -> ModelSettings:
+    """What the settings say about a model. Raises UsageError for half a price."""
+    prices = found["price_input"], found["price_output"]
+    if (prices[0] is None) != (prices[1] is None):
+        raise UsageError(
+            "a price has two parts, and one is missing", "Give --price-input and --price-output."
+        )
+    return ModelSettings(
+        base_url=found["base_url"],
+        key_variable=found["api_key_variable"],
+        price=None if prices[0] is None else Price(*prices),
+    )
+
+
+def _at_hand(here: Found) -> str:
+    chosen = here.choice()
+    if chosen is not None:
+        return chosen
+    fetch = "" if here.embedded else " (first: greenroom models fetch embedded)"
+    key = f" ({here.key_variable} is set)" if here.key_variable else ""
+    raise UsageError(
+        "no model was named, and none was found on this machine",
+        "Choose one:\n"
+        f"    -m openai:NAME      a server with a key, or your own with --base-url{key}\n"
+        "    -m ollama:NAME      a local server (also vllm:, llamacpp:, lmstudio:, mlx:)\n"
+        f"    -m embedded         a tiny model on this CPU, for a first look{fetch}",
+    )
