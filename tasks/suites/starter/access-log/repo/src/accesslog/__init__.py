@@ -1,0 +1,1 @@
+"""Reads web server logs and sums them up."""

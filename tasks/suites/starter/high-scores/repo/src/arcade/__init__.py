@@ -1,0 +1,1 @@
+"""High scores for arcade games."""

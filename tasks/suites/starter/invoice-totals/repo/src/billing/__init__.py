@@ -1,0 +1,1 @@
+"""Invoices: lines, discounts, tax and what the customer pays."""

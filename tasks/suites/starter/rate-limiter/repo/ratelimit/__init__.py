@@ -1,0 +1,4 @@
+from ratelimit.bucket import Bucket
+from ratelimit.limiter import Limiter, TooManyRequests
+
+__all__ = ["Bucket", "Limiter", "TooManyRequests"]

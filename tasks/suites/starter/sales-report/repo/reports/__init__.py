@@ -1,0 +1,1 @@
+"""Sales figures from CSV files, summed up and printed."""

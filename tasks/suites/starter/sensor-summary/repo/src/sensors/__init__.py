@@ -1,0 +1,1 @@
+"""Temperature readings and what they say."""

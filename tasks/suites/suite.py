@@ -1,0 +1,73 @@
+"""What a suite is, and how its tasks are found by names such as `starter/line-wrap`."""
+
+import difflib
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Protocol, cast
+
+from sandbox.errors import UsageError
+from sandbox.trees import TreeStore
+from tasks.task import Task
+
+SUITES = ("starter",)
+
+
+class Suite(Protocol):
+    """A collection of tasks, each with its reference solution where there is one.
+
+    The suites here are modules of this package: a module with these functions is a Suite.
+    """
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all tasks, sorted."""
+
+    def load(self, name: str, store: TreeStore) -> Task:
+        """The task of that name, its base put into `store`. Raises UsageError for other names."""
+
+    def gold(self, name: str) -> bytes | None:
+        """The reference solution as a unified diff, None for a task without one. It is for checks
+        of the suite and must never reach a model. Raises UsageError for other names."""
+
+
+def find(name: str) -> Suite:
+    """The suite of that name. Raises UsageError when there is none."""
+    check_name(name, SUITES, "suite")
+    return cast(Suite, importlib.import_module(f"tasks.suites.{name}"))
+
+
+def split(reference: str) -> tuple[str, str]:
+    """The suite's and the task's name of `SUITE/NAME`. Raises UsageError for anything else."""
+    suite, slash, name = reference.partition("/")
+    if not (suite and slash and name):
+        raise UsageError(
+            f"{reference!r} is not a task of a suite.", "Write SUITE/NAME, as starter/line-wrap."
+        )
+    return suite, name
+
+
+def load(reference: str, store: TreeStore) -> Task:
+    """The task that `SUITE/NAME` means, its base put into `store`. Raises UsageError, naming the
+    nearest name, when there is none."""
+    suite, name = split(reference)
+    return find(suite).load(name, store)
+
+
+def gold(reference: str) -> bytes | None:
+    """The reference solution of `SUITE/NAME`; None where there is none. Raises UsageError."""
+    suite, name = split(reference)
+    return find(suite).gold(name)
+
+
+def tasks(suite: Suite, store: TreeStore) -> Iterator[Task]:
+    """All tasks of a suite, one at a time."""
+    for name in suite.names():
+        yield suite.load(name, store)
+
+
+def check_name(name: str, known: Sequence[str], what: str) -> None:
+    """Raises UsageError, with the nearest known name or all of them, for an unknown one."""
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+    raise UsageError(f"There is no {what} {name!r}.", hint)
