@@ -23,7 +23,8 @@ class _Reader:
     def __init__(self, text: str) -> None:
         lines = text.split("\n")
         # A patch whose own markers end in CR came through something that made CRLF of all of it.
-        everywhere = all(line.endswith("\r") for line in lines if line.startswith("*** "))
+        marks = [line for line in lines[:-1] if line.startswith("*** ")]
+        everywhere = all(line.endswith("\r") for line in marks)
         self._lines = [line.removesuffix("\r") for line in lines] if everywhere else lines
         self._at = 0
 
@@ -97,9 +98,11 @@ class _Reader:
         self._skip_unified_header()
         hunks: list[Hunk] = []
         while (line := self._peek()) is not None and not self._is_mark(line):
-            if not line.strip() and (not hunks or hunks[-1].at_end):
+            if not line.strip() and not hunks:
                 self._at += 1
                 continue
+            if hunks and hunks[-1].at_end and not line.startswith("@@"):
+                break
             hunks.append(self._hunk(len(hunks) + 1))
         if not hunks and not move_to:
             raise EnvelopeError(f'"{_UPDATE} {path}" has no changed lines below it.')

@@ -271,7 +271,8 @@ def _fitted(lines: Sequence[str], found: _Located, main_end: str) -> tuple[list[
     for line in hunk.lines:
         if line.kind == "+":
             near = lines[at - 1] if at > 0 else lines[0] if lines else ""
-            end = line.end if as_patched else line_end(near) or main_end
+            usual = line_end(near) or main_end
+            end = line.end if as_patched or not line.end else usual
             fitted.append(shift(line.text) + end)
             continue
         if line.kind == " ":

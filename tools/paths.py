@@ -12,8 +12,8 @@ def workspace_path(path: str) -> str:
 
     Raises ToolError for one that is empty, holds a NUL or leads out of the workspace.
     """
-    if not path.strip() or "\0" in path:
-        raise ToolError("The path is empty." if not path.strip() else "The path holds a NUL.")
+    if not path or "\0" in path:
+        raise ToolError("The path holds a NUL." if path else "The path is empty.")
     full = posixpath.normpath(posixpath.join(WORKSPACE, path))
     if full.startswith("//"):  # POSIX keeps two leading slashes; for us they are one
         full = full[1:]

@@ -97,23 +97,24 @@ class _Reader:
                     f"hunk (hunk lines begin with a space, - or +): {line[:80]!r}."
                 )
         if not changes:
-            raise DiffError("The diff changes no file.")
+            raise DiffError('The diff changes no file: "--- a/x", "+++ b/x", "@@ ..." are wanted.')
         return changes
 
     def _file_begins(self, at: int) -> bool:
-        line = self._lines[at]
-        following = self._lines[at + 1] if at + 1 < len(self._lines) else ""
-        return line.startswith("diff --git ") or (
-            line.startswith("--- ") and following.startswith("+++ ")
-        )
+        if self._lines[at].startswith("diff --git "):
+            return True
+        heads = zip(self._lines[at : at + 3], ("--- ", "+++ ", "@@"), strict=False)
+        matched = [line.startswith(head) for line, head in heads]
+        return len(matched) == 3 and all(matched)
 
     def _change(self) -> FileChange:
         start = self._at + 1
         header = _Header()
         if self._lines[self._at].startswith("diff --git "):
             self._git_header(header)
-        if self._at < len(self._lines) and self._lines[self._at].startswith("--- "):
-            self._plain_header(header)
+        pair = self._lines[self._at : self._at + 2]
+        if len(pair) == 2 and pair[0].startswith("--- ") and pair[1].startswith("+++ "):
+            self._plain_header(header, *map(_header_name, pair))
         hunks: list[Hunk] = []
         while self._at < len(self._lines) and self._lines[self._at].startswith("@@"):
             hunks.append(self._hunk(len(hunks) + 1))
@@ -146,8 +147,7 @@ class _Reader:
                 f"The diff changes a binary file ({header.new}), which apply_patch cannot do."
             )
 
-    def _plain_header(self, header: _Header) -> None:
-        old, new = (_header_name(line) for line in self._lines[self._at : self._at + 2])
+    def _plain_header(self, header: _Header, old: str, new: str) -> None:
         self._at += 2
         header.added = header.added or old == _NOWHERE
         header.deleted = header.deleted or new == _NOWHERE
