@@ -11,7 +11,8 @@ from typing import Any
 from sandbox.bootstrap import OTHER_WAYS, bootstrap
 from sandbox.buildjob import Job, failure
 from sandbox.errors import SetupError, UsageError
-from sandbox.layers import Layer, Step, build_layer, check_stream, image_labels
+from sandbox.layers import IMAGE_LABEL, Layer, Step, build_layer, check_stream, image_labels
+from sandbox.leftovers import owner_labels
 
 _BASE = re.compile(r"^ARG BASE=(\S+)$", re.MULTILINE)
 _PACKAGES = re.compile(r'^ARG PACKAGES="([^"]+)"$', re.MULTILINE)
@@ -182,11 +183,10 @@ def given_base(job: Job, name: str) -> dict[str, Any]:
 def prepare_given(job: Job, found: dict[str, Any], name: str, key: str, tag: str) -> None:
     """Adds what the sandbox needs (python3 from 3.7 on, bash) to a named image where it lacks."""
     step = Step(f"preparing {name}", ("/bin/sh", "-c", _PREPARE))
-    parent = {**found, "Config": {**found["Config"]}}
-    parent["Config"]["Labels"] = {
-        **(found["Config"].get("Labels") or {}),
-        **image_labels(key, _origin(name, found)),
-    }
+    config = found["Config"]
+    labels = {**(config.get("Labels") or {}), **image_labels(key, _origin(name, found))}
+    source = _copy_without_volumes(job, found, key) if config.get("Volumes") else found["Id"]
+    parent = {"Id": source, "Config": {**config, "Labels": labels}}
     try:
         build_layer(job, parent, Layer("base", (), (step,)), key, tag)
     except SetupError as error:
@@ -195,3 +195,24 @@ def prepare_given(job: Job, found: dict[str, Any], name: str, key: str, tag: str
             f"they could not be added.\n{error.message}",
             error.hint or f"Name an image that has them, as python:3-slim. {OTHER_WAYS}",
         ) from error
+
+
+def _copy_without_volumes(job: Job, found: dict[str, Any], key: str) -> str:
+    """The same file system as an image that declares no volumes; its name.
+
+    A declared volume would be a writable place without any bound in every sandbox, and no later
+    layer can take the declaration back.
+    """
+    job.begin("the image declares volumes: copying it without them")
+    container = job.api.create_container(found["Id"], command=["true"], labels=owner_labels())["Id"]
+    try:
+        answer = job.api.import_image_from_data(
+            job.api.export(container),
+            repository="greenroom/plain",
+            tag=key[:16],
+            changes=[f"LABEL {IMAGE_LABEL}=1"],
+        )
+    finally:
+        job.api.remove_container(container, v=True)
+    check_stream(job, answer.splitlines(), "Copying the image failed")
+    return f"greenroom/plain:{key[:16]}"

@@ -106,8 +106,9 @@ class Stopped(InfrastructureError):
 class Job:
     """A build running in a thread of its own: reports lines, can be stopped from another thread."""
 
-    def __init__(self, api: Any, settings: BuildSettings, progress: Progress) -> None:
-        self.api = api
+    api: Any  # docker-py's client for the engine, set before the first step
+
+    def __init__(self, settings: BuildSettings, progress: Progress) -> None:
         self.settings = settings
         self.tail: list[str] = []
         self.step = "the image"

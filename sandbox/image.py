@@ -7,11 +7,11 @@ inspection, and by `greenroom prune --images`.
 import asyncio
 import fcntl
 import json
-import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,12 +26,15 @@ from sandbox.baseimage import (
     prepare_given,
 )
 from sandbox.buildjob import BuildSettings, Job, Progress
-from sandbox.errors import UsageError
-from sandbox.imagestore import lock_file, mark_used
+from sandbox.engine import Engine, shared_engine
+from sandbox.errors import InfrastructureError, UsageError
+from sandbox.imagestore import cache_folder, lock_file, mark_used
 from sandbox.layers import KEY_LABEL, ORIGIN_LABEL, Layer, Step, build_layer
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _HEARTBEAT = 10.0  # seconds of silence after which a long step says that it still runs
+_STOP_SECONDS = 5.0  # how long a cancelled build may take to end
+_REQUEST_SECONDS = 900.0  # without an answer, while building
 _FIND_PIP = (
     "python3 -m pip --version || { command -v apt-get >/dev/null && apt-get update && "
     "apt-get install -y --no-install-recommends python3-pip; } || python3 -m ensurepip"
@@ -95,7 +98,7 @@ class Image:
 async def ensure_image(
     spec: ImageSpec,
     *,
-    engine: Any = None,
+    engine: Engine | None = None,
     progress: Progress = lambda _line: None,
     settings: BuildSettings | None = None,
     cache: Path | None = None,
@@ -109,75 +112,80 @@ async def ensure_image(
     """
     spec.check()
     loop = asyncio.get_running_loop()
-    api = _api(engine)
 
     def say(line: str) -> None:
         loop.call_soon_threadsafe(progress, line)
 
-    job = Job(
-        api,
-        settings or BuildSettings.from_environment(),
-        say,
-    )
-    work = loop.run_in_executor(None, _ensure, job, spec, cache or _cache_folder())
+    job = Job(settings or BuildSettings.from_environment(), say)
+    work = _in_thread(partial(_ensure, job, spec, engine, cache or cache_folder()))
     try:
         while not (await asyncio.wait({work}, timeout=_HEARTBEAT))[0]:
             if time.monotonic() - job.last_line >= _HEARTBEAT:
                 progress(f"  still {job.step} ({time.monotonic() - job.step_started:.0f} s)")
     except asyncio.CancelledError:
         job.stop()
-        await asyncio.wait({work}, timeout=30)
+        await asyncio.wait({work}, timeout=_STOP_SECONDS)
         raise
-    return await work
+    return work.result()
 
 
-def _api(engine: Any) -> Any:
-    import docker  # noqa: PLC0415
+def _in_thread(work: Callable[[], Image]) -> asyncio.Future[Image]:
+    """Like asyncio.to_thread, but a thread that waits for the engine cannot hold up the exit."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Image] = loop.create_future()
 
-    return docker.APIClient(version="auto", timeout=600)
+    def settle(result: Image | None, error: BaseException | None) -> None:
+        if error is not None:
+            future.set_exception(error)
+        elif result is not None:
+            future.set_result(result)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except BaseException as raised:  # handed to whoever awaits
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name="greenroom image", daemon=True).start()
+    return future
 
 
-def _ensure(job: Job, spec: ImageSpec, cache: Path) -> Image:
-    found = _base(job, spec, cache)
+def _ensure(job: Job, spec: ImageSpec, engine: Engine | None, cache: Path) -> Image:
+    job.api = (engine or shared_engine()).api
+    found = _base(job, spec, engine, cache)
     for layer in _layers(spec):
         key = digest(f"{layer.kind} layer 1", found["Id"], json.dumps(layer.content))
-        found = _cached(
-            job,
-            f"greenroom/{layer.kind}:{key[:16]}",
-            key,
-            cache,
-            partial(build_layer, job, found, layer, key),
-        )
+        build = partial(build_layer, job, found, layer, key)
+        found = _cached(job, layer.kind, key, engine, cache, build)
     tags = [t for t in found["RepoTags"] or [] if t.startswith("greenroom/")]
     origin = (found["Config"].get("Labels") or {}).get(ORIGIN_LABEL, "")
     return Image(found["Id"], tags[0] if tags else found["Id"], origin, spec)
 
 
-def _base(job: Job, spec: ImageSpec, cache: Path) -> dict[str, Any]:
+def _base(job: Job, spec: ImageSpec, engine: Engine | None, cache: Path) -> dict[str, Any]:
     if spec.base is None:
         key = own_base_key()
-        return _cached(
-            job,
-            f"greenroom/sandbox:{key[:16]}",
-            key,
-            cache,
-            partial(build_own_base, job, key, cache),
-        )
+        build = partial(build_own_base, job, key, cache)
+        return _cached(job, "sandbox", key, engine, cache, build)
     given = given_base(job, spec.base)
     key = digest("given base 1", given["Id"])
-    return _cached(
-        job,
-        f"greenroom/given:{key[:16]}",
-        key,
-        cache,
-        partial(prepare_given, job, given, spec.base, key),
-    )
+    build = partial(prepare_given, job, given, spec.base, key)
+    return _cached(job, "given", key, engine, cache, build)
 
 
 def _cached(
-    job: Job, tag: str, key: str, cache: Path, build: Callable[[str], None]
+    job: Job,
+    kind: str,
+    key: str,
+    engine: Engine | None,
+    cache: Path,
+    build: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The image `tag` if it is here with this key, else `build`s it, one process at a time."""
+    """The image of this key if it is here, else `build`s it, one process at a time."""
+    tag = f"greenroom/{kind}:{key[:16]}"
     mark_used(cache, key)
     found = _with_key(job, tag, key)
     if found is None:
@@ -185,12 +193,30 @@ def _cached(
             found = _with_key(job, tag, key)
             if found is None:
                 started = time.monotonic()
-                build(tag)
+                with _patient(job, engine):
+                    build(tag)
                 found = inspect(job.api, tag)
                 job.say(f"{tag}: ready ({time.monotonic() - started:.0f} s)")
     if found is None:
-        raise RuntimeError(f"{tag} was built and is not there")
+        raise InfrastructureError(
+            f"The image {tag} was built, and is gone.", "Is something removing images here?"
+        )
     return found
+
+
+@contextmanager
+def _patient(job: Job, engine: Engine | None) -> Iterator[None]:
+    """A connection of the build's own: saving a layer takes longer than other requests may."""
+    own = engine or Engine.connect()
+    shared, job.api = job.api, own.api
+    if engine is None:
+        own.api.timeout = _REQUEST_SECONDS
+    try:
+        yield
+    finally:
+        job.api = shared
+        if engine is None:
+            own.close()
 
 
 def _with_key(job: Job, tag: str, key: str) -> dict[str, Any] | None:
@@ -215,11 +241,6 @@ def _lock(job: Job, path: Path) -> Iterator[None]:
                 job.check()
                 time.sleep(0.2)
         yield
-
-
-def _cache_folder() -> Path:
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "greenroom"
 
 
 def _layers(spec: ImageSpec) -> list[Layer]:

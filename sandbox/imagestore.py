@@ -1,11 +1,12 @@
 """The images that Greenroom has made on this engine: found by label, removed by age."""
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+from sandbox.engine import Engine, shared_engine
 from sandbox.layers import IMAGE_LABEL, KEY_LABEL
 
 
@@ -23,6 +24,12 @@ class StoredImage:
     size: int
 
 
+def cache_folder() -> Path:
+    """The user's cache folder for Greenroom (XDG Base Directory)."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "greenroom"
+
+
 def mark_used(cache: Path, key: str) -> None:
     """Notes that the image of `key` is wanted now, so that a clean-up by age spares it."""
     path = lock_file(cache, key)
@@ -35,31 +42,41 @@ def lock_file(cache: Path, key: str) -> Path:
     return cache / "locks" / f"{key[:16]}.lock"
 
 
-def list_images(api: Any, cache: Path) -> list[StoredImage]:
-    """Every image that carries our label, the youngest first."""
+def list_images(*, engine: Engine | None = None, cache: Path | None = None) -> list[StoredImage]:
+    """Every image that carries our label, the youngest first. `cache` is the folder
+    that `ensure_image` was given. Blocks.
+    """
+    api = (engine or shared_engine()).api
+    folder = cache or cache_folder()
     found = []
     for item in api.images(filters={"label": f"{IMAGE_LABEL}=1"}):
         created = datetime.fromtimestamp(item["Created"], UTC)
         key = (item.get("Labels") or {}).get(KEY_LABEL, "")
         used = created
         with suppress(FileNotFoundError):
-            used = datetime.fromtimestamp(lock_file(cache, key).stat().st_mtime, UTC)
+            used = datetime.fromtimestamp(lock_file(folder, key).stat().st_mtime, UTC)
         names = tuple(item.get("RepoTags") or ())
         found.append(StoredImage(item["Id"], names, key, created, max(created, used), item["Size"]))
     return sorted(found, key=lambda image: image.created, reverse=True)
 
 
 def remove_images(
-    api: Any, cache: Path, older_than: timedelta = timedelta(0)
+    older_than: timedelta = timedelta(0),
+    *,
+    engine: Engine | None = None,
+    cache: Path | None = None,
 ) -> tuple[list[StoredImage], list[StoredImage]]:
     """Removes our images unused for `older_than`; returns those removed and those kept because a
-    container or another image needs them.
+    container or another image needs them. Blocks.
     """
     from docker.errors import APIError  # noqa: PLC0415
 
+    api = (engine or shared_engine()).api
     limit = datetime.now(UTC) - older_than
     removed, kept = [], []
-    for image in list_images(api, cache):  # a layer is younger than what it stands on
+    for image in list_images(
+        engine=engine, cache=cache
+    ):  # a layer is younger than what it stands on
         if image.used > limit:
             continue
         try:

@@ -17,12 +17,13 @@ from typing import Any
 
 from sandbox.buildjob import Job, failure
 from sandbox.errors import InfrastructureError, SetupError
+from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL, owner_labels, remove_leftovers
+from sandbox.runtimeguard import ASK, Runtime, changed, runtime
 
 IMAGE_LABEL = "greenroom.image"
 KEY_LABEL = "greenroom.key"
 CREATED_LABEL = "greenroom.created"
 ORIGIN_LABEL = "greenroom.origin"
-BUILD_PREFIX = "greenroom-build-"
 
 # Where this machine's certificates lie during the steps; wiped before the commit.
 _CERTIFICATES = "/var/tmp/greenroom-ca.pem"  # noqa: S108 - a path in the container
@@ -44,8 +45,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Layer:
-    """Steps that make one image out of another. `guarded`: they may not touch what Python's own
-    interpreter runs from, because the sandbox's supervisor runs from it.
+    """Steps that make one image out of another. `guarded`: they may not change what the sandbox's
+    supervisor runs from.
     """
 
     kind: str
@@ -69,34 +70,34 @@ def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag
 
     Raises SetupError naming the step that failed and its last lines.
     """
-    with _container(job, parent["Id"], key) as container, job.limited(job.settings.time_limit):
+    with _container(job, parent) as container, job.limited(job.settings.time_limit):
         _send_certificates(job, container)
-        guard = _runtime_paths(job, container) if layer.guarded else None
+        guard = _guard(job, container) if layer.guarded else None
         for step in layer.steps:
             _run_step(job, container, step)
         _execute(job, container, ("/bin/sh", "-c", _WIPE))
         if guard is not None:
-            _check_runtime(job, container, guard)
+            _check_guard(job, container, guard)
         job.begin(f"saving the {layer.kind} layer")
         origin = (parent["Config"].get("Labels") or {}).get(ORIGIN_LABEL, "")
         _commit(job, container, parent["Config"], tag, image_labels(key, origin))
 
 
 @contextmanager
-def _container(job: Job, image: str, key: str) -> Iterator[str]:
+def _container(job: Job, parent: Mapping[str, Any]) -> Iterator[str]:
     """A running container that does nothing but wait, and ends itself soon after the time limit."""
     from docker.errors import NotFound  # noqa: PLC0415
 
-    api, name = job.api, f"{BUILD_PREFIX}{key[:16]}"
-    # The caller holds this key's lock, so one of that name was left by a build that was killed.
-    with suppress(NotFound):
-        api.remove_container(name, force=True)
+    api = job.api
+    remove_leftovers(api)
     memory = int(api.info()["MemTotal"] * 0.75)
     created = api.create_container(
-        image,
+        parent["Id"],
+        environment=parent["Config"].get("Env") or [],
         entrypoint=["/bin/sleep"],
         command=[str(int(job.settings.time_limit) + 60)],
-        name=name,
+        labels=owner_labels(),
+        healthcheck={"test": ["NONE"]},
         user="0:0",
         working_dir="/",
         host_config=api.create_host_config(
@@ -115,7 +116,7 @@ def _container(job: Job, image: str, key: str) -> Iterator[str]:
 
     def remove() -> None:
         with suppress(NotFound):
-            api.remove_container(container, force=True)
+            api.remove_container(container, force=True, v=True)
 
     try:
         with job.stoppable(remove):
@@ -230,7 +231,9 @@ def _commit(
     kept["Env"] = kept["Env"] or ["LANG=C.UTF-8"]
     kept["User"] = kept["User"] or "0:0"
     kept["WorkingDir"] = kept["WorkingDir"] or "/"
-    conf = {**kept, "Labels": {**(config.get("Labels") or {}), **labels}}
+    # The labels of the build container must not make a sandbox of this image look like it.
+    disowned = {OWNER_LABEL: "", OPENED_LABEL: ""}
+    conf = {**kept, "Labels": {**(config.get("Labels") or {}), **labels, **disowned}}
     try:
         job.api.commit(container, repository=repository, tag=name, conf=conf)
     except APIError as error:
@@ -250,47 +253,19 @@ def check_stream(job: Job, answers: Sequence[Any], what: str) -> None:
             raise failure(job, what)
 
 
-# --- what the supervisor runs from ------------------------------------------------------------
-
-_ASK = (
-    "import json, os, sys; print(json.dumps({'exe': os.path.realpath(sys.executable), "
-    "'prefix': sys.base_prefix, 'path': sys.path}))"
-)
-
-
-@dataclass(frozen=True)
-class _Runtime:
-    folders: tuple[str, ...]
-    files: tuple[str, ...]
-
-
-def _runtime_paths(job: Job, container: str) -> _Runtime:
-    """Where Python's interpreter and the libraries it is linked with lie; asked before any step."""
+def _guard(job: Job, container: str) -> Runtime:
     job.begin("looking at the image's Python")
-    if _execute(job, container, ("python3", "-I", "-S", "-c", _ASK)) != 0:
+    if _execute(job, container, ("python3", "-I", "-S", "-c", ASK)) != 0:
         raise failure(job, "The image's python3 does not run")
-    told = json.loads(job.tail[-1])
-    programs = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
-    files = [f"{folder}/python3" for folder in programs]
-    files += [told["exe"], "/etc/ld.so.preload", "/etc/ld.so.cache", "/etc/ld.so.conf"]
-    homes = {told["prefix"], told["exe"].rpartition("/")[0]}
-    files += [f"{home}/pyvenv.cfg" for home in homes]
-    folders = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.conf.d", *told["path"]]
-    return _Runtime(tuple(folders), tuple(files))
+    return runtime(job.tail[-1])
 
 
-def _check_runtime(job: Job, container: str, runtime: _Runtime) -> None:
-    """Raises SetupError when an installed package changed what the supervisor runs from."""
-    changes = {c["Path"]: c["Kind"] for c in job.api.diff(container) or ()}
-    parents = {path.rpartition("/")[0] for path in changes}
-    for path, kind in changes.items():
-        if kind == 0 and path in parents:
-            continue  # a folder, listed because of what is in it
-        packages = re.search(r"/(site|dist)-packages(/|$)", path)
-        inside = any(path == f or path.startswith(f + "/") for f in runtime.folders)
-        if path in runtime.files or (inside and not packages):
-            raise SetupError(
-                f"A package that pip installed changed {path}, which the sandbox itself runs "
-                "from; the image was not kept.",
-                "Leave that package out, or put it into an image of your own (--image).",
-            )
+def _check_guard(job: Job, container: str, guarded: Runtime) -> None:
+    changes = {change["Path"]: change["Kind"] for change in job.api.diff(container) or ()}
+    path = changed(changes, guarded)
+    if path is not None:
+        raise SetupError(
+            f"A package that pip installed changed {path}, which the sandbox itself runs from; "
+            "the image was not kept.",
+            "Leave that package out, or put it into an image of your own (--image).",
+        )

@@ -1,13 +1,38 @@
 """What tests that need Docker share: the engine, the image, and that nothing is left behind."""
 
 import asyncio
+import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 
+from sandbox.engine import Engine, shared_engine
 from sandbox.image import Image, ImageSpec, ensure_image
+from sandbox.leftovers import OWNER_LABEL, this_process
 
 
 @pytest.fixture(scope="session")
-def image() -> Image:
+def engine() -> Engine:
+    return shared_engine()
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine) -> Image:
     """Greenroom's own image; built on first use, which takes a minute or two."""
-    return asyncio.run(ensure_image(ImageSpec(), progress=lambda line: print(line, flush=True)))
+    return asyncio.run(ensure_image(ImageSpec(), engine=engine, progress=print))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_container_is_left() -> Iterator[None]:
+    """After each module, no container of this process may be there."""
+    yield
+    if "docker" not in sys.modules:
+        return
+    own = f"{OWNER_LABEL}={this_process().label()}"
+    api = shared_engine().api
+    deadline = time.monotonic() + 5  # the engine removes what ended by itself a moment later
+    while left := api.containers(all=True, filters={"label": own}):
+        if time.monotonic() > deadline:
+            pytest.fail(f"containers were left: {[(c['Names'], c['Status']) for c in left]}")
+        time.sleep(0.1)
