@@ -1,0 +1,1 @@
+"""Parsers of what test programs print or write; none raises, whatever bytes it is given."""
