@@ -43,7 +43,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     left = remove_leftovers(engine.api)
     console.say(f"removed {count(len(left), 'container')} that dead processes left behind")
     if options.images:
-        removed, kept = remove_images(engine.api, paths.cache_folder(), age)
+        removed, kept = remove_images(age, engine=engine, cache=paths.cache_folder())
         in_use = f"; {count(len(kept), 'image')} in use stayed" if kept else ""
         console.say(f"removed {count(len(removed), 'image')}{in_use}")
     return 0
