@@ -1,0 +1,281 @@
+"""The host's end of a sandbox's stream: requests out, answers in, nothing trusted.
+
+The stream is Docker's attach connection, hijacked from HTTP. What comes in carries Docker's
+headers (stream, length) around our own frames. Whatever breaks either format, or the stream's end,
+makes the channel dead: every waiting and later request raises InfrastructureError.
+"""
+
+import asyncio
+import contextlib
+import json
+import struct
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+from sandbox import protocol
+from sandbox.engine import Address
+from sandbox.errors import InfrastructureError
+
+DOCKER_HEADER = struct.Struct(">BxxxL")
+STDOUT, STDERR = 1, 2
+MAX_DIAGNOSTICS = 16 * 1024
+MAX_HTTP_HEAD = 16 * 1024
+INPUT_CHUNK = 512 * 1024
+PING_SECONDS = 15.0
+ATTACH_SECONDS = 30.0
+
+
+class Request:
+    """An answer as it comes in. `on_data` takes OUTPUT, TAIL and EVENTS payloads; it may raise
+    ProtocolError when they are too many."""
+
+    def __init__(self, ident: int, on_data: Callable[[int, bytes], None]) -> None:
+        self.ident = ident
+        self.on_data = on_data
+        self.reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+
+class Channel(asyncio.Protocol):
+    """Frames over one attach connection. Belongs to the event loop that opened it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._transport: asyncio.Transport | None = None
+        self._head = bytearray()
+        self._attached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._open = False
+        self._docker = bytearray()
+        self._left = 0
+        self._stream = 0
+        self._decoder = protocol.Decoder(protocol.SUPERVISOR_KINDS)
+        self._requests: dict[int, Request] = {}
+        self._next = 1
+        self._failure = ""
+        self._diagnostics = bytearray()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._pings: asyncio.Task[None] | None = None
+        self.ended = asyncio.Event()
+
+    @classmethod
+    async def attach(cls, address: Address, api_version: str, container: str) -> "Channel":
+        """Attach to a container that was created and not started. Raises InfrastructureError."""
+        loop = asyncio.get_running_loop()
+
+        def make() -> Channel:
+            return cls(container)
+
+        try:
+            async with asyncio.timeout(ATTACH_SECONDS):
+                if address.socket_path:
+                    _, channel = await loop.create_unix_connection(make, address.socket_path)
+                else:
+                    host, port = address.host_and_port
+                    _, channel = await loop.create_connection(
+                        make, host, port, ssl=address.ssl_context()
+                    )
+                channel._ask_to_attach(api_version, container)
+                await channel._attached
+        except (OSError, TimeoutError) as error:
+            raise InfrastructureError(
+                f"The Docker engine did not attach to the sandbox: {error or 'no answer'}"
+            ) from error
+        channel._pings = asyncio.create_task(channel._ping())
+        return channel
+
+    # -- asyncio.Protocol ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what asyncio gives here
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            if not self._open:
+                data = self._read_head(data)
+            if self._open and data:
+                self._demultiplex(data)
+        except (protocol.ProtocolError, ValueError, KeyError, TypeError, struct.error) as error:
+            # Whatever the inside sends, the host survives it: the container is given up.
+            self._fail(f"the supervisor broke the protocol: {error}")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(f"the stream ended ({error})" if error else "the container has ended")
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # -- requests -----------------------------------------------------------------------------
+
+    def begin(self, request: dict[str, Any], on_data: Callable[[int, bytes], None]) -> Request:
+        """Send a request. Raises InfrastructureError on a dead channel."""
+        self._check()
+        pending = Request(self._next, on_data)
+        self._next += 1
+        self._requests[pending.ident] = pending
+        self.send(protocol.REQUEST, pending.ident, json.dumps(request).encode("ascii"))
+        return pending
+
+    def send(self, kind: int, ident: int, payload: bytes = b"") -> None:
+        """Send one frame."""
+        self.write(protocol.encode(kind, ident, payload))
+
+    def write(self, data: bytes) -> None:
+        """Send raw bytes: the supervisor's source."""
+        if self._transport is not None and not self._failure:
+            self._transport.write(data)
+
+    async def upload(self, ident: int, chunks: Iterable[bytes] | AsyncIterator[bytes]) -> None:
+        """Send what belongs to a request, at the pace that the stream takes it, and its end."""
+        if isinstance(chunks, AsyncIterator):
+            async for chunk in chunks:
+                await self._send_input(ident, chunk)
+        else:
+            for chunk in chunks:
+                await self._send_input(ident, chunk)
+        self.send(protocol.END, ident)
+
+    async def finish(self, pending: Request) -> dict[str, Any]:
+        """Wait for a request's reply. Cancelling the wait forgets the request."""
+        try:
+            return await pending.reply
+        finally:
+            self._requests.pop(pending.ident, None)
+
+    def drop(self, pending: Request) -> None:
+        """Tell the supervisor to stop a request, and take nothing more of it but its end."""
+        pending.on_data = _ignore
+        if not pending.reply.done() and not self._failure:
+            self._requests[pending.ident] = pending
+            self.send(protocol.CANCEL, pending.ident)
+
+    async def close(self) -> None:
+        """Close the stream; the supervisor sees its end and exits."""
+        self._fail("the sandbox was closed")
+        if self._transport is not None:
+            self._transport.abort()
+        if self._pings is not None:
+            self._pings.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pings
+
+    @property
+    def failure(self) -> str:
+        """Why the channel is dead, "" while it lives."""
+        return self._failure
+
+    @property
+    def diagnostics(self) -> str:
+        """What the container wrote to its standard error: nothing, unless the supervisor failed."""
+        return self._diagnostics.decode("utf-8", "replace")
+
+    # -- inner --------------------------------------------------------------------------------
+
+    def _ask_to_attach(self, api_version: str, container: str) -> None:
+        self.write(
+            f"POST /v{api_version}/containers/{container}/attach"
+            "?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\n"
+            "Host: docker\r\nContent-Length: 0\r\n"
+            "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode("ascii")
+        )
+
+    def _read_head(self, data: bytes) -> bytes:
+        self._head += data
+        head, separator, rest = bytes(self._head).partition(b"\r\n\r\n")
+        if not separator:
+            if len(self._head) > MAX_HTTP_HEAD:
+                raise protocol.ProtocolError("no answer in HTTP")
+            return b""
+        status = head.split(b"\r\n", 1)[0].split(b" ")
+        if len(status) < 2 or status[1] not in (b"101", b"200"):
+            said = (head.split(b"\r\n", 1)[0] + b" " + rest[:200]).decode("utf-8", "replace")
+            raise protocol.ProtocolError(f"attach was refused: {said}")
+        self._open = True
+        self._head.clear()
+        if not self._attached.done():
+            self._attached.set_result(None)
+        return rest
+
+    def _demultiplex(self, data: bytes) -> None:
+        """Cut Docker's multiplexed stream; nothing is kept back but a partial header."""
+        view = data if not self._docker else bytes(self._docker) + data
+        self._docker.clear()
+        start = 0
+        while start < len(view):
+            if not self._left:
+                if len(view) - start < DOCKER_HEADER.size:
+                    self._docker += view[start:]
+                    return
+                self._stream, self._left = DOCKER_HEADER.unpack_from(view, start)
+                start += DOCKER_HEADER.size
+                continue
+            part = view[start : start + self._left]
+            start += len(part)
+            self._left -= len(part)
+            if self._stream == STDOUT:
+                for kind, ident, payload in self._decoder.feed(part):
+                    self._take(kind, ident, payload)
+            elif self._stream == STDERR:
+                self._diagnostics += part[: MAX_DIAGNOSTICS - len(self._diagnostics)]
+            else:
+                raise protocol.ProtocolError(f"the stream number {self._stream}")
+
+    def _take(self, kind: int, ident: int, payload: bytes) -> None:
+        if ident >= self._next or not ident:
+            raise protocol.ProtocolError(f"an answer to the request {ident}, which was not made")
+        pending = self._requests.get(ident)
+        if pending is None:
+            return
+        if kind != protocol.REPLY:
+            pending.on_data(kind, payload)
+            return
+        reply = json.loads(payload)
+        if not isinstance(reply, dict):
+            raise protocol.ProtocolError("a reply that is no object")
+        del self._requests[ident]
+        if not pending.reply.done():
+            pending.reply.set_result(reply)
+
+    async def _send_input(self, ident: int, data: bytes) -> None:
+        for start in range(0, len(data), INPUT_CHUNK):
+            await self._writable.wait()
+            self._check()
+            self.send(protocol.INPUT, ident, data[start : start + INPUT_CHUNK])
+
+    async def _ping(self) -> None:
+        while not self._failure:
+            self.send(protocol.PING, 0)
+            await asyncio.sleep(PING_SECONDS)
+
+    def _check(self) -> None:
+        if self._failure:
+            raise self._error()
+
+    def _error(self) -> InfrastructureError:
+        said = self.diagnostics.strip().splitlines()
+        more = f" It said: {said[-1]}" if said else ""
+        return InfrastructureError(f"The sandbox {self._name} is gone: {self._failure}.{more}")
+
+    def _fail(self, why: str) -> None:
+        if self._failure:
+            return
+        self._failure = why
+        self.ended.set()
+        self._writable.set()
+        if self._transport is not None:
+            self._transport.abort()
+        if not self._attached.done():
+            self._attached.set_exception(ConnectionError(why))
+        for pending in self._requests.values():
+            if not pending.reply.done():
+                pending.reply.set_exception(self._error())
+                # A request that nobody waits for any more must not warn.
+                pending.reply.exception()
+        self._requests.clear()
+
+
+def _ignore(kind: int, payload: bytes) -> None:
+    """Take nothing more of a dropped request."""

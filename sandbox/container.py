@@ -1,0 +1,273 @@
+"""A disposable container to work in: open, run, read, write, delta, apply, reset, fork, close."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from sandbox.delta import BaseIndex, read_delta
+from sandbox.engine import Engine, shared_engine
+from sandbox.errors import PatchError, UsageError
+from sandbox.image import Image
+from sandbox.lifecycle import Container, to_its_end
+from sandbox.patch import Patch, check_patch
+from sandbox.policy import MIB, Policy
+from sandbox.prepare import load_base, rebuild_again, rebuild_first
+from sandbox.rebuild import Rebuild
+from sandbox.results import CommandResult, FileInfo, FileProblem, Listing, Match, SearchResult
+from sandbox.trees import Base
+from sandbox.upload import patch_records
+from sandbox.wire import Wire
+
+MAX_LISTING = 32 * MIB
+DEFAULT_READ = MIB
+DEFAULT_ENTRIES = 2000
+DEFAULT_MATCHES = 200
+SEARCH_SECONDS = 30.0
+SEARCH_BYTES = 4 * MIB
+LINE_BYTES = 500
+
+
+class Sandbox:
+    """A prepared base in a container of its own. Made by `open`; see there.
+
+    All methods raise InfrastructureError when the container or its stream has died. They may be
+    called at the same time; what reads or changes the whole tree waits for its turn. The event
+    loop must not be blocked for longer than the lease (60 seconds).
+    """
+
+    def __init__(
+        self,
+        container: Container,
+        image: Image,
+        base: Base,
+        policy: Policy,
+        rebuild: Rebuild | None,
+        support: Mapping[str, bytes],
+        resettable: bool,
+        engine: Engine,
+    ) -> None:
+        self.image = image
+        self.base = base
+        self.policy = policy
+        self.rebuild = rebuild
+        self.rebuild_result: CommandResult | None = None
+        self.delta_notes: tuple[str, ...] = ()
+        self._support = dict(support)
+        self._resettable = resettable
+        self._engine = engine
+        self._container = container
+        self._wire = Wire(container, policy)
+        self._index = BaseIndex(base)
+        self._tree = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        image: Image,
+        base: Base,
+        policy: Policy,
+        *,
+        rebuild: Rebuild | None = None,
+        patch: Patch | None = None,
+        support: Mapping[str, bytes] | None = None,
+        resettable: bool = False,
+        engine: Engine | None = None,
+    ) -> AsyncIterator["Sandbox"]:
+        """A new container with the base in /workspace, its rebuild step run, `patch` applied.
+
+        `support` files are placed read-only below /run/greenroom. A `resettable` one keeps a copy
+        of the prepared base (which counts against its memory) for `reset`. Raises SetupError when
+        the engine or image is missing, UsageError when limits do not fit or the rebuild step fails
+        on the base, PatchError when the patch cannot be applied.
+        """
+        policy.check(resettable=resettable)
+        found = engine or await asyncio.to_thread(shared_engine)
+        container = Container(found, policy)
+        box = cls(container, image, base, policy, rebuild, support or {}, resettable, found)
+        try:
+            await box._prepare()
+            if patch:
+                await box.apply(patch)
+            yield box
+        finally:
+            await to_its_end(box.close())
+
+    @property
+    def container_id(self) -> str:
+        return self._container.ident
+
+    async def run(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        output_limit: int | None = None,
+        events_limit: int = 0,
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> CommandResult:
+        """Run a command under the sandbox's uid; text runs under `bash -c`. Everything it started
+        is dead when this returns; cancelling kills it.
+
+        `cwd` is relative to the workspace. `timeout` (seconds) and `output_limit` (bytes kept of
+        standard output and standard error together) are the policy's unless given. With
+        `events_limit`, the command finds in GREENROOM_EVENTS_FD a descriptor whose bytes come back
+        as `events`, up to the limit. `on_output` sees output as it comes, its first MiB at most;
+        what it raises is raised here. A program that does not exist ends with 127, as in a shell.
+        Raises FileNotFoundError or NotADirectoryError for a bad `cwd`.
+        """
+        return await self._wire.run(
+            ["bash", "-c", command] if isinstance(command, str) else command,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            seconds=timeout,
+            output_limit=output_limit,
+            events_limit=events_limit,
+            on_output=on_output,
+        )
+
+    async def read(self, path: str, *, limit: int = DEFAULT_READ) -> bytes:
+        """A regular file's content. Raises FileNotFoundError, IsADirectoryError,
+        NotADirectoryError, and FileProblem for all else, a file over `limit` bytes included."""
+        request = {"op": "read", "path": path, "limit": limit}
+        return bytes(await self._wire.collect(request, limit, path))
+
+    async def write(self, path: str, content: bytes, *, executable: bool | None = None) -> None:
+        """Write a whole file, making its folders. `executable` None keeps the mode it has. Raises
+        as `read` does."""
+        if len(content) > self.policy.file_bytes:
+            raise FileProblem(path, f"would have {len(content):,} bytes, over the limit")
+        request = {"op": "write", "path": path, "executable": executable}
+        await self._wire.send(request, iter([content]), path)
+
+    async def remove(self, path: str) -> None:
+        """Remove a file or a whole folder. Raises as `read` does."""
+        await self._wire.ask({"op": "remove", "path": path}, path)
+
+    async def list(
+        self, path: str = ".", *, depth: int = 1, limit: int = DEFAULT_ENTRIES
+    ) -> Listing:
+        """What is in a folder, `depth` levels down. Raises as `read` does."""
+        request = {"op": "list", "path": path, "depth": depth, "limit": limit}
+        found = json.loads(await self._wire.collect(request, MAX_LISTING, path))
+        entries = (
+            FileInfo(str(name), str(kind), int(size)) for name, kind, size in found["entries"]
+        )
+        return Listing(entries, truncated=bool(found["truncated"]))
+
+    async def search(
+        self,
+        pattern: str,
+        *,
+        path: str = ".",
+        glob: str | None = None,
+        literal: bool = False,
+        limit: int = DEFAULT_MATCHES,
+    ) -> SearchResult:
+        """Lines that a regular expression (Python's) or a literal text matches, in text files
+        below `path` whose path or name matches `glob`; by-products are passed over. Raises
+        FileProblem for a pattern that is malformed or takes too long."""
+        try:
+            re.compile(pattern if not literal else "")
+        except re.error as error:
+            raise FileProblem(pattern, f"is not a regular expression: {error}") from error
+        op = {
+            "op": "search",
+            "pattern": pattern,
+            "path": path,
+            "glob": glob,
+            "literal": literal,
+            "limit": limit,
+            "line_bytes": LINE_BYTES,
+        }
+        result = await self._wire.run(
+            [], op=op, seconds=SEARCH_SECONDS, output_limit=2 * SEARCH_BYTES
+        )
+        if result.reason == "timeout":
+            raise FileProblem(pattern, f"took longer than {SEARCH_SECONDS:g} seconds to search for")
+        if not result.ok:
+            raise FileProblem(path, "cannot be searched: " + result.output.text.strip()[-200:])
+        return _search_result(result, limit)
+
+    async def delta(self) -> Patch:
+        """What differs from the prepared base, as a patch on the base tree. Ignored files and
+        by-products are left out; what cannot be in a patch (links, pipes, repositories inside,
+        unreadable files) is left out and named in `delta_notes`. Raises PatchError when there are
+        too many changes or bytes."""
+        async with self._tree:
+            patch, self.delta_notes = await read_delta(self._wire, self._index)
+            return patch
+
+    async def apply(self, patch: Patch) -> CommandResult | None:
+        """Write a patch into the workspace; when the rebuild step depends on what it changes, run
+        that and give its result. Raises PatchError when it cannot be applied."""
+        async with self._tree:
+            return await self._apply(patch)
+
+    async def reset(self, patch: Patch | None = None) -> None:
+        """Kill everything, put all writable places back to how the base was prepared, and apply
+        `patch`. Raises UsageError unless opened with `resettable`."""
+        if not self._resettable:
+            raise UsageError("This sandbox was not opened as resettable.")
+        async with self._tree:
+            await self._wire.ask({"op": "reset"})
+            if patch:
+                await self._apply(patch)
+
+    @asynccontextmanager
+    async def fork(self, *, patch: Patch | None = None) -> AsyncIterator["Sandbox"]:
+        """A new sandbox on the same image, base and policy, with `patch` (this one's delta, unless
+        given). Raises as `open` and `delta` do."""
+        patch = await self.delta() if patch is None else patch
+        async with Sandbox.open(
+            self.image,
+            self.base,
+            self.policy,
+            rebuild=self.rebuild,
+            patch=patch,
+            support=self._support,
+            resettable=self._resettable,
+            engine=self._engine,
+        ) as box:
+            yield box
+
+    async def close(self) -> None:
+        """Kill everything and remove the container; returns when it is gone."""
+        await self._container.close()
+
+    async def _prepare(self) -> None:
+        entries = asyncio.ensure_future(asyncio.to_thread(lambda: self._index.entries))
+        try:
+            await self._container.start(self.image.reference, resettable=self._resettable)
+        finally:
+            await to_its_end(entries)
+        await load_base(self._wire, self._container.uid, self.base, entries.result(), self._support)
+        if self.rebuild is not None:
+            self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
+        if self._resettable:
+            await self._wire.ask({"op": "pack"})
+
+    async def _apply(self, patch: Patch) -> CommandResult | None:
+        modes = {path: entry.mode for path, entry in self._index.entries.items()}
+        check_patch(patch, base=modes)
+        try:
+            await self._wire.send({"op": "apply"}, patch_records(patch))
+        except (OSError, FileProblem) as error:
+            raise PatchError(f"The patch could not be applied: {error}") from error
+        if self.rebuild is None or not self.rebuild.needed_for(patch):
+            return None
+        self.rebuild_result = await rebuild_again(self._wire, self.rebuild, self._index)
+        return self.rebuild_result
+
+
+def _search_result(result: CommandResult, limit: int) -> SearchResult:
+    lines = (result.output.head + result.output.tail).splitlines()
+    found = [json.loads(line) for line in lines if line.startswith(b"[")]
+    matches = tuple(Match(str(path), int(number), str(text)) for path, number, text in found)
+    return SearchResult(matches[:limit], truncated=len(matches) > limit)

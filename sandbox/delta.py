@@ -1,0 +1,206 @@
+"""What changed in a sandbox, from the supervisor's report to a Patch. The report is not trusted:
+paths, kinds, counts and sizes are checked before anything is made of them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sandbox import protocol
+from sandbox.errors import InfrastructureError, PatchError
+from sandbox.patch import (
+    DEFAULT_LIMITS,
+    EXECUTABLE,
+    FILE,
+    Change,
+    Patch,
+    PatchLimits,
+    check_path,
+    check_size,
+    decode_path,
+    parents,
+    printable,
+)
+from sandbox.policy import MIB
+from sandbox.trees import Base, Entry
+from sandbox.wire import Wire
+
+# By-products of running and building, left out when the base does not have them.
+BY_PRODUCT_FOLDERS = frozenset(
+    (
+        "__pycache__",
+        ".pytest_cache",
+        ".hypothesis",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".tox",
+        ".nox",
+        ".gradle",
+        "node_modules",
+    )
+)
+BY_PRODUCT_ENDINGS = (".pyc", ".pyo", ".egg-info")
+BY_PRODUCT_NAMES = frozenset((".coverage", ".DS_Store"))
+# A `target` folder is a build's only beside one of these.
+TARGET_OWNERS = ("Cargo.toml", "pom.xml")
+
+
+MAX_CHANGED = 100_000
+MAX_REPORT = 64 * MIB
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What belongs to the patch: deletions, files to fetch with their sizes, and notes on what was
+    left out."""
+
+    deleted: tuple[str, ...]
+    fetched: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+class BaseIndex:
+    """A base's files by path, and which added files do not count."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        return {entry.path: entry for entry in self._base.store.entries(self._base.tree)}
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        return frozenset(folder for path in self.entries for folder in parents(path))
+
+    def skips(self, path: str) -> bool:
+        """Whether an added file at `path` is ignored by the base's rules or is a by-product."""
+        if path in self.entries:
+            return False
+        return self._by_product(path) or self._base.ignores(path)
+
+    def _by_product(self, path: str) -> bool:
+        parts = path.split("/")
+        if parts[-1] in BY_PRODUCT_NAMES or any(p.endswith(BY_PRODUCT_ENDINGS) for p in parts):
+            return True
+        for depth, name in enumerate(parts[:-1]):
+            above = "/".join(parts[:depth])
+            if name in BY_PRODUCT_FOLDERS and f"{above}/{name}".lstrip("/") not in self.folders:
+                return True
+            beside = (f"{above}/{owner}".lstrip("/") for owner in TARGET_OWNERS)
+            if name == "target" and any(owner in self.entries for owner in beside):
+                return True
+        return False
+
+
+async def read_delta(
+    wire: Wire, index: BaseIndex, limits: PatchLimits = DEFAULT_LIMITS
+) -> tuple[Patch, tuple[str, ...]]:
+    """A sandbox's changes against its base, and notes on what was left out. Raises PatchError when
+    they are too many or too large, InfrastructureError when the report is malformed."""
+    try:
+        report = json.loads(await wire.collect({"op": "changes", "limit": MAX_CHANGED}, MAX_REPORT))
+        wanted = choose(report, index, limits)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InfrastructureError(f"The sandbox reported its changes wrongly: {error}") from error
+    changes = [Change(path, None, None) for path in wanted.deleted]
+    notes = list(wanted.notes)
+    if wanted.fetched:
+        collector = Collector(wanted, limits)
+        names = json.dumps(list(wanted.fetched)).encode("ascii")
+        request = {"op": "fetch", "limit": limits.total_bytes}
+        await wire.receive(request, collector.feed, names=names)
+        changes += collector.changes(index.entries)
+        notes += [f"{printable(path)} cannot be read" for path in collector.missing()]
+    return Patch(tuple(changes)), tuple(notes)
+
+
+def choose(report: Mapping[str, Any], index: BaseIndex, limits: PatchLimits) -> Wanted:
+    """What of a report belongs to the patch. Raises PatchError when it is too many or too large,
+    ValueError, KeyError or TypeError when the report is malformed."""
+    if "too_many" in report:
+        raise PatchError(
+            f"More than {int(report['too_many']):,} files of the workspace changed.",
+            "Build products may be among them: see that .gitignore names them.",
+        )
+    notes = [f"{printable(str(path))} {text}" for path, text in report["notes"]]
+    nested = _nested(report["notes"], index)
+    fetched = {}
+    for path, kind, size, _ in report["changed"]:
+        if not isinstance(path, str) or not isinstance(size, int):
+            raise TypeError("a changed path that is no text")
+        if index.skips(path):
+            continue
+        problem = _problem(path, kind, nested)
+        if problem:
+            notes.append(problem)
+        else:
+            fetched[path] = size
+    deleted = {str(path) for path in report["deleted"]} & index.entries.keys()
+    check_size(dict.fromkeys(deleted, 0) | fetched, limits)
+    return Wanted(tuple(sorted(deleted)), fetched, tuple(dict.fromkeys(notes)))
+
+
+def _nested(notes: Iterable[Any], index: BaseIndex) -> frozenset[str]:
+    """Folders that are repositories of their own and hold nothing of the base."""
+    roots = (str(path).rpartition("/")[0] for path, _ in notes if str(path).endswith("/.git"))
+    return frozenset(root for root in roots if root not in index.folders)
+
+
+def _problem(path: str, kind: str, nested: frozenset[str]) -> str:
+    if any(folder in nested for folder in parents(path)):
+        return f"{printable(path)} is in a repository of its own and was left out"
+    if kind != "file":
+        return f"{printable(path)} is a symbolic link and was left out"
+    try:
+        check_path(path)
+    except PatchError as error:
+        return f"{error.message} It was left out."
+    return ""
+
+
+class Collector:
+    """Fetched files as they arrive, bounded by what was asked for."""
+
+    def __init__(self, wanted: Wanted, limits: PatchLimits) -> None:
+        self._wanted = wanted.fetched
+        self._left = limits.total_bytes
+        self._records = protocol.RecordDecoder()
+        self._found: dict[str, tuple[int, bytearray]] = {}
+
+    def feed(self, data: bytes) -> None:
+        """Raises ProtocolError for what was not asked for or is too large."""
+        for kind, raw, _, size, chunk, offset in self._records.feed(data):
+            path = decode_path(raw)
+            if path not in self._wanted or kind == protocol.SYMLINK or size > self._left:
+                raise protocol.ProtocolError("a file that was not asked for")
+            if kind == protocol.DELETED:
+                continue
+            if offset == 0:
+                mode = EXECUTABLE if kind == protocol.EXECUTABLE else FILE
+                self._found[path] = (mode, bytearray())
+            self._left -= len(chunk)
+            self._found[path][1].extend(chunk)
+
+    def changes(self, entries: Mapping[str, Entry]) -> list[Change]:
+        """The changes among what arrived: what equals the base is dropped."""
+        if not self._records.idle:
+            raise protocol.ProtocolError("the files ended early")
+        return [
+            Change(path, mode, bytes(content))
+            for path, (mode, content) in self._found.items()
+            if not _equal(entries.get(path), mode, content)
+        ]
+
+    def missing(self) -> list[str]:
+        """What was asked for and did not come: it could not be read."""
+        return [path for path in self._wanted if path not in self._found]
+
+
+def _equal(entry: Entry | None, mode: int, content: bytes | bytearray) -> bool:
+    if entry is None or entry.mode != mode or entry.size != len(content):
+        return False
+    digest = hashlib.sha1 if len(entry.blob) == 40 else hashlib.sha256
+    return digest(b"blob %d\0" % len(content) + content).hexdigest() == entry.blob

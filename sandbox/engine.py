@@ -1,0 +1,257 @@
+"""The Docker engine: where it listens, and what to say when it does not answer.
+
+The address is found as the docker program finds it: DOCKER_HOST, else the context named by
+DOCKER_CONTEXT or by the configuration file, else the default socket. The docker program itself is
+never run.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox.errors import SetupError
+
+DEFAULT_SOCKET = "unix:///var/run/docker.sock"
+OLDEST_API = (1, 40)
+ANSWER_SECONDS = 10
+REQUEST_SECONDS = 120
+INSTALL = (
+    "Install Docker (Debian and Ubuntu: sudo apt-get install docker.io; macOS and Windows: Docker "
+    "Desktop), start it, and try again."
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an engine listens. `url` is unix:// or tcp://, `origin` says what named it; `tls` holds
+    the files ca.pem, cert.pem and key.pem, as far as there are any; None means no TLS."""
+
+    url: str
+    origin: str
+    tls: Path | None = None
+    verify: bool = True
+
+    @property
+    def socket_path(self) -> str:
+        """The path of a unix socket, "" for a network address."""
+        return self.url.removeprefix("unix://") if self.url.startswith("unix://") else ""
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        return parts.hostname or "localhost", parts.port or (2376 if self.tls else 2375)
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """What to speak TLS with, None without TLS."""
+        if self.tls is None:
+            return None
+        authority = self.tls / "ca.pem"
+        context = ssl.create_default_context(cafile=str(authority) if authority.exists() else None)
+        if not self.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if (self.tls / "cert.pem").exists():
+            context.load_cert_chain(self.tls / "cert.pem", self.tls / "key.pem")
+        return context
+
+
+class Engine:
+    """A connection to a Docker engine that has answered. May be used from several threads.
+
+    `api` is docker-py's low-level client; its calls block, so they belong in a thread.
+    """
+
+    def __init__(self, address: Address, api: Any, version: dict[str, Any]) -> None:
+        self.address = address
+        self.api = api
+        self.version = str(version["Version"])
+        self.api_version = str(api.api_version)
+        self.machine = str(version.get("Arch", ""))
+
+    @classmethod
+    def connect(cls) -> "Engine":
+        """Find the engine and see that it answers. Raises SetupError, saying what is wrong and what
+        to do, when it does not."""
+        address = find_address()
+        try:
+            api = _client(address)
+            version = api.version()
+        except Exception as error:
+            # docker-py, requests and urllib3 each raise their own for the same few causes.
+            raise explain(address, error) from error
+        if tuple(map(int, version["ApiVersion"].split("."))) < OLDEST_API:
+            raise SetupError(
+                f"The Docker engine at {address.url} is version {version['Version']}.",
+                "Greenroom needs 19.03 or newer: update it.",
+            )
+        api.timeout = REQUEST_SECONDS
+        return cls(address, api, version)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self.api.close()
+
+
+_shared: dict[str, Engine] = {}
+_lock = threading.Lock()
+
+
+def shared_engine() -> Engine:
+    """The process's engine, connected once. Raises SetupError as `Engine.connect` does."""
+    with _lock:
+        if "engine" not in _shared:
+            _shared["engine"] = Engine.connect()
+        return _shared["engine"]
+
+
+def find_address() -> Address:
+    """Where the engine should be, from the environment and Docker's own configuration.
+
+    Raises SetupError for a context that does not exist or an address of a kind not supported.
+    """
+    named = os.environ.get("DOCKER_HOST")
+    if named:
+        address = _from_environment(named)
+    else:
+        name = os.environ.get("DOCKER_CONTEXT") or _current_context()
+        default = name in ("", "default")
+        address = Address(DEFAULT_SOCKET, "the default") if default else _from_context(name)
+    if not address.url.startswith(("unix://", "tcp://")):
+        kind = address.url.partition(":")[0]
+        hint = "Name a unix:// or tcp:// address in DOCKER_HOST, or choose another context."
+        if kind == "ssh":
+            hint = (
+                "Forward its socket (ssh -L /tmp/docker.sock:/var/run/docker.sock HOST) and set "
+                "DOCKER_HOST=unix:///tmp/docker.sock."
+            )
+        raise SetupError(
+            f"The Docker engine is at {address.url} ({address.origin}), an address of a kind that "
+            f"is not supported.",
+            hint,
+        )
+    return address
+
+
+def _from_environment(url: str) -> Address:
+    if "://" not in url:
+        url = f"tcp://{url}"
+    tls = None
+    if os.environ.get("DOCKER_TLS_VERIFY") or os.environ.get("DOCKER_TLS"):
+        tls = Path(os.environ.get("DOCKER_CERT_PATH") or _configuration())
+    verify = bool(os.environ.get("DOCKER_TLS_VERIFY"))
+    return Address(url, "from DOCKER_HOST", tls, verify)
+
+
+def _configuration() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def _current_context() -> str:
+    path = _configuration() / "config.json"
+    try:
+        name = json.loads(path.read_text("utf-8")).get("currentContext", "")
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, AttributeError) as error:
+        raise SetupError(
+            f"Docker's configuration at {path} cannot be read: {error}",
+            "Repair or remove the file.",
+        ) from error
+    return str(name)
+
+
+def _from_context(name: str) -> Address:
+    contexts = _configuration() / "contexts"
+    key = hashlib.sha256(name.encode("utf-8")).hexdigest()
+    path = contexts / "meta" / key / "meta.json"
+    try:
+        endpoint = json.loads(path.read_text("utf-8"))["Endpoints"]["docker"]
+        url = endpoint["Host"]
+    except FileNotFoundError:
+        raise SetupError(
+            f"The Docker context '{name}' does not exist.",
+            "Choose another (docker context ls; docker context use NAME), or set DOCKER_HOST.",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SetupError(
+            f"The Docker context '{name}' cannot be read from {path}: {error!r}",
+            "Create it again, or choose another.",
+        ) from error
+    tls = contexts / "tls" / key / "docker"
+    verify = not endpoint.get("SkipTLSVerify", False)
+    origin = f"from the Docker context '{name}'"
+    return Address(url, origin, tls if tls.is_dir() else None, verify)
+
+
+def _client(address: Address) -> Any:
+    import docker  # noqa: PLC0415 - slow to import, and not needed for --help
+
+    tls: Any = False
+    if address.tls is not None:
+        cert, key = address.tls / "cert.pem", address.tls / "key.pem"
+        authority = address.tls / "ca.pem"
+        tls = docker.tls.TLSConfig(
+            client_cert=(str(cert), str(key)) if cert.exists() else None,
+            ca_cert=str(authority) if authority.exists() else None,
+            verify=address.verify,
+        )
+    return docker.APIClient(base_url=address.url, tls=tls, timeout=ANSWER_SECONDS, version="auto")
+
+
+def explain(address: Address, error: BaseException) -> SetupError:
+    """What a failed connection means for the user, and what to do."""
+    cause = _os_error(error)
+    place = f"{address.url} ({address.origin})"
+    installed = shutil.which("dockerd") or shutil.which("docker")
+    if isinstance(cause, PermissionError):
+        return SetupError(
+            f"You may not use the Docker engine at {place}: permission denied.",
+            "Join the docker group (sudo usermod -aG docker $USER), log in again, and try again.",
+        )
+    if address.socket_path and isinstance(cause, FileNotFoundError):
+        if address.origin != "the default":
+            return SetupError(
+                f"No Docker engine listens at {place}: there is no such socket.",
+                "Start the engine it belongs to, or choose another (docker context use default; "
+                "unset DOCKER_HOST).",
+            )
+        if not installed:
+            return SetupError("Docker is not installed on this machine.", INSTALL)
+    if address.socket_path and isinstance(cause, FileNotFoundError | ConnectionRefusedError):
+        return SetupError(
+            f"The Docker engine is not running: nothing answers at {place}.",
+            "Start it (sudo systemctl start docker, or Docker Desktop) and try again.",
+        )
+    return SetupError(
+        f"The Docker engine at {place} does not answer: {_short(cause or error)}",
+        "See that the machine is up and the engine runs; or choose another engine "
+        "(docker context use default; unset DOCKER_HOST).",
+    )
+
+
+def _os_error(error: BaseException | None) -> OSError | None:
+    """The system's own error inside what the client libraries made of it."""
+    found = None
+    waiting = [error]
+    seen: set[int] = set()
+    while waiting:
+        item = waiting.pop()
+        if not isinstance(item, BaseException) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, OSError) and item.errno is not None:
+            found = item
+        waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    return found
+
+
+def _short(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:200] + "..."

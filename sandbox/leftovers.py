@@ -1,0 +1,121 @@
+"""Containers that a dead process left behind: known by their labels, removed at the next open.
+
+Normally none is left: a supervisor exits when its stream ends, and the engine removes the
+container. But a process killed between create and start leaves a container that never started.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+OWNER_LABEL = "greenroom.owner"
+OPENED_LABEL = "greenroom.opened"
+# Opening takes seconds; a container that another host created so long ago is nobody's.
+FOREIGN_AGE = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process that opened a sandbox: its host's boot, its pid namespace, pid and start time."""
+
+    boot: str
+    namespace: str
+    pid: int
+    started: str
+
+    def label(self) -> str:
+        return f"{self.boot}/{self.namespace}/{self.pid}/{self.started}"
+
+    @classmethod
+    def parse(cls, label: str) -> "Owner | None":
+        """The owner that a label names, None for a label that names none."""
+        parts = label.split("/")
+        if len(parts) != 4 or not parts[2].isdecimal():
+            return None
+        return cls(parts[0], parts[1], int(parts[2]), parts[3])
+
+    def alive(self) -> bool | None:
+        """Whether the process still lives; None when that cannot be known from here."""
+        here = this_process()
+        if (self.boot, self.namespace) != (here.boot, here.namespace):
+            return None
+        return _start_time(self.pid) == self.started
+
+
+@cache
+def _this_process(pid: int) -> Owner:
+    return Owner(_boot(), _namespace(), pid, _start_time(pid))
+
+
+def this_process() -> Owner:
+    """This process as an owner."""
+    return _this_process(os.getpid())
+
+
+def owner_labels() -> dict[str, str]:
+    """The labels of a container that this process opens."""
+    return {OWNER_LABEL: this_process().label(), OPENED_LABEL: str(int(time.time()))}
+
+
+def remove_leftovers(api: Any) -> list[str]:
+    """Remove the containers whose owner is dead; their ids. One whose owner lives is never touched,
+    nor a young one of an owner that cannot be seen from here. Blocks."""
+    import docker  # noqa: PLC0415
+
+    removed = []
+    for found in api.containers(all=True, filters={"label": OWNER_LABEL}):
+        if not _is_leftover(found["Labels"], time.time()):
+            continue
+        try:
+            api.remove_container(found["Id"], force=True, v=True)
+        except docker.errors.APIError as error:
+            # Gone already, or somebody else is removing it.
+            if error.status_code not in (404, 409):
+                raise
+        removed.append(found["Id"])
+    return removed
+
+
+def _is_leftover(labels: dict[str, str], now: float) -> bool:
+    owner = Owner.parse(labels.get(OWNER_LABEL, ""))
+    alive = owner.alive() if owner else None
+    if alive is not None:
+        return not alive
+    opened = labels.get(OPENED_LABEL, "")
+    return opened.isdecimal() and now - int(opened) > FOREIGN_AGE
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return _said("sysctl", "-n", "kern.bootsessionuuid")
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return sys.platform
+
+
+def _start_time(pid: int) -> str:
+    """When a process started, in words that name it together with its pid; "" when there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except FileNotFoundError:
+        # No such process, or a system without /proc.
+        return "" if Path("/proc/self").exists() else _said("ps", "-o", "lstart=", "-p", str(pid))
+    except OSError:
+        return ""
+    return stat.rpartition(b")")[2].split()[19].decode("ascii")
+
+
+def _said(*command: str) -> str:
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return answer.stdout.strip().replace("/", "-")

@@ -1,0 +1,104 @@
+"""A fresh container made into a prepared base: accounts, files, a throwaway git, the rebuild."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from sandbox.delta import BaseIndex
+from sandbox.errors import UsageError
+from sandbox.policy import MIB
+from sandbox.profile import HOME
+from sandbox.rebuild import Rebuild
+from sandbox.results import CommandResult
+from sandbox.trees import Base, Entry
+from sandbox.upload import base_records, support_records
+from sandbox.wire import Wire
+
+LEASE_SECONDS = 60.0
+MAX_PRODUCTS = 64 * MIB
+USER = "sandbox"
+ENVIRONMENT = {
+    "HOME": HOME,
+    "USER": USER,
+    "LOGNAME": USER,
+    "SHELL": "/bin/bash",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "CI": "1",
+    "PIP_NO_INDEX": "1",
+    "PIP_BREAK_SYSTEM_PACKAGES": "1",
+}
+# So that `git diff` and `git log` work inside. Nobody trusts it. All files count as big: git then
+# writes one pack instead of a file each, and this setting is not kept.
+MAKE_GIT = """
+command -v git >/dev/null && [ ! -e .git ] || exit 0
+{ git -c init.defaultBranch=main init -q --template= . &&
+git config user.name sandbox && git config user.email sandbox@localhost &&
+git config gc.auto 0 &&
+git -c core.bigFileThreshold=1 -c core.compression=1 -c core.safecrlf=false add -A -f . &&
+git commit -q --allow-empty --no-verify -m base; } >/dev/null 2>&1 || rm -rf .git
+"""
+GIT_SECONDS = 60.0
+
+
+async def load_base(
+    wire: Wire, uid: int, base: Base, entries: Mapping[str, Entry], support: Mapping[str, bytes]
+) -> None:
+    """Send the accounts, the support files and the base, and make the workspace's git."""
+    moment = int(time.time()) * 10**9
+    accounts = {
+        "passwd": f"{USER}:x:{uid}:{uid}:{USER}:{HOME}:/bin/bash\n",
+        "group": f"{USER}:x:{uid}:\n",
+    }
+    await wire.ask(
+        {
+            "op": "init",
+            "uid": uid,
+            "env": ENVIRONMENT,
+            "home": HOME,
+            "lease": LEASE_SECONDS,
+            "accounts": accounts,
+        }
+    )
+    if support:
+        request = {"op": "support", "moment_ns": moment}
+        await wire.send(request, support_records(support))
+    records = base_records(base, entries.values())
+    await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))
+    await wire.run(["sh", "-c", MAKE_GIT], seconds=GIT_SECONDS)
+    await wire.ask({"op": "remember"})
+
+
+async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> CommandResult:
+    """Run the rebuild step on the base. Raises UsageError when it fails and is not optional."""
+    result = await rebuild_again(wire, rebuild, index)
+    if not result.ok and not rebuild.optional:
+        ended = f"status {result.exit_code}" if result.exit_code is not None else result.reason
+        raise UsageError(
+            f"The rebuild step `{rebuild.command}` fails on the unchanged repository ({ended}):\n"
+            f"{result.output.text.strip()[-2000:]}",
+            "Correct it in the settings, or see what the image lacks.",
+        )
+    return result
+
+
+async def rebuild_again(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> CommandResult:
+    """Run the rebuild step; what it makes counts as prepared, not as a change."""
+    await wire.ask({"op": "before_rebuild"})
+    result = await wire.run(["bash", "-c", rebuild.command], seconds=rebuild.timeout)
+    made = json.loads(await wire.collect({"op": "after_rebuild"}, MAX_PRODUCTS))
+    # Most products are ignored anyway; of the others, a later touch must not look like a change.
+    names = [str(path) for path in made if not index.skips(str(path))]
+    if names:
+        await wire.collect({"op": "identify"}, 0, names=json.dumps(names).encode("ascii"))
+    return result
+
+
+async def _in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """What a blocking iterator gives."""
+    while True:
+        chunk = await asyncio.to_thread(next, chunks, None)
+        if chunk is None:
+            return
+        yield chunk

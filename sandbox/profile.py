@@ -1,0 +1,125 @@
+"""The hardened container that every sandbox is: a Policy as the Docker API's configuration."""
+
+import platform
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from sandbox.policy import MIB, Policy
+from sandbox.source import COMMAND
+
+WORKSPACE = "/workspace"
+HOME = "/home/sandbox"
+PRIVATE = "/run/greenroom"
+CAPABILITIES = ("SETUID", "SETGID", "KILL")
+OOM_SCORE = 500
+NANO = 10**9
+# Docker's own list, and what else tells about the host.
+MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/cmdline",
+    "/proc/config.gz",
+    "/proc/interrupts",
+    "/proc/kallsyms",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/class/dmi",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/kernel",
+)
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+@cache
+def seccomp_profile(machine: str) -> str:
+    """The seccomp profile for a machine (x86_64, aarch64), as JSON text."""
+    name = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine.lower())
+    return files("sandbox").joinpath(f"seccomp/{name}.json").read_text("utf-8")
+
+
+def container_config(
+    policy: Policy,
+    image: str,
+    uid: int,
+    labels: dict[str, str],
+    *,
+    resettable: bool = False,
+    machine: str = "",
+) -> dict[str, Any]:
+    """The body of the API's create call. `machine` is the engine's architecture."""
+    return {
+        "Image": image,
+        "Entrypoint": list(COMMAND),
+        "Cmd": [],
+        "User": "0:0",
+        "WorkingDir": "/",
+        "Labels": labels,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "OpenStdin": True,
+        "StdinOnce": True,
+        "Tty": False,
+        "Hostname": "sandbox",
+        "NetworkDisabled": True,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": _host_config(policy, uid, resettable, machine or platform.machine()),
+    }
+
+
+def _host_config(policy: Policy, uid: int, resettable: bool, machine: str) -> dict[str, Any]:
+    limits = {
+        "nofile": policy.open_files,
+        "core": 0,
+        "fsize": policy.file_bytes,
+        "memlock": 0,
+        "msgqueue": 0,
+    }
+    return {
+        "AutoRemove": True,
+        "Init": False,
+        "NetworkMode": "none",
+        "ReadonlyRootfs": True,
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "CapAdd": list(CAPABILITIES),
+        "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp_profile(machine)}"],
+        "PidsLimit": policy.pids,
+        "Memory": policy.memory_bytes,
+        "MemorySwap": policy.memory_bytes,
+        "MemorySwappiness": 0,
+        "NanoCpus": int(policy.cpus * NANO),
+        "OomScoreAdj": OOM_SCORE,
+        "IpcMode": "private",
+        "ShmSize": policy.shm_bytes,
+        "CgroupnsMode": "private",
+        "LogConfig": {"Type": "none", "Config": {}},
+        "Ulimits": [{"Name": name, "Soft": n, "Hard": n} for name, n in limits.items()],
+        "Tmpfs": _file_systems(policy, uid, resettable),
+        "Sysctls": {"kernel.shm_rmid_forced": "1"},
+        "MaskedPaths": list(MASKED),
+        "ReadonlyPaths": list(READ_ONLY),
+    }
+
+
+def _file_systems(policy: Policy, uid: int, resettable: bool) -> dict[str, str]:
+    own = f"uid={uid},gid={uid},mode=0755"
+    scratch = policy.scratch_inodes
+    private = policy.private_bytes(resettable)
+    parts = {
+        WORKSPACE: (policy.workspace_bytes, policy.workspace_inodes, own),
+        HOME: (policy.home_bytes, scratch, own),
+        "/tmp": (policy.tmp_bytes, scratch, "mode=1777"),  # noqa: S108 - the sandbox's own
+        PRIVATE: (private, private // MIB * 64, "uid=0,gid=0,mode=0755"),
+    }
+    return {
+        place: f"rw,exec,nosuid,nodev,size={size},nr_inodes={inodes},{rest}"
+        for place, (size, inodes, rest) in parts.items()
+    }

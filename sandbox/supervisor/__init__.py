@@ -1,0 +1,5 @@
+"""What runs as PID 1 of every container: sent in as source, standard library only, Python 3.7+.
+
+It is root with no capabilities but SETUID, SETGID and KILL, and single-threaded; what it starts
+runs under the sandbox's own uid. `sandbox.source` puts these modules into one text.
+"""

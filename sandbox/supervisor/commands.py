@@ -1,0 +1,211 @@
+"""One running command: its pipes, its output with head and tail kept, its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from sandbox import protocol
+from sandbox.supervisor import processes
+
+CHUNK = 64 * 1024
+MAX_PIPE = 1 << 20  # what an unprivileged process may make a pipe hold
+EVENTS_FD = 1000
+OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
+SHIM_PATIENCE = 10.0
+
+
+class Kept:
+    """Output as it is kept: what was sent on live, the last bytes, and the count of all."""
+
+    def __init__(self, live: int, tail: int) -> None:
+        self.total = 0
+        self._live = live
+        self._limit = tail
+        self._tail = bytearray()
+
+    def add(self, data: bytes) -> bytes:
+        """Take output in; what of it is to be sent on at once."""
+        self.total += len(data)
+        now = data[: self._live]
+        self._live -= len(now)
+        rest = data[len(now) :]
+        if rest:
+            self._tail += rest[-self._limit :] if self._limit else b""
+            if len(self._tail) > 2 * self._limit:
+                del self._tail[: -self._limit]
+        return now
+
+    def tail(self) -> bytes:
+        return bytes(self._tail[-self._limit :]) if self._limit else b""
+
+
+class Command:
+    """A command under its shim. The owner watches `descriptors` and calls `ready` for them."""
+
+    def __init__(
+        self, ident: int, request: dict[str, Any], send: Callable[[int, int, bytes], None]
+    ) -> None:
+        self.ident = ident
+        self.shim = 0
+        self.deadline = time.monotonic() + request["timeout"]
+        self.reason = ""
+        self._send = send
+        self._stop_at = request["output_stop"]
+        self._kept = Kept(request["live"], request["tail"])
+        self._events_left = request["events_limit"]
+        self._events_total = 0
+        self._want_events = self._events_left > 0
+        self._input = bytearray()
+        self._input_ended = False
+        self._oom_before = oom_kills()
+        self.out = self.events = self.status = self.stdin = -1
+
+    def start(
+        self,
+        account: processes.Account,
+        program: list[str] | Callable[[], int],
+        request: dict[str, Any],
+        unneeded: list[int],
+    ) -> None:
+        """Start it. `unneeded` are the supervisor's other descriptors, for the shim to close."""
+        out_read, out_write = os.pipe()
+        in_read, in_write = os.pipe()
+        mine, theirs = [out_read, in_write], {0: in_read, 1: out_write, 2: out_write}
+        environment = request["env"]
+        if self._want_events:
+            self.events, events_write = os.pipe()
+            mine.append(self.events)
+            theirs[EVENTS_FD] = events_write
+            environment = {**environment, "GREENROOM_EVENTS_FD": str(EVENTS_FD)}
+        start = processes.Start(program, request["folder"], environment, theirs)
+        self.out, self.stdin = out_read, in_write
+        try:
+            self.shim, self.status = processes.start_shim(account, start, unneeded + mine)
+        finally:
+            for fd in set(theirs.values()):
+                os.close(fd)
+        for fd in mine:
+            os.set_blocking(fd, False)
+
+    def take_input(self, data: bytes) -> None:
+        self._input += data
+
+    def end_input(self) -> None:
+        self._input_ended = True
+
+    @property
+    def wants_to_write(self) -> bool:
+        return self.stdin >= 0 and (bool(self._input) or self._input_ended)
+
+    def write_input(self) -> None:
+        """Give the command as much input as it takes; close its input at the end."""
+        try:
+            while self._input:
+                del self._input[: os.write(self.stdin, self._input[:CHUNK])]
+        except BlockingIOError:
+            return
+        except BrokenPipeError:
+            self._input.clear()
+            self._input_ended = True
+        if self._input_ended:
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def read_output(self) -> bool:
+        """Take what the command wrote; whether the pipe has ended."""
+        data = _read(self.out)
+        if data:
+            now = self._kept.add(data)
+            if now:
+                self._send(protocol.OUTPUT, self.ident, now)
+            if self._kept.total > self._stop_at:
+                self.stop("output")
+        return data == b""
+
+    def read_events(self) -> bool:
+        """Take what the command reported; whether the pipe has ended."""
+        data = _read(self.events)
+        if data:
+            self._events_total += len(data)
+            now = data[: self._events_left]
+            self._events_left -= len(now)
+            if now:
+                self._send(protocol.EVENTS, self.ident, now)
+        return data == b""
+
+    def stop(self, reason: str) -> None:
+        """Have the shim kill the command and all below it."""
+        if self.shim and not self.reason:
+            self.reason = reason
+            self.deadline = time.monotonic() + SHIM_PATIENCE
+            os.kill(self.shim, signal.SIGTERM)
+
+    def finish(self) -> tuple[bytes, dict[str, Any]]:
+        """After its shim has ended: the tail of the output, and the result."""
+        report = os.read(self.status, processes.STATUS.size)
+        os.waitpid(self.shim, 0)
+        self.shim = 0
+        # A process of another command may hold the pipe open: take what there is, and no more.
+        for fd, read in ((self.out, self.read_output), (self.events, self.read_events)):
+            rounds = MAX_PIPE // CHUNK
+            while fd >= 0 and rounds and _pending(fd) and not read():
+                rounds -= 1
+        self.close()
+        if len(report) < processes.STATUS.size:
+            # Only the kernel kills a shim: it is root's. What it watched is PID 1's now.
+            status, stage, error, cpu, seconds, rss = signal.SIGKILL, 0, 0, 0.0, 0.0, 0
+        else:
+            status, stage, error, cpu, seconds, rss = processes.STATUS.unpack(report)
+        return self._kept.tail(), {
+            "status": status,
+            "stage": stage,
+            "errno": error,
+            "reason": self.reason,
+            "orphaned": len(report) < processes.STATUS.size,
+            "oom_kills": oom_kills() - self._oom_before,
+            "seconds": seconds,
+            "cpu_seconds": cpu,
+            "max_rss_bytes": rss,
+            "total": self._kept.total,
+            "events_total": self._events_total,
+        }
+
+    def close(self) -> None:
+        for fd in (self.out, self.events, self.stdin, self.status):
+            if fd >= 0:
+                os.close(fd)
+        self.out = self.events = self.stdin = self.status = -1
+
+
+def _read(fd: int) -> bytes | None:
+    """What is in a pipe now: b"" at its end, None when there is nothing yet."""
+    try:
+        return os.read(fd, CHUNK)
+    except BlockingIOError:
+        return None
+
+
+def _pending(fd: int) -> bool:
+    """Whether a pipe holds something. (`select` cannot look at high descriptors.)"""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll(0))
+
+
+def oom_kills() -> int:
+    """How many processes of this container the kernel has killed for want of memory."""
+    for path in OOM_COUNTERS:
+        try:
+            with open(path, "rb", 0) as stream:
+                lines = stream.read().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            if line.startswith(b"oom_kill "):
+                return int(line.split()[1])
+    return 0

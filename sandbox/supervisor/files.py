@@ -1,0 +1,169 @@
+"""Single files of the workspace: read, write, remove, list, search. All run under the sandbox's
+uid, so that its permissions hold and nothing of root's can be reached."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fnmatch
+import json
+import os
+import re
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from sandbox.supervisor import paths
+
+KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "folder",
+    stat.S_IFLNK: "link",
+    stat.S_IFIFO: "pipe",
+    stat.S_IFSOCK: "socket",
+}
+CHUNK = 256 * 1024
+SNIFFED = 8192
+SKIPPED = frozenset((".git", "__pycache__", "node_modules"))
+
+
+def read_chunks(path: str, limit: int) -> Iterator[bytes]:
+    """A regular file's content, in pieces. A file over `limit` bytes is refused."""
+    with paths.parent_of(path) as (folder, name):
+        fd = paths.open_regular(folder, name, os.O_RDONLY)
+    try:
+        size = os.fstat(fd).st_size
+        if size > limit:
+            raise OSError(errno.EFBIG, f"has {size:,} bytes, more than {limit:,}")
+        left = limit
+        while left:
+            chunk = os.read(fd, min(CHUNK, left))
+            if not chunk:
+                return
+            left -= len(chunk)
+            yield chunk
+    finally:
+        os.close(fd)
+
+
+def write(path: str, content: bytes, executable: bool | None) -> None:
+    """Write a whole file; its folders are made. `executable` None keeps the mode that it has."""
+    with paths.parent_of(path, create=True) as (folder, name):
+        if name == ".":
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        fd = paths.open_regular(folder, name, os.O_WRONLY | os.O_CREAT)
+    try:
+        before = os.fstat(fd)
+        os.ftruncate(fd, 0)
+        paths.write_all(fd, content)
+        if executable is not None:
+            os.fchmod(fd, 0o755 if executable else 0o644)
+        if before.st_size:
+            paths.advance_time(fd, before)
+    finally:
+        os.close(fd)
+
+
+def remove(path: str) -> None:
+    """Remove a file, a link or a whole folder."""
+    with paths.parent_of(path, follow=False) as (folder, name):
+        if name == ".":
+            raise OSError(errno.EBUSY, "is the workspace itself")
+        paths.remove_tree(folder, name)
+
+
+def listing(path: str, depth: int, limit: int) -> dict[str, Any]:
+    """What is in a folder, to a depth, sorted: at most `limit` entries, and whether there were
+    more."""
+    found: list[tuple[str, str, int]] = []
+    with paths.parent_of(path) as (folder, name):
+        top = os.open(name, paths.FOLDER, dir_fd=folder)
+    base = "/".join(paths.parts_of(path))
+    truncated = not _list_folder(top, base + "/" if base else "", depth, limit, found)
+    return {"entries": found, "truncated": truncated}
+
+
+def _list_folder(
+    fd: int, prefix: str, depth: int, limit: int, found: list[tuple[str, str, int]]
+) -> bool:
+    try:
+        with os.scandir(fd) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+        for entry in entries:
+            if len(found) >= limit:
+                return False
+            with contextlib.suppress(FileNotFoundError):
+                state = entry.stat(follow_symlinks=False)
+                kind = KINDS.get(stat.S_IFMT(state.st_mode), "device")
+                found.append((prefix + entry.name, kind, state.st_size))
+                if kind == "folder" and depth > 1:
+                    below = os.open(entry.name, paths.FOLDER, dir_fd=fd)
+                    if not _list_folder(below, f"{prefix}{entry.name}/", depth - 1, limit, found):
+                        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def search(request: dict[str, Any]) -> int:
+    """Print lines that match as JSON, one [path, number, line] each. Runs as a command of its own,
+    so that a slow pattern can be stopped."""
+    pattern = request["pattern"]
+    expression = re.compile((re.escape(pattern) if request["literal"] else pattern).encode())
+    accepted = request["glob"]
+    left = request["limit"]
+    top = "/".join(paths.parts_of(request["path"]))
+    for path in _text_files(top):
+        if accepted and not _globbed(path, accepted):
+            continue
+        with contextlib.suppress(OSError):
+            left = _search_file(path, expression, left, request["line_bytes"])
+            if left < 0:
+                break
+    sys.stdout.flush()
+    return 0
+
+
+def _globbed(path: str, pattern: str) -> bool:
+    return fnmatch.fnmatch(path if "/" in pattern else os.path.basename(path), pattern)
+
+
+def _text_files(top: str) -> Iterator[str]:
+    """Paths of regular files below `top`, relative to the workspace; `top` may be a file."""
+    os.chdir(paths.ROOT)
+    if top and not os.path.isdir(top):
+        os.stat(top)
+        yield top
+        return
+    for folder, folders, names in os.walk(top or "."):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        for name in sorted(names):
+            path = os.path.join(folder, name)
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                yield os.path.normpath(path)
+
+
+def _search_file(path: str, expression: re.Pattern[bytes], left: int, line_bytes: int) -> int:
+    fd = os.open(path, os.O_RDONLY | paths.PLAIN)
+    with open(fd, "rb") as stream:
+        content = stream.read()
+    if b"\0" in content[:SNIFFED] or not expression.search(content):
+        return left
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if expression.search(line):
+            left -= 1
+            if left < 0:
+                return left
+            text = os.fsdecode(line[:line_bytes].rstrip(b"\r"))
+            print(json.dumps([path, number, text]))
+    return left
+
+
+def clock_has_passed(moment_ns: int) -> None:
+    """Wait until files written now get a later time than `moment_ns`: the kernel stamps files by a
+    clock that ticks every few milliseconds."""
+    coarse = getattr(time, "CLOCK_REALTIME_COARSE", 5)
+    while time.clock_gettime_ns(coarse) <= moment_ns:
+        time.sleep(0.001)

@@ -1,0 +1,417 @@
+"""The supervisor's loop: frames in, work done, frames out, commands watched, and a lease."""
+
+from __future__ import annotations
+
+import collections
+import gc
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sandbox import protocol
+from sandbox.supervisor import files, paths, processes, records
+from sandbox.supervisor.commands import Command
+from sandbox.supervisor.pristine import Pristine
+from sandbox.supervisor.tree import Tree
+
+PRIVATE = "/run/greenroom"
+READ_SIZE = 256 * 1024
+HIGH_WATER = 1 << 20
+TICK = 1.0
+
+
+class Outbox:
+    """Frames on their way to the host, written as the stream takes them."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._waiting: collections.deque[memoryview] = collections.deque()
+        self.size = 0
+
+    def send(self, kind: int, ident: int, payload: bytes = b"") -> None:
+        frame = protocol.encode(kind, ident, payload)
+        self._waiting.append(memoryview(frame))
+        self.size += len(frame)
+
+    def flush(self) -> None:
+        """Write what the stream takes now. Raises BrokenPipeError when the host is gone."""
+        while self._waiting:
+            try:
+                done = os.write(self._fd, self._waiting[0])
+            except BlockingIOError:
+                return
+            self.size -= done
+            if done == len(self._waiting[0]):
+                self._waiting.popleft()
+            else:
+                self._waiting[0] = self._waiting[0][done:]
+
+
+class Upload:
+    """Bytes of a request as they come in, and what to do at their end. After a failure the rest is
+    dropped; the failure is the answer."""
+
+    def __init__(self, feed: Callable[[bytes], None], finish: Callable[[], Any]) -> None:
+        self._feed = feed
+        self._finish = finish
+        self._failure: OSError | None = None
+
+    def feed(self, data: bytes) -> None:
+        if self._failure is None:
+            try:
+                self._feed(data)
+            except OSError as error:
+                self._failure = error
+
+    def finish(self) -> Any:
+        if self._failure is not None:
+            raise self._failure
+        return self._finish()
+
+
+class Supervisor:
+    """Serves one host over two descriptors until the stream ends or the lease runs out."""
+
+    def __init__(self, source: int, target: int) -> None:
+        self._source = source
+        self._decoder = protocol.Decoder(protocol.HOST_KINDS)
+        self._outbox = Outbox(target)
+        self._target = target
+        self._selector = selectors.DefaultSelector()
+        self._commands: dict[int, Command] = {}
+        self._uploads: dict[int, Upload] = {}
+        self._streams: dict[int, Iterator[bytes]] = {}
+        self._account = processes.Account(0)
+        self._tree = Tree(self._account)
+        self._pristine: Pristine | None = None
+        self._environment: dict[str, str] = {}
+        self._lease = 60.0
+        self._heard = time.monotonic()
+        self._writing = False
+
+    def serve(self) -> None:
+        """Work until the host is gone. Ends by SystemExit."""
+        for fd in (self._source, self._target):
+            os.set_blocking(fd, False)
+        self._selector.register(self._source, selectors.EVENT_READ, self._read_host)
+        while True:
+            self._pump_streams()
+            self._outbox.flush()
+            self._watch_target()
+            for key, _ in self._selector.select(self._patience()):
+                # An earlier event of this round may have ended what this one belongs to.
+                if key.fd in self._selector.get_map():
+                    key.data()
+            self._check_time()
+
+    # -- the host's side ----------------------------------------------------------------------
+
+    def _read_host(self) -> None:
+        try:
+            data = os.read(self._source, READ_SIZE)
+        except BlockingIOError:
+            return
+        if not data:
+            raise SystemExit(0)
+        self._heard = time.monotonic()
+        for kind, ident, payload in self._decoder.feed(data):
+            self._take(kind, ident, payload)
+
+    def _take(self, kind: int, ident: int, payload: bytes) -> None:
+        if kind == protocol.REQUEST:
+            request = json.loads(payload)
+            self._answer(ident, lambda: self._begin(ident, request))
+        elif kind == protocol.INPUT and ident in self._uploads:
+            self._uploads[ident].feed(payload)
+        elif kind == protocol.END and ident in self._uploads:
+            upload = self._uploads.pop(ident)
+            self._answer(ident, upload.finish)
+        elif ident in self._commands:
+            command = self._commands[ident]
+            if kind == protocol.INPUT:
+                command.take_input(payload)
+            elif kind == protocol.END:
+                command.end_input()
+            elif kind == protocol.CANCEL:
+                command.stop("cancelled")
+            self._watch_input(command)
+
+    def _answer(self, ident: int, work: Callable[[], Any]) -> None:
+        """Do a request's work and reply with what it gives; None means that the reply comes later."""
+        try:
+            result = work()
+        except OSError as error:
+            result = {"error": processes.describe(error)}
+        if result is not None:
+            self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
+
+    def _begin(self, ident: int, request: dict[str, Any]) -> Any:
+        return getattr(self, "_op_" + request["op"])(ident, request)
+
+    def _stream(self, ident: int, chunks: Iterator[bytes]) -> None:
+        """Send chunks as the stream takes them; the reply follows the last one."""
+        self._streams[ident] = chunks
+
+    def _pump_streams(self) -> None:
+        for ident in list(self._streams):
+            while self._outbox.size < HIGH_WATER and ident in self._streams:
+                self._answer(ident, lambda ident=ident: self._next_chunk(ident))  # type: ignore[misc]
+
+    def _next_chunk(self, ident: int) -> dict[str, Any] | None:
+        try:
+            with self._account.acting():
+                chunk = next(self._streams[ident])
+        except StopIteration:
+            del self._streams[ident]
+            return {}
+        except OSError:
+            del self._streams[ident]
+            raise
+        for start in range(0, len(chunk), protocol.MAX_PAYLOAD):
+            piece = chunk[start : start + protocol.MAX_PAYLOAD]
+            self._outbox.send(protocol.OUTPUT, ident, piece)
+        return None
+
+    # -- requests: set-up ---------------------------------------------------------------------
+
+    def _op_init(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        self._account = processes.Account(request["uid"])
+        self._tree = Tree(self._account)
+        self._environment = _environment(request["env"], request["home"])
+        self._lease = request["lease"]
+        for name, text in request["accounts"].items():
+            _write_account(name, text)
+        return {"python": sys.version.split()[0]}
+
+    def _op_load(self, ident: int, request: dict[str, Any]) -> None:
+        loader = records.Loader(paths.ROOT, request["moment_ns"], self._tree)
+        self._uploads[ident] = Upload(self._acting(loader.feed), _nothing(loader.finish))
+
+    def _op_support(self, ident: int, request: dict[str, Any]) -> None:
+        loader = records.Loader(PRIVATE, request["moment_ns"])
+        self._uploads[ident] = Upload(loader.feed, _nothing(loader.finish))
+
+    def _op_remember(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        self._tree.remember()
+        gc.collect()
+        gc.freeze()
+        return {}
+
+    def _op_before_rebuild(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        self._tree.before_rebuild()
+        return {}
+
+    def _op_after_rebuild(self, ident: int, request: dict[str, Any]) -> None:
+        self._stream(ident, iter([json.dumps(self._tree.after_rebuild()).encode()]))
+
+    def _op_identify(self, ident: int, request: dict[str, Any]) -> None:
+        self._with_names(ident, lambda names: self._tree.identify(names) or {})  # type: ignore[func-returns-value]
+
+    def _op_pack(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        self._pristine = Pristine(self._account)
+        return {}
+
+    # -- requests: the tree -------------------------------------------------------------------
+
+    def _op_changes(self, ident: int, request: dict[str, Any]) -> None:
+        found = self._tree.changes(request["limit"])
+        if not self._commands:
+            self._tree.suspect = False
+        self._stream(ident, iter([json.dumps(found).encode()]))
+
+    def _op_fetch(self, ident: int, request: dict[str, Any]) -> None:
+        limit = request["limit"]
+
+        def begin(names: list[str]) -> None:
+            self._stream(ident, self._tree.fetch(names, limit))
+
+        self._with_names(ident, begin)
+
+    def _op_apply(self, ident: int, request: dict[str, Any]) -> None:
+        applier = records.Applier()
+        self._uploads[ident] = Upload(self._acting(applier.feed), _nothing(applier.finish))
+
+    def _op_reset(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        if self._pristine is None:
+            raise OSError("this sandbox was not opened as resettable")
+        for command in list(self._commands.values()):
+            command.stop("cancelled")
+            self._end_command(command)
+        processes.kill_descendants()
+        self._tree.refresh(self._pristine.restore())
+        return {}
+
+    # -- requests: files and commands ---------------------------------------------------------
+
+    def _op_read(self, ident: int, request: dict[str, Any]) -> None:
+        self._stream(ident, files.read_chunks(request["path"], request["limit"]))
+
+    def _op_write(self, ident: int, request: dict[str, Any]) -> None:
+        content = bytearray()
+
+        def finish() -> dict[str, Any]:
+            with self._account.acting():
+                files.write(request["path"], bytes(content), request["executable"])
+            return {}
+
+        self._uploads[ident] = Upload(content.extend, finish)
+
+    def _op_remove(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        with self._account.acting():
+            files.remove(request["path"])
+        return {}
+
+    def _op_list(self, ident: int, request: dict[str, Any]) -> None:
+        with self._account.acting():
+            found = files.listing(request["path"], request["depth"], request["limit"])
+        self._stream(ident, iter([json.dumps(found).encode()]))
+
+    def _op_search(self, ident: int, request: dict[str, Any]) -> None:
+        self._start(ident, lambda: files.search(request), request)
+
+    def _op_run(self, ident: int, request: dict[str, Any]) -> None:
+        self._tree.suspect = True
+        self._start(ident, request["argv"], request)
+
+    def _start(
+        self, ident: int, program: list[str] | Callable[[], int], request: dict[str, Any]
+    ) -> None:
+        request["env"] = {**self._environment, **request["env"]}
+        command = Command(ident, request, self._outbox.send)
+        command.start(self._account, program, request, self._open_descriptors())
+        self._commands[ident] = command
+        watch = self._selector.register
+        watch(command.out, selectors.EVENT_READ, lambda: self._read_pipe(command, "out"))
+        watch(command.status, selectors.EVENT_READ, lambda: self._end_command(command))
+        if command.events >= 0:
+            watch(command.events, selectors.EVENT_READ, lambda: self._read_pipe(command, "events"))
+
+    # -- commands while they run --------------------------------------------------------------
+
+    def _read_pipe(self, command: Command, name: str) -> None:
+        ended = command.read_output() if name == "out" else command.read_events()
+        if ended:
+            self._selector.unregister(getattr(command, name))
+
+    def _watch_input(self, command: Command) -> None:
+        if not command.wants_to_write:
+            return
+        fd = command.stdin
+        command.write_input()
+        watched = fd in self._selector.get_map()
+        if command.wants_to_write and not watched:
+            self._selector.register(fd, selectors.EVENT_WRITE, lambda: self._watch_input(command))
+        elif watched and not command.wants_to_write:
+            self._selector.unregister(fd)
+
+    def _end_command(self, command: Command) -> None:
+        for fd in (command.out, command.events, command.stdin, command.status):
+            if fd >= 0 and fd in self._selector.get_map():
+                self._selector.unregister(fd)
+        del self._commands[command.ident]
+        tail, result = command.finish()
+        if result["orphaned"]:
+            processes.kill_descendants(frozenset(c.shim for c in self._commands.values()))
+        for start in range(0, len(tail), protocol.MAX_PAYLOAD):
+            piece = tail[start : start + protocol.MAX_PAYLOAD]
+            self._outbox.send(protocol.TAIL, command.ident, piece)
+        self._outbox.send(protocol.REPLY, command.ident, json.dumps(result).encode())
+
+    def _open_descriptors(self) -> list[int]:
+        return [
+            fd
+            for command in self._commands.values()
+            for fd in (command.out, command.events, command.stdin, command.status)
+            if fd >= 0
+        ]
+
+    # -- time and helpers ---------------------------------------------------------------------
+
+    def _patience(self) -> float:
+        if any(True for _ in self._streams) and self._outbox.size < HIGH_WATER:
+            return 0.0
+        nearest = min(
+            (c.deadline for c in self._commands.values()), default=time.monotonic() + TICK
+        )
+        return min(TICK, max(0.0, nearest - time.monotonic()))
+
+    def _check_time(self) -> None:
+        now = time.monotonic()
+        if now - self._heard > self._lease:
+            raise SystemExit(0)
+        for command in list(self._commands.values()):
+            if command.deadline > now:
+                continue
+            if command.reason:
+                # Its shim does not come to an end: the container is no good any more.
+                raise SystemExit(1)
+            command.stop("timeout")
+
+    def _watch_target(self) -> None:
+        if bool(self._outbox.size) == self._writing:
+            return
+        self._writing = bool(self._outbox.size)
+        if self._writing:
+            self._selector.register(self._target, selectors.EVENT_WRITE, self._outbox.flush)
+        else:
+            self._selector.unregister(self._target)
+
+    def _acting(self, work: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        def under_account(data: bytes) -> None:
+            with self._account.acting():
+                work(data)
+
+        return under_account
+
+    def _with_names(self, ident: int, work: Callable[[list[str]], Any]) -> None:
+        """Collect a JSON list of paths that follows the request, then work on it."""
+        text = bytearray()
+        self._uploads[ident] = Upload(text.extend, lambda: work(json.loads(bytes(text))))
+
+
+def _environment(given: dict[str, str], home: str) -> dict[str, str]:
+    """The image's own variables with those given, and programs of the sandbox's home found first."""
+    search = os.environ.get("PATH") or os.defpath
+    if "/usr/local/bin" not in search.split(":"):
+        search = "/usr/local/bin:" + search
+    return {**os.environ, **given, "PATH": f"{home}/.local/bin:{search}"}
+
+
+def _nothing(work: Callable[[], None]) -> Callable[[], dict[str, Any]]:
+    def done() -> dict[str, Any]:
+        work()
+        return {}
+
+    return done
+
+
+def _write_account(name: str, line: str) -> None:
+    """Add the sandbox's entry where the image links /etc/passwd and /etc/group to."""
+    link = "/etc/" + name
+    target = PRIVATE + "/" + name
+    if os.path.islink(link) and os.readlink(link) == target:
+        with open("/etc/%s.base" % name) as stream:
+            known = stream.read()
+        with open(target, "w") as stream:
+            stream.write(known + line)
+
+
+def main() -> None:
+    """Be PID 1. Everything in the container ends with it."""
+    os.umask(0o022)
+    os.setgroups([])
+    processes.set_process_option(processes.PR_SET_DUMPABLE, 0)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    try:
+        Supervisor(0, 1).serve()
+    except (SystemExit, BrokenPipeError) as end:
+        os._exit(end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        sys.stderr.flush()
+        os._exit(1)

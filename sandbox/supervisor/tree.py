@@ -1,0 +1,244 @@
+"""The workspace as a tree: filled from records, remembered as prepared, compared, put back.
+
+A path counts as unchanged when its content is what was prepared. File times alone would not do: a
+command can write through a shared mapping, which leaves a file's times as they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sandbox import protocol
+from sandbox.supervisor import files, paths
+from sandbox.supervisor.processes import Account
+
+MAX_DEPTH = 256
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | paths.PLAIN
+
+
+class Prepared:
+    """What is known of one path: its stamp (size, modification and change time in ns, inode,
+    mode), and the git id of its content (None: not known)."""
+
+    __slots__ = ("identity", "stamp")
+
+    def __init__(self, stamp: tuple[int, ...], identity: bytes | None) -> None:
+        self.stamp = stamp
+        self.identity = identity
+
+
+class Tree:
+    """The workspace's files as they were prepared. All work runs under the sandbox's account."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._identities: dict[str, bytes] = {}
+        self._before: dict[str, tuple[int, ...]] = {}
+        self.prepared: dict[str, Prepared] = {}
+        self.suspect = False  # a command may have written since contents were compared
+
+    def remember(self) -> None:
+        """Take the workspace, just filled with the base, as prepared."""
+        current, _ = self._walk()
+        identities = self._identities
+        self.prepared = {
+            path: Prepared(stamp, identities.get(path)) for path, stamp in current.items()
+        }
+        self._identities = {}
+        self._pass_clock()
+
+    def before_rebuild(self) -> None:
+        """Note the state from which a rebuild starts."""
+        self._before, _ = self._walk()
+
+    def after_rebuild(self) -> list[str]:
+        """Take what the rebuild made or changed as prepared; the paths of it. What had been changed
+        before the rebuild stays a change."""
+        before, self._before = self._before, {}
+        current, _ = self._walk()
+        made = []
+        for path in set(before) | set(current):
+            if before.get(path) == current.get(path) or self._dirty(path, before.get(path)):
+                continue
+            self.prepared.pop(path, None)
+            if path in current:
+                self.prepared[path] = Prepared(current[path], None)
+                made.append(path)
+        self._pass_clock()
+        return sorted(made)
+
+    def identify(self, names: Iterable[str]) -> None:
+        """Remember the contents of prepared files, not only their times."""
+        with self._account.acting():
+            for path in names:
+                known = self.prepared.get(path)
+                if known is not None:
+                    with contextlib.suppress(OSError):
+                        known.identity = content_identity(path, known.stamp, 20)
+
+    def changes(self, limit: int) -> dict[str, Any]:
+        """What differs from the prepared tree: [path, kind, size, executable] of each changed one,
+        deleted paths, and [path, reason] of what was left out."""
+        current, notes = self._walk()
+        changed = []
+        with self._account.acting():
+            for path, stamp in current.items():
+                try:
+                    if not self._differs(path, stamp):
+                        continue
+                except OSError as error:
+                    notes.append((path, error.strerror or "cannot be read"))
+                    continue
+                kind = files.KINDS[stat.S_IFMT(stamp[4])]
+                changed.append((path, kind, stamp[0], bool(stamp[4] & 0o100)))
+                if len(changed) > limit:
+                    return {"too_many": limit}
+        deleted = [path for path in self.prepared if path not in current]
+        return {"changed": changed, "deleted": deleted, "notes": notes}
+
+    def fetch(self, names: Iterable[str], limit: int) -> Iterator[bytes]:
+        """Records of regular files, which together have at most `limit` bytes; a file that cannot
+        be read any more comes as a deletion."""
+        left = limit
+        for path in names:
+            kind, content = protocol.DELETED, b""
+            with self._account.acting(), contextlib.suppress(OSError):
+                with paths.parent_of(path, follow=False, through=False) as (folder, name):
+                    fd = paths.open_regular(folder, name, os.O_RDONLY)
+                with open(fd, "rb", 0):
+                    executable = os.fstat(fd).st_mode & 0o100
+                    content = read_up_to(fd, left + 1)
+                    kind = protocol.EXECUTABLE if executable else protocol.FILE
+            left -= len(content)
+            if left < 0:
+                raise OSError(errno.EFBIG, "the changed files are too large")
+            yield protocol.encode_record(kind, os.fsencode(path), content)
+
+    def refresh(self, stamps: dict[str, tuple[int, ...]]) -> None:
+        """Take new stamps of contents that were put back as prepared."""
+        for path, stamp in stamps.items():
+            known = self.prepared.get(path)
+            if known is not None:
+                known.stamp = stamp
+        self.suspect = False
+        self._pass_clock()
+
+    def expect(self, path: str, identity: bytes) -> None:
+        """Note the git id of a file that is being loaded."""
+        self._identities[path] = identity
+
+    def _differs(self, path: str, stamp: tuple[int, ...]) -> bool:
+        known = self.prepared.get(path)
+        if known is None:
+            return True
+        same = stamp == known.stamp
+        if same and (not self.suspect or known.identity is None):
+            return False
+        if known.identity is None or _shape(stamp) != _shape(known.stamp):
+            return True
+        if content_identity(path, stamp, len(known.identity)) != known.identity:
+            return True
+        known.stamp = stamp
+        return False
+
+    def _dirty(self, path: str, stamp: tuple[int, ...] | None) -> bool:
+        known = self.prepared.get(path)
+        return stamp != (known.stamp if known else None)
+
+    def _pass_clock(self) -> None:
+        latest = max((known.stamp[2] for known in self.prepared.values()), default=0)
+        files.clock_has_passed(latest)
+
+    def _walk(self) -> tuple[dict[str, tuple[int, ...]], list[tuple[str, str]]]:
+        """The stamps of all files and links, and what was left out and why."""
+        found: dict[str, tuple[int, ...]] = {}
+        notes: list[tuple[str, str]] = []
+        with self._account.acting():
+            self._walk_folder(os.open(paths.ROOT, paths.FOLDER), "", 0, found, notes)
+        return found, notes
+
+    def _walk_folder(
+        self,
+        fd: int,
+        prefix: str,
+        depth: int,
+        found: dict[str, tuple[int, ...]],
+        notes: list[tuple[str, str]],
+    ) -> None:
+        folders = []
+        try:
+            with os.scandir(fd) as scan:
+                for entry in scan:
+                    path = prefix + entry.name
+                    if entry.name == ".git":
+                        if prefix:
+                            notes.append((path, "is a repository of its own inside the workspace"))
+                        continue
+                    with contextlib.suppress(FileNotFoundError):
+                        state = entry.stat(follow_symlinks=False)
+                        kind = stat.S_IFMT(state.st_mode)
+                        if kind == stat.S_IFDIR:
+                            folders.append(entry.name)
+                        elif kind in (stat.S_IFREG, stat.S_IFLNK):
+                            found[path] = stamp_of(state)
+                        else:
+                            notes.append((path, f"is a {files.KINDS.get(kind, 'device')}"))
+            for name in folders:
+                if depth >= MAX_DEPTH:
+                    notes.append((prefix + name, "is too deep"))
+                    continue
+                try:
+                    below = os.open(name, paths.FOLDER, dir_fd=fd)
+                except OSError as error:
+                    notes.append((prefix + name, error.strerror or "cannot be read"))
+                    continue
+                self._walk_folder(below, f"{prefix}{name}/", depth + 1, found, notes)
+        finally:
+            os.close(fd)
+
+
+def stamp_of(state: os.stat_result) -> tuple[int, ...]:
+    return (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_mode)
+
+
+def _shape(stamp: tuple[int, ...]) -> tuple[int, int, bool]:
+    """What makes two files differ whatever their contents: size, kind, the executable bit."""
+    return stamp[0], stat.S_IFMT(stamp[4]), bool(stamp[4] & 0o100)
+
+
+def content_identity(path: str, stamp: tuple[int, ...], length: int) -> bytes:
+    """The git blob id (SHA-1 or SHA-256 by `length`) of a file's content or a link's target."""
+    digest = hashlib.sha1() if length == 20 else hashlib.sha256()  # noqa: S324 - git's own ids
+    with paths.parent_of(path, follow=False, through=False) as (folder, name):
+        if stat.S_ISLNK(stamp[4]):
+            content = os.fsencode(os.readlink(name, dir_fd=folder))
+            digest.update(b"blob %d\0" % len(content) + content)
+            return digest.digest()
+        fd = paths.open_regular(folder, name, os.O_RDONLY)
+    try:
+        digest.update(b"blob %d\0" % stamp[0])
+        while True:
+            chunk = os.read(fd, 1 << 20)
+            if not chunk:
+                return digest.digest()
+            digest.update(chunk)
+    finally:
+        os.close(fd)
+
+
+def read_up_to(fd: int, limit: int) -> bytes:
+    """A file's content up to `limit` bytes."""
+    chunks = []
+    while limit > 0:
+        chunk = os.read(fd, min(limit, 1 << 20))
+        if not chunk:
+            break
+        chunks.append(chunk)
+        limit -= len(chunk)
+    return b"".join(chunks)

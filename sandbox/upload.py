@@ -1,0 +1,63 @@
+"""Trees and patches as the records that a supervisor takes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from sandbox import protocol
+from sandbox.patch import EXECUTABLE, SYMLINK, Patch, encode_path
+from sandbox.trees import Base, Entry
+
+BATCH = 512 * 1024
+
+
+def base_records(base: Base, entries: Iterable[Entry]) -> Iterator[bytes]:
+    """The records of a base's files, in batches. Blocks on the store."""
+    listed = list(entries)
+    contents = base.store.read(entry.blob for entry in listed)
+    return _batched(
+        protocol.encode_record(
+            _kind(entry.mode), encode_path(entry.path), content, bytes.fromhex(entry.blob)
+        )
+        for entry, content in zip(listed, contents, strict=True)
+    )
+
+
+def patch_records(patch: Patch) -> Iterator[bytes]:
+    """The records of a patch, deletions first, in batches."""
+    deleted = (
+        protocol.encode_record(protocol.DELETED, encode_path(change.path))
+        for change in patch.changes
+        if change.mode is None
+    )
+    written = (
+        protocol.encode_record(_kind(change.mode), encode_path(change.path), change.content)
+        for change in patch.changes
+        if change.mode is not None and change.content is not None
+    )
+    return _batched(record for part in (deleted, written) for record in part)
+
+
+def support_records(support: Mapping[str, bytes]) -> Iterator[bytes]:
+    """The records of support files, in batches."""
+    return _batched(
+        protocol.encode_record(protocol.FILE, encode_path(path), content)
+        for path, content in sorted(support.items())
+    )
+
+
+def _kind(mode: int) -> int:
+    if mode == SYMLINK:
+        return protocol.SYMLINK
+    return protocol.EXECUTABLE if mode == EXECUTABLE else protocol.FILE
+
+
+def _batched(records: Iterable[bytes]) -> Iterator[bytes]:
+    batch: list[bytes] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record)
+        if size >= BATCH:
+            yield b"".join(batch)
+            batch, size = [], 0
+    if batch:
+        yield b"".join(batch)

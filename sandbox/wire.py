@@ -1,0 +1,214 @@
+"""Requests to a sandbox's supervisor, one function each way they go: ask, collect, send, run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sandbox import protocol
+from sandbox.channel import Channel, Request
+from sandbox.errors import InfrastructureError
+from sandbox.lifecycle import Container
+from sandbox.policy import MIB, Policy
+from sandbox.profile import WORKSPACE
+from sandbox.results import (
+    NO_FOLDER,
+    NO_PROGRAM,
+    CommandResult,
+    Output,
+    command_result,
+    file_error,
+    not_started,
+)
+
+LIVE_BYTES = MIB
+# Beyond a command's own time: for the supervisor to end it and to answer.
+ANSWER_SECONDS = 30.0
+UPLOAD_SECONDS = 300.0
+
+
+class Wire:
+    """The requests of one sandbox. Everything raises InfrastructureError when the container or its
+    stream is dead, or when an answer breaks the protocol."""
+
+    def __init__(self, container: Container, policy: Policy) -> None:
+        self._container = container
+        self._policy = policy
+
+    async def ask(self, request: dict[str, Any], path: str = "") -> dict[str, Any]:
+        """A request that a reply answers. `path` is what its error is about."""
+        pending = self._channel.begin(request, _unexpected)
+        return await self._reply(pending, path, ANSWER_SECONDS)
+
+    async def collect(
+        self, request: dict[str, Any], limit: int, path: str = "", names: bytes | None = None
+    ) -> bytearray:
+        """A request that bytes answer, at most `limit`. `names` follows the request."""
+        data = bytearray()
+        await self.receive(request, _bounded(data.extend, limit), path, names)
+        return data
+
+    async def receive(
+        self,
+        request: dict[str, Any],
+        take: Callable[[bytes], None],
+        path: str = "",
+        names: bytes | None = None,
+    ) -> None:
+        """A request that bytes answer, taken as they come."""
+        pending = self._channel.begin(request, lambda _, payload: take(payload))
+        if names is not None:
+            await self._channel.upload(pending.ident, iter([names]))
+        await self._reply(pending, path, UPLOAD_SECONDS)
+
+    async def send(
+        self,
+        request: dict[str, Any],
+        chunks: Iterable[bytes] | AsyncIterator[bytes],
+        path: str = "",
+    ) -> None:
+        """A request with bytes that belong to it."""
+        pending = self._channel.begin(request, _unexpected)
+        await self._channel.upload(pending.ident, chunks)
+        await self._reply(pending, path, UPLOAD_SECONDS)
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        op: Mapping[str, Any] | None = None,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        seconds: float | None = None,
+        output_limit: int | None = None,
+        events_limit: int = 0,
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> CommandResult:
+        """Run a command (or another operation, `op`, that runs as one). Cancelling kills it."""
+        limit = self._policy.output_bytes if output_limit is None else output_limit
+        time_limit = self._policy.command_timeout if seconds is None else seconds
+        taken = _Taken(limit, events_limit, on_output)
+        request = {
+            "op": "run",
+            "argv": list(argv),
+            "folder": folder_in_sandbox(cwd),
+            "env": dict(env or {}),
+            "timeout": time_limit,
+            "live": taken.live,
+            "tail": taken.tail_limit,
+            "events_limit": events_limit,
+            "output_stop": self._policy.output_stop_bytes,
+            **(op or {}),
+        }
+        pending = self._channel.begin(request, taken.take)
+        taken.pending = pending
+        try:
+            await self._channel.upload(pending.ident, iter([stdin]))
+            reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
+        except BaseException:
+            self._channel.drop(pending)
+            raise
+        if reply["stage"] == NO_FOLDER:
+            raise file_error(cwd, {"errno": reply["errno"], "text": "cannot be worked in"})
+        if reply["stage"] == NO_PROGRAM:
+            return not_started(reply, argv[0] if argv else "")
+        return command_result(reply, taken.output(int(reply["total"])), bytes(taken.events))
+
+    @property
+    def _channel(self) -> Channel:
+        return self._container.channel
+
+    async def _reply(self, pending: Request, path: str, seconds: float) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                reply = await self._channel.finish(pending)
+        except TimeoutError:
+            await self._channel.close()
+            raise InfrastructureError(
+                f"The sandbox {self._container.name} did not answer within {seconds:g} seconds."
+            ) from None
+        except InfrastructureError as error:
+            why = await self._container.last_words()
+            raise InfrastructureError(
+                f"{error.message} ({why})" if why else error.message
+            ) from None
+        if "error" in reply:
+            raise file_error(path, reply["error"])
+        return reply
+
+
+class _Taken:
+    """A command's output and events as they arrive, bounded by what was asked for."""
+
+    def __init__(
+        self, limit: int, events_limit: int, on_output: Callable[[bytes], None] | None
+    ) -> None:
+        self.head_limit = limit // 2
+        self.tail_limit = limit - self.head_limit
+        self.live = max(self.head_limit, LIVE_BYTES) if on_output else self.head_limit
+        self.events = bytearray()
+        self.pending: Request | None = None
+        self._events_limit = events_limit
+        self._on_output = on_output
+        self._live_left = self.live
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._late = bytearray()
+
+    def take(self, kind: int, payload: bytes) -> None:
+        if kind == protocol.OUTPUT:
+            self._live_left -= len(payload)
+            now = payload[: self.head_limit - len(self._head)]
+            self._head += now
+            self._tail += payload[len(now) :]
+            del self._tail[: -self.tail_limit or len(self._tail)]
+            self._show(payload)
+        elif kind == protocol.TAIL:
+            self._late += payload
+        else:
+            self.events += payload
+        if (
+            self._live_left < 0
+            or len(self._late) > self.tail_limit
+            or len(self.events) > self._events_limit
+        ):
+            raise protocol.ProtocolError("more of a command's output than was asked for")
+
+    def output(self, total: int) -> Output:
+        tail = (self._tail + self._late)[-self.tail_limit or self.tail_limit + len(self._tail) :]
+        if total < len(self._head) + len(tail):
+            raise InfrastructureError("The sandbox counted a command's output wrongly.")
+        return Output(bytes(self._head), bytes(tail), total)
+
+    def _show(self, payload: bytes) -> None:
+        if self._on_output is None:
+            return
+        try:
+            self._on_output(payload)
+        except Exception as error:
+            # The caller's own: it is raised where the caller waits, and must not end the stream.
+            self._on_output = None
+            if self.pending is not None and not self.pending.reply.done():
+                self.pending.reply.set_exception(error)
+
+
+def folder_in_sandbox(cwd: str) -> str:
+    """An absolute path; a relative one is in the workspace."""
+    return cwd if cwd.startswith("/") else f"{WORKSPACE}/{cwd}"
+
+
+def _bounded(take: Callable[[bytes], None], limit: int) -> Callable[[bytes], None]:
+    left = limit
+
+    def bounded(payload: bytes) -> None:
+        nonlocal left
+        left -= len(payload)
+        if left < 0:
+            raise protocol.ProtocolError("more bytes than were asked for")
+        take(payload)
+
+    return bounded
+
+
+def _unexpected(kind: int, payload: bytes) -> None:
+    raise protocol.ProtocolError("bytes where a reply was due")
