@@ -15,10 +15,30 @@ from sandbox.patch import Patch, check_patch
 from sandbox.policy import MIB, Policy
 from sandbox.prepare import load_base, rebuild_again, rebuild_first
 from sandbox.rebuild import Rebuild
-from sandbox.results import CommandResult, FileInfo, FileProblem, Listing, Match, SearchResult
+from sandbox.results import (
+    CommandResult,
+    FileInfo,
+    FileProblem,
+    Listing,
+    Match,
+    Output,
+    SearchResult,
+)
 from sandbox.trees import Base
 from sandbox.upload import patch_records
 from sandbox.wire import Wire
+
+__all__ = [
+    "CommandResult",
+    "FileInfo",
+    "FileProblem",
+    "Listing",
+    "Match",
+    "Output",
+    "Rebuild",
+    "Sandbox",
+    "SearchResult",
+]
 
 MAX_LISTING = 32 * MIB
 DEFAULT_READ = MIB

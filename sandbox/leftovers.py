@@ -105,7 +105,7 @@ def _namespace() -> str:
 
 
 def _start_time(pid: int) -> str:
-    """When a process started, in words that name it together with its pid; "" when there is none."""
+    """What tells a process from a later one with its pid: its start; "" when there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except FileNotFoundError:

@@ -142,7 +142,7 @@ class Supervisor:
             self._watch_input(command)
 
     def _answer(self, ident: int, work: Callable[[], Any]) -> None:
-        """Do a request's work and reply with what it gives; None means that the reply comes later."""
+        """Do a request's work and reply with its result; None means that the reply comes later."""
         try:
             result = work()
         except OSError as error:
@@ -375,11 +375,12 @@ class Supervisor:
 
 
 def _environment(given: dict[str, str], home: str) -> dict[str, str]:
-    """The image's own variables with those given, and programs of the sandbox's home found first."""
+    """The image's variables with those given; programs of the sandbox's home are found first."""
     search = os.environ.get("PATH") or os.defpath
     if "/usr/local/bin" not in search.split(":"):
         search = "/usr/local/bin:" + search
-    return {**os.environ, **given, "PATH": f"{home}/.local/bin:{search}"}
+    own = {name: text for name, text in os.environ.items() if name != "LC_CTYPE"}
+    return {**own, **given, "PATH": f"{home}/.local/bin:{search}"}
 
 
 def _nothing(work: Callable[[], None]) -> Callable[[], dict[str, Any]]:
@@ -395,7 +396,7 @@ def _write_account(name: str, line: str) -> None:
     link = "/etc/" + name
     target = PRIVATE + "/" + name
     if os.path.islink(link) and os.readlink(link) == target:
-        with open("/etc/%s.base" % name) as stream:
+        with open(f"/etc/{name}.base") as stream:
             known = stream.read()
         with open(target, "w") as stream:
             stream.write(known + line)
