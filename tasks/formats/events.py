@@ -53,6 +53,7 @@ def parse_events(data: bytes) -> Parsed:
         ended=not reasons,
         reason="; ".join(reasons),
         sessions=tuple(s.exit_code for s in sessions.values() if s.exit_code is not None),
+        unfinished=tuple(id for s in sessions.values() if s.exit_code is None for id in s.running),
         executed={
             id: rows for session in sessions.values() for id, rows in session.executed.items()
         },

@@ -29,7 +29,8 @@ class Parsed:
 
     `errors` kept tests from running. `ended` is false when the output breaks off or contradicts
     its own counts; `reason` then says so. `sessions` are the exit codes that the test programs
-    announced themselves, where the format has them.
+    announced themselves, and `unfinished` the tests that started and never ended, where the
+    format has them.
     """
 
     results: Mapping[str, TestResult] = field(default_factory=lambda: MappingProxyType({}))
@@ -37,6 +38,7 @@ class Parsed:
     ended: bool = True
     reason: str = ""
     sessions: tuple[int, ...] = ()
+    unfinished: tuple[str, ...] = ()
     executed: Mapping[str, tuple[Executed, ...]] = field(
         default_factory=lambda: MappingProxyType({})
     )

@@ -56,6 +56,7 @@ def run(folder: Path, files: dict[str, str], *arguments: str, **extra: str) -> t
         cwd=folder,
         env=environment,
         pass_fds=(writer,),
+        check=False,
         capture_output=True,
         timeout=60,
     )
