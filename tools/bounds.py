@@ -14,22 +14,42 @@ def bound_text(text: str, limit: int, advice: str, *, head_share: float = 0.4) -
     if len(text) <= limit:
         return text
     head_size = int(limit * head_share)
-    head = _whole_lines(text[:head_size])
-    tail_start = len(text) - (limit - head_size)
-    tail = text[tail_start:]
-    line_start = tail.find("\n") + 1
-    if 0 < line_start <= len(tail) // 2:
-        tail = tail[line_start:]
+    head = _beginning(text[:head_size])
+    tail = _ending(text[len(text) - (limit - head_size) :])
     missing = len(text) - len(head) - len(tail)
     lines = text.count("\n", len(head), len(text) - len(tail))
     what = f"{missing:,} characters" + (f" ({lines:,} lines)" if lines > 1 else "")
-    separator = "" if not head or head.endswith("\n") else "\n"
-    return f"{head}{separator}[... {what} left out here; {advice} ...]\n{tail}"
+    return _joined(head, what, advice, tail)
 
 
-def _whole_lines(head: str) -> str:
+def bound_output(
+    head: bytes, tail: bytes, total: int, limit: int, advice: str, *, head_share: float = 0.4
+) -> str:
+    """As `bound_text`, for output of which only the first and last bytes were kept, of `total`."""
+    if total <= len(head) + len(tail):
+        text = (head + tail).decode("utf-8", "replace")
+        return bound_text(text, limit, advice, head_share=head_share)
+    head_size = int(limit * head_share)
+    first = _beginning(head.decode("utf-8", "replace")[:head_size])
+    last = _ending(tail.decode("utf-8", "replace")[-(limit - head_size) :])
+    missing = total - len(first.encode()) - len(last.encode())
+    return _joined(first, f"about {missing:,} of {total:,} bytes", advice, last)
+
+
+def _beginning(head: str) -> str:
+    """Without the part of a line at the end, unless that would cost most of it."""
     end = head.rfind("\n") + 1
     return head[:end] if end >= len(head) // 2 else head
+
+
+def _ending(tail: str) -> str:
+    start = tail.find("\n") + 1
+    return tail[start:] if 0 < start <= len(tail) // 2 else tail
+
+
+def _joined(head: str, what: str, advice: str, tail: str) -> str:
+    separator = "" if not head or head.endswith("\n") else "\n"
+    return f"{head}{separator}[... {what} left out here; {advice} ...]\n{tail}"
 
 
 def clip_line(line: str, limit: int) -> str:

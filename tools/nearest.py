@@ -96,8 +96,8 @@ def _alike(lines: Sequence[str], core: Sequence[str]) -> int | None:
     for offset, line in enumerate(core):
         places = where.get(line.strip(), [])
         if len(line.strip()) > 2 and len(places) <= 50:
-            for place in places:
-                votes[max(0, place - offset)] += 1
+            for index in places:
+                votes[max(0, index - offset)] += 1
     if votes:
         best = max(votes.values())
         return min(index for index, number in votes.items() if number == best)

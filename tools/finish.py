@@ -1,0 +1,34 @@
+"""finish: the model says that its work is done."""
+
+from typing import Any
+
+from tools.tool import Tool, ToolContext, ToolResult
+
+
+async def _finish(arguments: dict[str, Any], context: ToolContext) -> ToolResult:
+    summary = arguments["summary"].strip()
+    return ToolResult("The work is taken as done and will be verified.", data={"summary": summary})
+
+
+def finish_tool() -> Tool:
+    """`finish(summary)`, which ends the turn; the summary is in the result's data."""
+    return Tool(
+        "finish",
+        "Say that the task is done. Call it once, at the end, when the tests pass. The result is "
+        "then verified in a fresh sandbox.",
+        {
+            "type": "object",
+            "properties": {
+                "summary": {
+                    "type": "string",
+                    "description": "What was wrong and what you changed, in a few sentences.",
+                }
+            },
+            "required": ["summary"],
+            "additionalProperties": False,
+        },
+        _finish,
+        ends_turn=True,
+        aliases={"message": "summary", "text": "summary", "answer": "summary"},
+        other_names=("done", "submit"),
+    )
