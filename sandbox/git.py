@@ -98,13 +98,14 @@ class Git:
 
     `directory` is the git directory itself, always named explicitly, so that nothing is discovered.
     `work_tree` overrides what the repository's settings say, and is then the current folder.
-    `settings` are further `name=value` pairs, `environment` further variables.
+    `settings` are further `name=value` pairs, `environment` further variables, None to drop
+    one of the fixed ones.
     """
 
     directory: Path | None = None
     work_tree: Path | None = None
     settings: tuple[str, ...] = ()
-    environment: Mapping[str, str] | None = None
+    environment: Mapping[str, str | None] | None = None
 
     def run(
         self,
@@ -151,7 +152,7 @@ class Git:
     def _command(
         self, arguments: Sequence[str], environment: Mapping[str, str], limits: GitLimits
     ) -> list[str]:
-        variables = {**ENVIRONMENT, "PATH": _search_path()}
+        variables: dict[str, str | None] = {**ENVIRONMENT, "PATH": _search_path()}
         if self.directory is not None:
             variables["GIT_DIR"] = str(self.directory)
         if self.work_tree is not None:
@@ -164,7 +165,7 @@ class Git:
         )
         folder = self.work_tree or self.directory or Path("/")
         command = ["/bin/sh", "-c", WRAPPER, "git", *ulimits, str(folder)]
-        command += [f"{name}={value}" for name, value in variables.items()]
+        command += [f"{name}={value}" for name, value in variables.items() if value is not None]
         command += [_executable(), "--no-pager"]
         for setting in (*SETTINGS, *self.settings):
             command += ["-c", setting]
