@@ -10,7 +10,8 @@ from agent.cli.console import Console
 from agent.cli.text import count
 from agent.session import Session
 from sandbox.errors import UsageError
-from tasks.checkout import apply_to_checkout, commit_on_branch
+from tasks.branch import commit_on_branch
+from tasks.checkout import apply_to_checkout
 
 
 @dataclass(frozen=True)
