@@ -123,6 +123,7 @@ async def ensure_image(
             if time.monotonic() - job.last_line >= _HEARTBEAT:
                 progress(f"  still {job.step} ({time.monotonic() - job.step_started:.0f} s)")
     except asyncio.CancelledError:
+        work.add_done_callback(lambda done: done.exception())  # how it ends is of no interest now
         job.stop()
         await asyncio.wait({work}, timeout=_STOP_SECONDS)
         raise

@@ -10,7 +10,7 @@ import re
 import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -86,7 +86,7 @@ def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag
 @contextmanager
 def _container(job: Job, parent: Mapping[str, Any]) -> Iterator[str]:
     """A running container that does nothing but wait, and ends itself soon after the time limit."""
-    from docker.errors import NotFound  # noqa: PLC0415
+    from docker.errors import APIError  # noqa: PLC0415
 
     api = job.api
     remove_leftovers(api)
@@ -115,8 +115,11 @@ def _container(job: Job, parent: Mapping[str, Any]) -> Iterator[str]:
     container: str = created["Id"]
 
     def remove() -> None:
-        with suppress(NotFound):
+        try:
             api.remove_container(container, force=True, v=True)
+        except APIError as error:
+            if error.status_code not in (404, 409):  # gone, or just being removed
+                raise
 
     try:
         with job.stoppable(remove):

@@ -1,0 +1,268 @@
+"""Layers are built for real; package indexes are small ones that the test itself serves."""
+
+import asyncio
+import hashlib
+import io
+import tarfile
+import threading
+import time
+import uuid
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from sandbox.buildjob import BuildSettings
+from sandbox.engine import Engine
+from sandbox.errors import SetupError
+from sandbox.image import Image, ImageSpec, ensure_image
+from sandbox.leftovers import OWNER_LABEL, this_process
+
+pytestmark = pytest.mark.docker
+Build = Callable[..., Awaitable[Image]]
+PROXY = "http://somebody:secret@127.0.0.1:9/"
+
+
+@pytest.fixture
+async def build(engine: Engine, image: Image, tmp_path: Path) -> AsyncIterator[Build]:
+    """Builds a spec that no earlier run can have cached, and removes what came of it."""
+    made: list[str] = []
+
+    async def make(settings: BuildSettings | None = None, **parts: tuple[str, ...] | str) -> Image:
+        spec = ImageSpec(**parts)  # type: ignore[arg-type]
+        found = await ensure_image(
+            spec, engine=engine, settings=settings or BuildSettings(), cache=tmp_path / "cache"
+        )
+        made.append(found.name)
+        return found
+
+    yield make
+    for name in reversed(made):
+        engine.api.remove_image(name)
+
+
+def unique(command: str = "true") -> str:
+    return f"{command} # {uuid.uuid4()}"
+
+
+def show(engine: Engine, image: Image, command: str) -> str:
+    """What a command prints in a container of the image."""
+    container = engine.api.create_container(image.reference, ["sh", "-c", command])["Id"]
+    try:
+        engine.api.start(container)
+        engine.api.wait(container)
+        return str(engine.api.logs(container).decode())
+    finally:
+        engine.api.remove_container(container, force=True)
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder served over HTTP on this machine, and its address."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def serve_wheel(folder: Path, name: str, files: dict[str, str]) -> None:
+    """Puts a wheel into a package index of one package."""
+    place = folder / "simple" / name
+    place.mkdir(parents=True)
+    wheel = f"{name}-1.0-py3-none-any.whl"
+    metadata = {
+        f"{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{name}-1.0.dist-info/WHEEL": (
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        ),
+    }
+    with zipfile.ZipFile(place / wheel, "w") as archive:
+        for path, text in {**files, **metadata}.items():
+            archive.writestr(path, text)
+        record = "".join(f"{path},,\n" for path in archive.namelist())
+        archive.writestr(f"{name}-1.0.dist-info/RECORD", record)
+    (place / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
+
+
+def index(address: str, **more: str) -> BuildSettings:
+    return BuildSettings(network="host", environment={"PIP_INDEX_URL": f"{address}/simple", **more})
+
+
+async def test_requirements_go_into_the_systems_python(
+    build: Build, engine: Engine, web: tuple[Path, str]
+) -> None:
+    name = f"pkg{uuid.uuid4().hex}"
+    serve_wheel(web[0], name, {f"{name}.py": "VALUE = 42\n"})
+    made = await build(index(web[1]), pip=(f"{name}==1.0",))
+    command = f"bash -lc \"python3 -c 'import {name}; print({name}.VALUE, {name}.__file__)'\""
+    assert show(engine, made, command).split() == [
+        "42",
+        f"/usr/local/lib/python3.11/dist-packages/{name}.py",
+    ]
+
+
+async def test_a_requirement_that_does_not_exist_is_named(
+    build: Build, web: tuple[Path, str]
+) -> None:
+    serve_wheel(web[0], "present", {})
+    missing = f"missing{uuid.uuid4().hex}"
+    with pytest.raises(SetupError, match=f"failed at {missing}") as caught:
+        await build(index(web[1]), pip=("present", missing))
+    assert "No matching distribution" in caught.value.message
+
+
+async def test_an_unreachable_index_says_what_to_set(build: Build) -> None:
+    name = f"pkg{uuid.uuid4().hex}"
+    settings = index("http://127.0.0.1:9", PIP_RETRIES="1")
+    with pytest.raises(SetupError, match="network cannot be reached") as caught:
+        await build(settings, pip=(name,))
+    assert "GREENROOM_BUILD_NETWORK=host" in caught.value.hint
+
+
+async def test_a_package_that_replaces_python_is_refused(
+    build: Build, web: tuple[Path, str], engine: Engine
+) -> None:
+    name = f"pkg{uuid.uuid4().hex}"
+    serve_wheel(web[0], name, {f"{name}-1.0.data/scripts/python3": "#!/bin/sh\nexit 0\n"})
+    with pytest.raises(SetupError, match="/usr/local/bin/python3"):
+        await build(index(web[1]), pip=(name,))
+
+
+async def test_debian_packages_are_installed(
+    build: Build, engine: Engine, image: Image, web: tuple[Path, str]
+) -> None:
+    serve_package(web[0], "greenroom-hello", "/usr/bin/greenroom-hello", "#!/bin/sh\necho hello\n")
+    sources = f"echo 'deb [trusted=yes] {web[1]} ./' > /etc/apt/sources.list"
+    base = await build(setup=(unique(sources),))
+    made = await build(BuildSettings(network="host"), base=base.name, apt=("greenroom-hello",))
+    assert show(engine, made, "greenroom-hello; ls /var/lib/apt/lists") == "hello\n"
+
+
+async def test_a_debian_package_that_does_not_exist_is_named(
+    build: Build, web: tuple[Path, str]
+) -> None:
+    serve_package(web[0], "greenroom-hello", "/usr/bin/greenroom-hello", "")
+    sources = f"echo 'deb [trusted=yes] {web[1]} ./' > /etc/apt/sources.list"
+    base = await build(setup=(unique(sources),))
+    with pytest.raises(SetupError, match="Unable to locate package no-such-package"):
+        await build(BuildSettings(network="host"), base=base.name, apt=("no-such-package",))
+
+
+def serve_package(folder: Path, name: str, path: str, content: str) -> None:
+    """Puts a Debian package into a flat repository of one package."""
+    control = f"Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@x.example>\n"
+    control += "Description: x\n"
+    members = {
+        "debian-binary": b"2.0\n",
+        "control.tar.gz": packed("./control", control, 0o644),
+        "data.tar.gz": packed(f".{path}", content, 0o755),
+    }
+    deb = b"!<arch>\n"
+    for member, data in members.items():
+        deb += f"{member:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode()
+        deb += data + b"\n" * (len(data) % 2)
+    (folder / f"{name}.deb").write_bytes(deb)
+    digest = hashlib.sha256(deb).hexdigest()
+    (folder / "Packages").write_text(
+        f"{control}Filename: ./{name}.deb\nSize: {len(deb)}\nSHA256: {digest}\n"
+    )
+
+
+def packed(path: str, content: str, mode: int) -> bytes:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        entry = tarfile.TarInfo(path)
+        entry.size, entry.mode = len(content), mode
+        tar.addfile(entry, io.BytesIO(content.encode()))
+    return archive.getvalue()
+
+
+async def test_nothing_of_this_machine_stays_in_the_layer(
+    build: Build, engine: Engine, tmp_path: Path
+) -> None:
+    certificates = tmp_path / "ca.pem"
+    certificates.write_text("-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n")
+    settings = BuildSettings(ca_bundle=certificates, environment={"https_proxy": PROXY})
+    # The command fails unless it sees both, so the layer proves that they were there.
+    seen = 'grep -q ours "$SSL_CERT_FILE" && test -n "$https_proxy" && touch /seen'
+    made = await build(settings, setup=(unique(seen),))
+    told = str(engine.api.inspect_image(made.reference)) + str(engine.api.history(made.reference))
+    assert "secret" not in told
+    assert "SSL_CERT_FILE" not in told
+    assert show(engine, made, "ls /seen; ls -A /tmp /var/tmp; env").count("ca.pem") == 0
+    assert show(engine, made, "ls /seen").strip() == "/seen"
+
+
+async def test_a_sandbox_of_a_layer_is_not_taken_for_its_build_container(
+    build: Build, engine: Engine
+) -> None:
+    made = await build(setup=(unique(),))
+    labels = engine.api.inspect_image(made.reference)["Config"]["Labels"]
+    assert this_process().label() not in labels.values()
+
+
+async def test_setup_commands_stop_at_the_first_that_fails(build: Build) -> None:
+    with pytest.raises(SetupError) as caught:
+        await build(setup=(unique("echo one"), "echo trouble >&2; exit 7", "echo never"))
+    assert "exit 7" in caught.value.message
+    assert "trouble" in caught.value.message
+    assert "never" not in caught.value.message
+
+
+async def test_a_full_disk_is_named(build: Build) -> None:
+    with pytest.raises(SetupError, match="the disk is full"):
+        await build(setup=(unique("head -c 1 /dev/zero >/dev/full"),))
+
+
+async def test_a_layer_over_its_time_limit_is_stopped(build: Build, engine: Engine) -> None:
+    started = time.monotonic()
+    with pytest.raises(Exception, match="time limit of 1 s"):
+        await build(BuildSettings(time_limit=1), setup=(unique("sleep 60"),))
+    assert time.monotonic() - started < 20
+
+
+async def test_a_cancelled_build_leaves_no_container(
+    engine: Engine, image: Image, tmp_path: Path
+) -> None:
+    running = asyncio.Event()
+
+    def progress(line: str) -> None:
+        if line.startswith("setup command"):
+            running.set()
+
+    spec = ImageSpec(setup=(unique("sleep 60"),))
+    task = asyncio.create_task(
+        ensure_image(
+            spec, engine=engine, settings=BuildSettings(), cache=tmp_path, progress=progress
+        )
+    )
+    await asyncio.wait_for(running.wait(), 30)
+    started = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - started < 5
+    own = f"{OWNER_LABEL}={this_process().label()}"
+    assert engine.api.containers(all=True, filters={"label": own}) == []
+
+
+async def test_build_containers_have_few_rights(build: Build, engine: Engine) -> None:
+    command = (
+        "grep -E '^(CapEff|NoNewPrivs)' /proc/self/status > /status; "
+        "! mount -t tmpfs none /mnt 2>/dev/null; test ! -e /var/run/docker.sock"
+    )
+    made = await build(setup=(unique(command),))
+    status = dict(line.split(":\t") for line in show(engine, made, "cat /status").splitlines())
+    assert status["NoNewPrivs"] == "1"
+    # CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID
+    assert int(status["CapEff"], 16) == 0b11011011
