@@ -8,8 +8,8 @@ from functools import cache
 from importlib.resources import files
 
 from sandbox.container import Sandbox
-from sandbox.results import CommandResult
-from tasks.results import TestRun, report_of
+from sandbox.results import CommandResult, FileProblem
+from tasks.results import REPORTING, TestRun, report_of
 from tasks.task import Checks, TestReport
 
 SUPPORT_FOLDER = "/run/greenroom"
@@ -17,6 +17,7 @@ EVENTS_LIMIT = 32 << 20
 OUTPUT_LIMIT = 8 << 20  # the text is where the results are, for frameworks without a plugin
 ENVIRONMENT_CHUNK = 100_000  # one variable may have 128 KiB
 ONLY_LIMIT = 1_000_000  # bytes of ids; a larger selection runs everything
+STARTED = "/tmp/.greenroom-tests-started"  # noqa: S108 - the sandbox's own /tmp
 REPORT_FILES = 200
 REPORT_BYTES = 8 << 20
 
@@ -62,10 +63,9 @@ async def run_tests(
     limit = checks.timeout if timeout is None else timeout
     environment = _environment(only, trace, keep_going)
     adapted = _adapted(command, checks.framework, only)
-    started = f"/tmp/.greenroom-started-{len(command)}"  # noqa: S108 - the sandbox's own /tmp
-    reads_files = checks.framework not in ("pytest", "unittest")
+    reads_files = checks.framework not in REPORTING
     if reads_files:
-        await box.run(["touch", started])
+        await box.run(["touch", STARTED])
 
     async def run() -> CommandResult:
         return await box.run(
@@ -82,7 +82,7 @@ async def run_tests(
         # The command replaces PYTHONPATH somewhere inside: the user's site folder is the other way.
         await box.run(_ADD_TO_USER_SITE)
         result = await run()
-    junit = await _written_reports(box, started) if reads_files and not result.events else ()
+    junit = await _written_reports(box) if reads_files and not result.events else ()
     done = TestRun(command, checks.framework, result, limit, junit)
     return report_of(done, only)
 
@@ -126,14 +126,18 @@ def _go_pattern(only: Sequence[str]) -> str:
     return "^(" + "|".join(sorted(re.escape(name) for name in names)) + ")$"
 
 
-async def _written_reports(box: Sandbox, started: str) -> tuple[bytes, ...]:
+async def _written_reports(box: Sandbox) -> tuple[bytes, ...]:
     """JUnit files that the command wrote, wherever it put them."""
     names = " -o ".join(f"-name {shlex.quote(name)}" for name in _JUNIT_NAMES)
     found = await box.run(
-        f"find . -name node_modules -prune -o -type f \\( {names} \\) -newer {started} -print0"
+        f"find . -name node_modules -prune -o -type f \\( {names} \\) -newer {STARTED} -print0"
     )
     paths = [path for path in found.output.text.split("\0") if path][:REPORT_FILES]
-    contents = []
-    for path in sorted(paths):
-        contents.append(await box.read(path.removeprefix("./"), limit=REPORT_BYTES))
-    return tuple(contents)
+    return tuple([await _report(box, path) for path in sorted(paths)])
+
+
+async def _report(box: Sandbox, path: str) -> bytes:
+    try:
+        return await box.read(path.removeprefix("./"), limit=REPORT_BYTES)
+    except (FileProblem, OSError):
+        return b""  # too large, or an odd name: no report, which makes the run incomplete

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:  # the annotations' types only: reading a task must not import the engine
-    from sandbox.container import Rebuild
     from sandbox.image import ImageSpec
     from sandbox.patch import Patch
     from sandbox.policy import Policy
+    from sandbox.rebuild import Rebuild
     from sandbox.trees import Base
 
 Status = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"]

@@ -101,7 +101,7 @@ def _result(id: str, event: Mapping[str, Any]) -> TestResult:
     file = event.get("file")
     return TestResult(
         id=id,
-        status=cast(Status, status) if status in _STATUSES else "error",
+        status=cast(Status, status) if _text(status) in _STATUSES else "error",
         seconds=_number(event.get("seconds")),
         message=_text(event.get("message")),
         detail=_text(event.get("detail")),

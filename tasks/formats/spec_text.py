@@ -64,8 +64,8 @@ def _read(text: str) -> tuple[dict[str, Status], dict[str, tuple[Status, float]]
             groups = [(-1, match[2])]
         elif _END.match(line):
             groups = []
-            if line.startswith("✖"):
-                break  # node repeats its failing tests below
+            if line.startswith(("✖", " ")):
+                break  # node and mocha repeat their failing tests below
         elif (match := _MARKED.match(line)) and (match[1] or match[2] in "✓✔√✕✖×✗﹣"):
             indent = len(match[1])
             name, duration, note = _split_time(match[3])

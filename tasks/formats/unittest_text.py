@@ -77,10 +77,13 @@ def _listed(head: str) -> Iterable[tuple[str, Status, str]]:
 
 def _sections(text: str) -> Iterable[tuple[str, str]]:
     starts = list(_SECTION.finditer(text))
-    for start, following in zip(starts, [*starts[1:], None], strict=True):
-        end = following.start() if following else len(text)
+    for number, start in enumerate(starts, 1):
+        end = starts[number].start() if number < len(starts) else len(text)
         body = text[start.end() : end]
-        yield _id(start["name"], start["owner"]), re.split(r"^-{70}$", body, flags=re.M)[0].strip()
+        yield (
+            _id(start["name"], start["owner"]),
+            re.split(r"^[-=]{70}$", body, flags=re.M)[0].strip(),
+        )
 
 
 def _result(id: str, status: Status, note: str, details: dict[str, str]) -> TestResult:
