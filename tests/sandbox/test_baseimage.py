@@ -1,0 +1,149 @@
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.baseimage import dockerfile
+from sandbox.buildjob import BuildSettings
+from sandbox.engine import Engine
+from sandbox.errors import SetupError, UsageError
+from sandbox.image import Image, ImageSpec, ensure_image
+
+Make = Callable[..., str]
+Ensure = Callable[[str], Awaitable[Image]]
+
+
+@pytest.fixture
+def make(engine: Engine, image: Image) -> Iterator[Make]:
+    """Makes somebody else's image out of ours: by a command, with Dockerfile instructions."""
+    made: list[str] = []
+
+    def derive(command: str = "true", *changes: str) -> str:
+        tag = uuid.uuid4().hex
+        container = engine.api.create_container(image.reference, ["bash", "-c", command])["Id"]
+        try:
+            engine.api.start(container)
+            assert engine.api.wait(container)["StatusCode"] == 0
+            engine.api.commit(container, "greenroom-test", tag, changes="\n".join(changes) or None)
+        finally:
+            engine.api.remove_container(container)
+        made.append(f"greenroom-test:{tag}")
+        return made[-1]
+
+    yield derive
+    for name in made:
+        engine.api.remove_image(name)
+
+
+@pytest.fixture
+def ensure(engine: Engine, tmp_path: Path) -> Iterator[Ensure]:
+    made: list[str] = []
+
+    async def build(base: str) -> Image:
+        found = await ensure_image(
+            ImageSpec(base=base), engine=engine, settings=BuildSettings(), cache=tmp_path
+        )
+        made.append(found.name)
+        return found
+
+    yield build
+    for name in set(made):
+        engine.api.remove_image(name)
+
+
+def test_the_dockerfile_is_the_one_at_the_top() -> None:
+    top = Path(__file__).parents[2] / "Dockerfile.sandbox"
+    assert dockerfile() == top.read_text()
+
+
+@pytest.mark.docker
+async def test_a_named_image_keeps_what_it_was_configured_with(
+    engine: Engine, make: Make, ensure: Ensure
+) -> None:
+    name = make("true", "ENV TOOL=hammer", "USER 1000", 'ENTRYPOINT ["/bin/echo"]', "WORKDIR /srv")
+    found = await ensure(name)
+    config = engine.api.inspect_image(found.reference)["Config"]
+    assert "TOOL=hammer" in config["Env"]
+    assert (config["User"], config["Entrypoint"], config["WorkingDir"]) == (
+        "1000",
+        ["/bin/echo"],
+        "/srv",
+    )
+    assert found.spec.base == name
+    assert name in found.origin
+    assert await ensure(name) == found
+
+
+@pytest.mark.docker
+async def test_an_image_can_be_named_by_its_id(engine: Engine, make: Make, ensure: Ensure) -> None:
+    name = make()
+    reference = engine.api.inspect_image(name)["Id"]
+    assert (await ensure(reference)).reference == (await ensure(name)).reference
+
+
+@pytest.mark.docker
+async def test_an_image_without_python_says_what_it_needs(make: Make, ensure: Ensure) -> None:
+    # Neither Python nor a program that could add it.
+    name = make("rm -f /usr/bin/python3* /usr/bin/apt-get")
+    with pytest.raises(SetupError, match="needs python3") as caught:
+        await ensure(name)
+    assert "the image lacks: python3" in caught.value.message
+    assert "--image" in caught.value.hint
+
+
+@pytest.mark.docker
+async def test_a_too_old_python_is_refused(make: Make, ensure: Ensure) -> None:
+    old = "import sys; sys.version_info = (3, 6)"
+    name = make(
+        "rm /usr/bin/python3; printf '#!/bin/sh\\nexec /usr/bin/python3.11 -I -S -c "
+        f'"{old}; exec(sys.argv[1])" "$4"\\n\' > /usr/bin/python3; chmod +x /usr/bin/python3'
+    )
+    with pytest.raises(SetupError, match=r"3\.7 or later"):
+        await ensure(name)
+
+
+@pytest.mark.docker
+async def test_missing_bytecode_of_the_standard_library_is_made(
+    engine: Engine, make: Make, ensure: Ensure
+) -> None:
+    found = await ensure(make("find /usr/lib/python3.11 -name '*.pyc' -delete"))
+    container = engine.api.create_container(
+        found.reference, ["sh", "-c", "ls /usr/lib/python3.11/__pycache__/json* "
+                          "/usr/lib/python3.11/json/__pycache__/decoder*"], entrypoint=[],
+    )["Id"]  # fmt: skip
+    try:
+        engine.api.start(container)
+        assert b"decoder.cpython-311.pyc" in engine.api.logs(container, follow=True)
+    finally:
+        engine.api.remove_container(container)
+
+
+@pytest.mark.docker
+async def test_declared_volumes_are_dropped_and_their_content_kept(
+    engine: Engine, make: Make, ensure: Ensure
+) -> None:
+    name = make("mkdir /data; echo kept > /data/file", "VOLUME /data", "ENV TOOL=hammer")
+    found = await ensure(name)
+    config = engine.api.inspect_image(found.reference)["Config"]
+    assert not config.get("Volumes")
+    assert "TOOL=hammer" in config["Env"]
+    container = engine.api.create_container(found.reference, ["cat", "/data/file"])["Id"]
+    try:
+        engine.api.start(container)
+        assert engine.api.logs(container, follow=True) == b"kept\n"
+    finally:
+        engine.api.remove_container(container)
+
+
+@pytest.mark.docker
+async def test_an_image_that_cannot_be_pulled_says_what_else_to_do(ensure: Ensure) -> None:
+    with pytest.raises(SetupError, match="could not be pulled") as caught:
+        await ensure("localhost:9/nobody/nothing:1")
+    assert "docker load" in caught.value.hint
+
+
+@pytest.mark.docker
+async def test_an_id_that_is_not_here_is_not_pulled(ensure: Ensure) -> None:
+    with pytest.raises(UsageError, match="no image"):
+        await ensure("sha256:" + "0" * 64)

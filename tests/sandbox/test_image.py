@@ -1,0 +1,136 @@
+import asyncio
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.buildjob import BuildSettings
+from sandbox.engine import Engine
+from sandbox.errors import UsageError
+from sandbox.image import Image, ImageSpec, ensure_image
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ImageSpec(apt=("-o=Dir::Etc=/x",)),
+        ImageSpec(apt=("gcc; reboot",)),
+        ImageSpec(apt=("Gcc",)),
+        ImageSpec(pip=("--index-url=http://x.example",)),
+        ImageSpec(pip=(" -r/etc/passwd",)),
+        ImageSpec(pip=("six\n--pre",)),
+        ImageSpec(pip=("",)),
+        ImageSpec(base=""),
+        ImageSpec(base="--privileged"),
+    ],
+)
+async def test_a_name_that_would_be_read_as_an_option_is_refused(spec: ImageSpec) -> None:
+    with pytest.raises(UsageError):
+        await ensure_image(spec)
+
+
+@given(st.text(min_size=1))
+def test_no_requirement_passes_that_pip_reads_as_an_option_or_two_lines(text: str) -> None:
+    try:
+        ImageSpec(pip=(text,)).check()
+    except UsageError:
+        return
+    assert not text.strip().startswith("-")
+    assert len(text.splitlines()) == 1
+
+
+def test_ordinary_names_are_accepted() -> None:
+    ImageSpec(
+        base="registry.example:5000/team/image:tag@sha256:" + "0" * 64,
+        apt=("g++", "libxml2-dev", "openjdk-17-jdk-headless", "libc6:arm64", "git=1:2.39.5-0"),
+        pip=("requests>=2.31,<3", "uvicorn[standard]", 'tomli; python_version < "3.11"'),
+    ).check()
+
+
+@pytest.mark.docker
+async def test_the_image_holds_what_rooms_need(engine: Engine, image: Image) -> None:
+    container = engine.api.create_container(
+        image.reference,
+        ["bash", "-lc", "set -e; for p in python3 python pip pytest git rg make patch ps; do "
+         "command -v $p; done; python3 -c 'import zoneinfo; zoneinfo.ZoneInfo(\"Asia/Tokyo\")'; "
+         "echo $LANG"],
+    )["Id"]  # fmt: skip
+    try:
+        engine.api.start(container)
+        assert engine.api.wait(container)["StatusCode"] == 0
+        assert engine.api.logs(container).decode().splitlines()[-1] == "C.UTF-8"
+    finally:
+        engine.api.remove_container(container)
+
+
+@pytest.mark.docker
+async def test_an_image_that_is_here_takes_milliseconds(engine: Engine, image: Image) -> None:
+    best = 1.0
+    for _ in range(5):
+        started = time.monotonic()
+        again = await ensure_image(ImageSpec(), engine=engine, settings=BuildSettings())
+        best = min(best, time.monotonic() - started)
+        assert again == image
+    assert best < 0.1
+
+
+@pytest.mark.docker
+def test_an_image_says_what_it_is(image: Image) -> None:
+    told = image.as_dict()
+    assert str(told["id"]).startswith("sha256:")
+    assert told["origin"]
+
+
+@pytest.mark.docker
+async def test_each_layer_is_kept_by_itself(engine: Engine, image: Image, tmp_path: Path) -> None:
+    mark = uuid.uuid4()
+    lines: list[str] = []
+    made = []
+    try:
+        for command in ("true", "true", "echo other"):
+            spec = ImageSpec(setup=(f"{command} # {mark}",))
+            made.append(
+                await ensure_image(
+                    spec, engine=engine, settings=BuildSettings(), cache=tmp_path,
+                    progress=lines.append,
+                )
+            )  # fmt: skip
+        assert made[0] == made[1]
+        assert made[0].reference != made[2].reference
+        assert made[0].origin == image.origin
+        assert sum("saving the setup layer" in line for line in lines) == 2
+    finally:
+        for name in {each.name for each in made}:
+            engine.api.remove_image(name)
+
+
+_BUILD = """
+import asyncio, sys
+from pathlib import Path
+from sandbox.buildjob import BuildSettings
+from sandbox.image import ImageSpec, ensure_image
+asyncio.run(ensure_image(
+    ImageSpec(setup=(sys.argv[1],)),
+    settings=BuildSettings(), cache=Path(sys.argv[2]), progress=print,
+))
+"""
+
+
+@pytest.mark.docker
+def test_two_processes_build_an_image_once(engine: Engine, image: Image, tmp_path: Path) -> None:
+    command = f"sleep 1 # {uuid.uuid4()}"
+    arguments = [sys.executable, "-c", _BUILD, command, str(tmp_path)]
+    both = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = "".join(process.communicate(timeout=60)[0] for process in both)
+    assert [process.returncode for process in both] == [0, 0]
+    made = asyncio.run(
+        ensure_image(ImageSpec(setup=(command,)), engine=engine, settings=BuildSettings())
+    )
+    engine.api.remove_image(made.name)
+    assert said.count("saving the setup layer") == 1
+    assert "waiting for another process" in said
