@@ -189,6 +189,7 @@ def read_file_tool() -> Tool:
             "additionalProperties": False,
         },
         _read_file,
+        reads_only=True,
         aliases=PATH_ALIASES | {"line_start": "start_line", "line_end": "end_line"},
         other_names=("open_file", "cat", "view_file"),
     )

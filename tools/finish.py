@@ -14,14 +14,14 @@ def finish_tool() -> Tool:
     """`finish(summary)`, which ends the turn; the summary is in the result's data."""
     return Tool(
         "finish",
-        "Say that the task is done. Call it once, at the end, when the tests pass. The result is "
-        "then verified in a fresh sandbox.",
+        "Say that the work is done, or that it cannot be done. Call it once, at the end. What is "
+        "done is then verified in a fresh sandbox.",
         {
             "type": "object",
             "properties": {
                 "summary": {
                     "type": "string",
-                    "description": "What was wrong and what you changed, in a few sentences.",
+                    "description": "What was wrong and what you changed, or why not.",
                 }
             },
             "required": ["summary"],
@@ -29,6 +29,7 @@ def finish_tool() -> Tool:
         },
         _finish,
         ends_turn=True,
+        reads_only=True,
         aliases={"message": "summary", "text": "summary", "answer": "summary"},
         other_names=("done", "submit"),
     )

@@ -24,7 +24,11 @@ async def search_text(
     most = max(1, min(limit or context.limits.search_results, _MOST_RESULTS))
     try:
         found = await context.box.search(
-            pattern, path=workspace_path(path), glob=glob, literal=literal, limit=most
+            pattern,
+            path=workspace_path(path),
+            glob=_without_double_stars(glob),
+            literal=literal,
+            limit=most,
         )
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ToolError(f"There is no file or folder {path} to search in.") from error
@@ -37,6 +41,11 @@ async def search_text(
         hint = "" if literal else " The pattern was read as a regular expression, case-sensitively."
         return ToolResult(f"Nothing matches {pattern!r}{where}{files}.{hint}", data={"matches": 0})
     return _listed(context, found.matches, found.truncated)
+
+
+def _without_double_stars(glob: str | None) -> str | None:
+    """`**/` means any folders or none; in the sandbox a single star crosses folders already."""
+    return glob.removeprefix("**/").replace("**/", "*") if glob else None
 
 
 def _listed(context: ToolContext, matches: Any, truncated: bool) -> ToolResult:
@@ -97,6 +106,7 @@ def search_tool() -> Tool:
             "additionalProperties": False,
         },
         _search,
+        reads_only=True,
         aliases={"query": "pattern", "regex": "pattern", "include": "glob", "limit": "max_results"},
         other_names=("grep", "find_in_files", "search_files"),
     )

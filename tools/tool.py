@@ -86,7 +86,8 @@ Handler = Callable[[dict[str, Any], ToolContext], Awaitable[ToolResult]]
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool. `ends_turn` marks the one that says the work is done.
+    """One tool. `ends_turn` marks the one that says the work is done, `reads_only` those that
+    cannot change the workspace.
 
     `parameters` is a flat JSON Schema (draft 2020-12) of an object. `aliases` (other name of a
     field: its name) and `other_names` (of the tool) are understood, and never shown.
@@ -97,6 +98,7 @@ class Tool:
     parameters: Mapping[str, Any]
     handler: Handler
     ends_turn: bool = False
+    reads_only: bool = False
     aliases: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     other_names: tuple[str, ...] = ()
 

@@ -148,6 +148,7 @@ def _print_tree_tool() -> Tool:
             [],
         ),
         _print_tree,
+        reads_only=True,
         aliases={"max_depth": "depth", "dir": "path", "directory": "path"},
         other_names=("repo_browser.list_files", "repo_browser.list_dir", "repo_browser.ls"),
     )
@@ -177,6 +178,7 @@ def _repo_search_tool() -> Tool:
             ["query"],
         ),
         _repo_search,
+        reads_only=True,
         aliases={"pattern": "query", "limit": "max_results"},
         other_names=("repo_browser.find", "repo_browser.grep"),
     )
@@ -201,6 +203,7 @@ def _open_file_tool() -> Tool:
             ["path"],
         ),
         _open_file,
+        reads_only=True,
         aliases=PATH_ALIASES | {"start_line": "line_start", "end_line": "line_end"},
         other_names=("repo_browser.read_file",),
     )

@@ -113,14 +113,14 @@ def search(request: dict[str, Any]) -> int:
     pattern = request["pattern"]
     expression = re.compile((re.escape(pattern) if request["literal"] else pattern).encode())
     accepted = request["glob"]
-    left = request["limit"]
+    left = request["limit"] + 1  # one more tells that there are more
     top = "/".join(paths.parts_of(request["path"]))
     for path in _text_files(top):
         if accepted and not _globbed(path, accepted):
             continue
         with contextlib.suppress(OSError):
             left = _search_file(path, expression, left, request["line_bytes"])
-            if left < 0:
+            if not left:
                 break
     sys.stdout.flush()
     return 0
@@ -149,15 +149,16 @@ def _search_file(path: str, expression: re.Pattern[bytes], left: int, line_bytes
     fd = os.open(path, os.O_RDONLY | paths.PLAIN)
     with open(fd, "rb") as stream:
         content = stream.read()
-    if b"\0" in content[:SNIFFED] or not expression.search(content):
+    if b"\0" in content[:SNIFFED]:
         return left
+    # Line by line only: an anchored pattern may match a line and nothing in the whole content.
     for number, line in enumerate(content.split(b"\n"), 1):
-        if expression.search(line):
+        bare = line.removesuffix(b"\r")
+        if expression.search(bare):
+            print(json.dumps([path, number, os.fsdecode(bare[:line_bytes])]))
             left -= 1
-            if left < 0:
-                return left
-            text = os.fsdecode(line[:line_bytes].rstrip(b"\r"))
-            print(json.dumps([path, number, text]))
+            if not left:
+                break
     return left
 
 
