@@ -28,7 +28,8 @@ from sandbox.image import Image, ensure_image
 from sandbox.patch import Patch
 from sandbox.trees import TreeStore
 from tasks.task import Task
-from tools.toolsets import toolbox
+from tools.tool import Toolbox
+from tools.toolsets import toolset
 
 Say = Callable[[str], None]
 
@@ -57,7 +58,7 @@ class Session:
             self.task,
             self.model,
             self.image,
-            toolbox("generic"),
+            Toolbox(toolset("generic").tools),
             self.recorder,
             self.plan,
             history=self.history,

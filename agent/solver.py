@@ -152,7 +152,7 @@ class _Attempt:
         checks = self._task.checks
         if not self._task.instruction.strip() and not checks.expected:
             checks = replace(checks, expected=report.failing)
-            self._task = replace(self._task, checks=checks)
+            self._task = self._context.task = replace(self._task, checks=checks)
 
     async def take_up(self, history: History, guidance: str) -> None:
         """Goes on from the last complete turn of an earlier process."""
@@ -231,7 +231,8 @@ class _Attempt:
             self._unusable_turn(done.problem)
             return
         self._malformed = 0
-        finished = any(self._toolbox.ends_turn(call.name) for call in calls)
+        tools = [self._toolbox.find(call.name) for call in calls]
+        finished = any(tool is not None and tool.ends_turn for tool in tools)
         ended = finished or not calls
         unchanged = self._tree == self._task.base.tree
         if not ended and (unchanged or self._tree == self._tested_tree):

@@ -25,7 +25,7 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     name: (frozenset(required.split()), frozenset(optional.split()))
     for name, required, optional in (
         # The attempt: what is solved, by whom, within which bounds.
-        ("run.started", "run greenroom task model sampling limits settings", "checkout"),
+        ("run.started", "run greenroom task model sampling limits settings", "checkout ready"),
         ("resumed", "after turn", "guidance"),
         ("run.ended", "status reason", "turns usage seconds cost tree grade"),
         # Every sandbox opened, under which policy, on which image, and for what.
