@@ -171,6 +171,8 @@ def _write(files: CheckoutFiles, changes: list[Change]) -> None:
                 staged[change.path] = files.stage(change.path, change.content, permissions)
         deletions = [change.path for change in changes if change.deleted]
         for path in deletions:
+            files.check_removable(path)
+        for path in deletions:
             files.remove(path)
         for path, temporary in list(staged.items()):
             for above in reversed(list(parents(path))):

@@ -19,6 +19,7 @@ from sandbox.patch import EXECUTABLE, FILE, SYMLINK, encode_path
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A planted FIFO must not hang the reader: opened non-blocking, then looked at.
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+NOT_REMOVED = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT, errno.ENOTDIR)
 WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -123,13 +124,19 @@ class CheckoutFiles:
         with self._parent(path) as (folder, name):
             os.unlink(name, dir_fd=folder)
 
+    def check_removable(self, path: str) -> None:
+        """Raise PermissionError when the folder above a path may not be written."""
+        with self._parent(path) as (folder, _):
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=True):
+                raise PermissionError(errno.EACCES, "a folder in it is not writable")
+
     def remove_folder(self, path: str) -> bool:
-        """Remove a folder when it is empty; whether it was."""
+        """Remove a folder when there is one and it is empty; whether it was so."""
         try:
             with self._parent(path) as (folder, name):
                 os.rmdir(name, dir_fd=folder)
         except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT):
+            if error.errno in NOT_REMOVED:
                 return False
             raise
         self._forget()
