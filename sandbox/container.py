@@ -104,7 +104,7 @@ class Sandbox:
         on the base, PatchError when the patch cannot be applied.
         """
         policy.check(resettable=resettable)
-        found = engine or await asyncio.to_thread(shared_engine)
+        found = engine if engine is not None else await asyncio.to_thread(shared_engine)
         container = Container(found, policy)
         box = cls(container, image, base, policy, rebuild, support or {}, resettable, found)
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.accounts import image_with_accounts
 from sandbox.errors import SetupError
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
@@ -74,6 +75,7 @@ class Engine:
         self.version = str(version["Version"])
         self.api_version = str(api.api_version)
         self.machine = str(version.get("Arch", ""))
+        self._ready: dict[str, str] = {}
 
     @classmethod
     def connect(cls) -> "Engine":
@@ -93,6 +95,17 @@ class Engine:
             )
         api.timeout = REQUEST_SECONDS
         return cls(address, api, version)
+
+    def ready_image(self, image: str) -> str:
+        """The id of `image` made ready for sandboxes, looked up once. Blocks; raises what docker-py
+        raises."""
+        if image not in self._ready:
+            self._ready[image] = image_with_accounts(self.api, image)
+        return self._ready[image]
+
+    def forget_image(self, image: str) -> None:
+        """Look `image` up anew when it is needed next: it has been removed."""
+        self._ready.pop(image, None)
 
     def close(self) -> None:
         """Close idle connections."""

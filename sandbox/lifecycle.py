@@ -52,19 +52,8 @@ class Container:
         api = self._engine.api
         sweep = asyncio.ensure_future(asyncio.to_thread(remove_leftovers, api))
         try:
-            config = container_config(
-                self._policy,
-                image,
-                self.uid,
-                owner_labels(),
-                resettable=resettable,
-                machine=self._engine.machine,
-            )
             self._created = True
-            made = await self._call(
-                lambda: api.create_container_from_config(config, name=self.name)
-            )
-            self.ident = str(made["Id"])
+            self.ident = await self._call(lambda: self._create(image, resettable))
             self._channel = await Channel.attach(
                 self._engine.address, self._engine.api_version, self.ident
             )
@@ -105,6 +94,28 @@ class Container:
             ) from error
         except OSError as error:
             raise InfrastructureError(f"The Docker engine does not answer: {error}") from error
+
+    def _create(self, image: str, resettable: bool) -> str:
+        import docker  # noqa: PLC0415
+
+        def create() -> str:
+            config = container_config(
+                self._policy,
+                self._engine.ready_image(image),
+                self.uid,
+                owner_labels(),
+                resettable=resettable,
+                machine=self._engine.machine,
+            )
+            made = self._engine.api.create_container_from_config(config, name=self.name)
+            return str(made["Id"])
+
+        try:
+            return create()
+        except docker.errors.ImageNotFound:
+            # The layer with the accounts may have been removed since it was looked up.
+            self._engine.forget_image(image)
+            return create()
 
     def _remove(self) -> None:
         import docker  # noqa: PLC0415

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 
+from sandbox.accounts import USER
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
 from sandbox.policy import MIB
@@ -17,7 +18,6 @@ from sandbox.wire import Wire
 
 LEASE_SECONDS = 60.0
 MAX_PRODUCTS = 64 * MIB
-USER = "sandbox"
 ENVIRONMENT = {
     "HOME": HOME,
     "USER": USER,
@@ -29,14 +29,24 @@ ENVIRONMENT = {
     "PIP_NO_INDEX": "1",
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
 }
-# So that `git diff` and `git log` work inside. Nobody trusts it. All files count as big: git then
-# writes one pack instead of a file each, and this setting is not kept.
+# So that `git diff` and `git log` work inside. Nobody trusts it. It is laid out by hand, to save
+# starting git for each part. All files count as big while they are added: git then writes one pack
+# instead of a file each.
 MAKE_GIT = """
-command -v git >/dev/null && [ ! -e .git ] || exit 0
-{ git -c init.defaultBranch=main init -q --template= . &&
-git config user.name sandbox && git config user.email sandbox@localhost &&
-git config gc.auto 0 &&
-git -c core.bigFileThreshold=1 -c core.compression=1 -c core.safecrlf=false add -A -f . &&
+command -v git >/dev/null && mkdir .git .git/objects .git/refs .git/refs/heads || exit 0
+echo 'ref: refs/heads/main' >.git/HEAD
+echo '[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = false
+[user]
+\tname = sandbox
+\temail = sandbox@localhost
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false' >.git/config
+{ git -c core.bigFileThreshold=1 -c core.compression=1 -c core.safecrlf=false add -A -f . &&
 git commit -q --allow-empty --no-verify -m base; } >/dev/null 2>&1 || rm -rf .git
 """
 GIT_SECONDS = 60.0

@@ -11,6 +11,7 @@ MODULES = (
     "sandbox.supervisor.processes",
     "sandbox.supervisor.paths",
     "sandbox.supervisor.files",
+    "sandbox.supervisor.shim",
     "sandbox.supervisor.tree",
     "sandbox.supervisor.records",
     "sandbox.supervisor.pristine",

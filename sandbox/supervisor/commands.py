@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import protocol
-from sandbox.supervisor import processes
+from sandbox.supervisor.shim import Shim
 
 CHUNK = 64 * 1024
 MAX_PIPE = 1 << 20  # what an unprivileged process may make a pipe hold
@@ -45,13 +45,18 @@ class Kept:
 
 
 class Command:
-    """A command under its shim. The owner watches `descriptors` and calls `ready` for them."""
+    """A command in its shim. The owner watches `out`, `events` and the shim, and says when they are
+    ready; a descriptor is -1 when it is not open."""
 
     def __init__(
-        self, ident: int, request: dict[str, Any], send: Callable[[int, int, bytes], None]
+        self,
+        ident: int,
+        shim: Shim,
+        request: dict[str, Any],
+        send: Callable[[int, int, bytes], None],
     ) -> None:
         self.ident = ident
-        self.shim = 0
+        self.shim = shim
         self.deadline = time.monotonic() + request["timeout"]
         self.reason = ""
         self._send = send
@@ -59,38 +64,32 @@ class Command:
         self._kept = Kept(request["live"], request["tail"])
         self._events_left = request["events_limit"]
         self._events_total = 0
-        self._want_events = self._events_left > 0
         self._input = bytearray()
         self._input_ended = False
         self._oom_before = oom_kills()
-        self.out = self.events = self.status = self.stdin = -1
+        self._ended = False
+        self.out = self.events = self.stdin = -1
 
-    def start(
-        self,
-        account: processes.Account,
-        program: list[str] | Callable[[], int],
-        request: dict[str, Any],
-        unneeded: list[int],
-    ) -> None:
-        """Start it. `unneeded` are the supervisor's other descriptors, for the shim to close."""
+    def start(self, uid: int, what: dict[str, Any], request: dict[str, Any]) -> None:
+        """Start it: `what` is an "argv" or a "search"."""
         out_read, out_write = os.pipe()
         in_read, in_write = os.pipe()
         mine, theirs = [out_read, in_write], {0: in_read, 1: out_write, 2: out_write}
         environment = request["env"]
-        if self._want_events:
+        if self._events_left > 0:
             self.events, events_write = os.pipe()
             mine.append(self.events)
             theirs[EVENTS_FD] = events_write
             environment = {**environment, "GREENROOM_EVENTS_FD": str(EVENTS_FD)}
-        start = processes.Start(program, request["folder"], environment, theirs)
         self.out, self.stdin = out_read, in_write
+        for fd in mine:
+            os.set_blocking(fd, False)
+        start = {"uid": uid, "folder": request["folder"], "env": environment, **what}
         try:
-            self.shim, self.status = processes.start_shim(account, start, unneeded + mine)
+            self.shim.begin(start, theirs)
         finally:
             for fd in set(theirs.values()):
                 os.close(fd)
-        for fd in mine:
-            os.set_blocking(fd, False)
 
     def take_input(self, data: bytes) -> None:
         self._input += data
@@ -140,33 +139,31 @@ class Command:
 
     def stop(self, reason: str) -> None:
         """Have the shim kill the command and all below it."""
-        if self.shim and not self.reason:
+        if not self._ended and not self.reason:
             self.reason = reason
             self.deadline = time.monotonic() + SHIM_PATIENCE
-            os.kill(self.shim, signal.SIGTERM)
+            self.shim.stop()
 
-    def finish(self) -> tuple[bytes, dict[str, Any]]:
-        """After its shim has ended: the tail of the output, and the result."""
-        report = os.read(self.status, processes.STATUS.size)
-        os.waitpid(self.shim, 0)
-        self.shim = 0
+    def finish(self) -> tuple[bytes, dict[str, Any], bool]:
+        """When the shim has told, or died: the tail of the output, the result, and whether the shim
+        lives."""
+        report = self.shim.report()
+        self._ended = True
         # A process of another command may hold the pipe open: take what there is, and no more.
         for fd, read in ((self.out, self.read_output), (self.events, self.read_events)):
             rounds = MAX_PIPE // CHUNK
             while fd >= 0 and rounds and _pending(fd) and not read():
                 rounds -= 1
-        self.close()
-        if len(report) < processes.STATUS.size:
-            # Only the kernel kills a shim: it is root's. What it watched is PID 1's now.
-            status, stage, error, cpu, seconds, rss = signal.SIGKILL, 0, 0, 0.0, 0.0, 0
-        else:
-            status, stage, error, cpu, seconds, rss = processes.STATUS.unpack(report)
-        return self._kept.tail(), {
+        for fd in (self.out, self.events, self.stdin):
+            if fd >= 0:
+                os.close(fd)
+        # Only the kernel kills a shim, for want of memory: it is root's.
+        status, stage, error, cpu, seconds, rss = report or (signal.SIGKILL, 0, 0, 0.0, 0.0, 0)
+        result = {
             "status": status,
             "stage": stage,
             "errno": error,
             "reason": self.reason,
-            "orphaned": len(report) < processes.STATUS.size,
             "oom_kills": oom_kills() - self._oom_before,
             "seconds": seconds,
             "cpu_seconds": cpu,
@@ -174,12 +171,7 @@ class Command:
             "total": self._kept.total,
             "events_total": self._events_total,
         }
-
-    def close(self) -> None:
-        for fd in (self.out, self.events, self.stdin, self.status):
-            if fd >= 0:
-                os.close(fd)
-        self.out = self.events = self.stdin = self.status = -1
+        return self._kept.tail(), result, report is not None
 
 
 def _read(fd: int) -> bytes | None:

@@ -17,6 +17,7 @@ from sandbox import protocol
 from sandbox.supervisor import files, paths, processes, records
 from sandbox.supervisor.commands import Command
 from sandbox.supervisor.pristine import Pristine
+from sandbox.supervisor.shim import Shim
 from sandbox.supervisor.tree import Tree
 
 PRIVATE = "/run/greenroom"
@@ -84,6 +85,7 @@ class Supervisor:
         self._target = target
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, Command] = {}
+        self._idle: list[Shim] = []
         self._uploads: dict[int, Upload] = {}
         self._streams: dict[int, Iterator[bytes]] = {}
         self._account = processes.Account(0)
@@ -184,6 +186,7 @@ class Supervisor:
         self._tree = Tree(self._account)
         self._environment = _environment(request["env"], request["home"])
         self._lease = request["lease"]
+        self._idle.append(Shim())
         for name, text in request["accounts"].items():
             _write_account(name, text)
         return {"python": sys.version.split()[0]}
@@ -242,7 +245,7 @@ class Supervisor:
         for command in list(self._commands.values()):
             command.stop("cancelled")
             self._end_command(command)
-        processes.kill_descendants()
+        self._kill_orphans()
         self._tree.refresh(self._pristine.restore())
         return {}
 
@@ -272,22 +275,21 @@ class Supervisor:
         self._stream(ident, iter([json.dumps(found).encode()]))
 
     def _op_search(self, ident: int, request: dict[str, Any]) -> None:
-        self._start(ident, lambda: files.search(request), request)
+        self._start(ident, {"search": request}, request)
 
     def _op_run(self, ident: int, request: dict[str, Any]) -> None:
         self._tree.suspect = True
-        self._start(ident, request["argv"], request)
+        self._start(ident, {"argv": request["argv"]}, request)
 
-    def _start(
-        self, ident: int, program: list[str] | Callable[[], int], request: dict[str, Any]
-    ) -> None:
+    def _start(self, ident: int, what: dict[str, Any], request: dict[str, Any]) -> None:
         request["env"] = {**self._environment, **request["env"]}
-        command = Command(ident, request, self._outbox.send)
-        command.start(self._account, program, request, self._open_descriptors())
+        shim = self._idle.pop() if self._idle else Shim()
+        command = Command(ident, shim, request, self._outbox.send)
+        command.start(self._account.uid, what, request)
         self._commands[ident] = command
         watch = self._selector.register
         watch(command.out, selectors.EVENT_READ, lambda: self._read_pipe(command, "out"))
-        watch(command.status, selectors.EVENT_READ, lambda: self._end_command(command))
+        watch(shim.fileno(), selectors.EVENT_READ, lambda: self._end_command(command))
         if command.events >= 0:
             watch(command.events, selectors.EVENT_READ, lambda: self._read_pipe(command, "events"))
 
@@ -310,25 +312,27 @@ class Supervisor:
             self._selector.unregister(fd)
 
     def _end_command(self, command: Command) -> None:
-        for fd in (command.out, command.events, command.stdin, command.status):
+        for fd in (command.out, command.events, command.stdin, command.shim.fileno()):
             if fd >= 0 and fd in self._selector.get_map():
                 self._selector.unregister(fd)
         del self._commands[command.ident]
-        tail, result = command.finish()
-        if result["orphaned"]:
-            processes.kill_descendants(frozenset(c.shim for c in self._commands.values()))
+        tail, result, shim_lives = command.finish()
+        if shim_lives:
+            self._idle.append(command.shim)
+        else:
+            command.shim.close()
+            self._kill_orphans()
         for start in range(0, len(tail), protocol.MAX_PAYLOAD):
             piece = tail[start : start + protocol.MAX_PAYLOAD]
             self._outbox.send(protocol.TAIL, command.ident, piece)
         self._outbox.send(protocol.REPLY, command.ident, json.dumps(result).encode())
 
-    def _open_descriptors(self) -> list[int]:
-        return [
-            fd
-            for command in self._commands.values()
-            for fd in (command.out, command.events, command.stdin, command.status)
-            if fd >= 0
-        ]
+    def _kill_orphans(self) -> None:
+        """Kill what a dead shim left: it is the supervisor's own now."""
+        shims = [*self._idle, *(command.shim for command in self._commands.values())]
+        usage = processes.Usage()
+        processes.kill_descendants(usage, frozenset(shim.pid for shim in shims))
+        processes.reap(usage)
 
     # -- time and helpers ---------------------------------------------------------------------
 
@@ -396,7 +400,7 @@ def _write_account(name: str, line: str) -> None:
     link = "/etc/" + name
     target = PRIVATE + "/" + name
     if os.path.islink(link) and os.readlink(link) == target:
-        with open(f"/etc/{name}.base") as stream:
+        with open(f"/etc/{name}.image") as stream:
             known = stream.read()
         with open(target, "w") as stream:
             stream.write(known + line)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -214,6 +213,8 @@ def _shape(stamp: tuple[int, ...]) -> tuple[int, int, bool]:
 
 def content_identity(path: str, stamp: tuple[int, ...], length: int) -> bytes:
     """The git blob id (SHA-1 or SHA-256 by `length`) of a file's content or a link's target."""
+    import hashlib  # noqa: PLC0415 - slow to load, and seldom needed
+
     digest = hashlib.sha1() if length == 20 else hashlib.sha256()  # noqa: S324 - git's own ids
     with paths.parent_of(path, follow=False, through=False) as (folder, name):
         if stat.S_ISLNK(stamp[4]):
