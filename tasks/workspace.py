@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sandbox.delta import BY_PRODUCT_ENDINGS, BY_PRODUCT_FOLDERS, BY_PRODUCT_NAMES
 from sandbox.errors import PatchError, UsageError
 from sandbox.ignore import IgnoreRules, Rules, readable_lines
 from sandbox.patch import GITLINK, SYMLINK, check_place, encode_path, parents, printable
@@ -18,13 +19,11 @@ from sandbox.trees import Base, TreeStore
 from tasks.discovery import Checkout, Listed, find_checkout, user_excludes
 from tasks.nofollow import CheckoutFiles, State
 
-# What tools leave behind when they run. Rules of the repository, which rank higher, may include
-# them again; tracked files are never ignored.
+# What tools leave behind when they run, untracked: a sandbox makes its own.
 BYPRODUCTS = (
-    *("__pycache__/", "*.py[cod]", "*.egg-info/", ".eggs/", "pip-wheel-metadata/"),
-    *(".pytest_cache/", ".hypothesis/", ".mypy_cache/", ".ruff_cache/", ".tox/", ".nox/"),
-    *(".coverage", ".coverage.*", "htmlcov/", "node_modules/", ".nyc_output/", ".gradle/"),
-    *(".DS_Store", "*.swp", "*~"),
+    *(f"{name}/" for name in sorted(BY_PRODUCT_FOLDERS)),
+    *(f"*{ending}" for ending in BY_PRODUCT_ENDINGS),
+    *sorted(BY_PRODUCT_NAMES),
 )
 DEFAULT_LIMIT_BYTES = 384 << 20
 DEFAULT_LIMIT_FILES = 60_000
@@ -319,12 +318,11 @@ def _note_links(store: TreeStore, tree: str, selection: Selection) -> None:
 def _ignore_rules(
     checkout: Checkout, files: CheckoutFiles, selection: Selection, excludes: Path | None
 ) -> Rules:
-    """The rules in rising priority: by-products, the user's own, the repository's files."""
-    rules: list[tuple[str, tuple[str, ...]]] = [("", BYPRODUCTS)]
+    """The rules in rising priority: the user's own, the repository's private ones, its files'."""
     with CheckoutFiles(checkout.common_folder) as repository:
         info = _rules_in(repository, "info/exclude")
     own = readable_lines(excludes.read_bytes()[:MAX_RULES_BYTES]) if excludes else ()
-    rules += [("", lines) for lines in (own, info) if lines]
+    rules = [("", lines) for lines in (own, info) if lines]
     for path in sorted(selection.files):
         folder, _, name = path.rpartition("/")
         if name == ".gitignore":
