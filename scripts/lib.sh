@@ -9,6 +9,7 @@ VENV="$ROOT/.venv"
 CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/greenroom"
 DONE=()  # what this run did, for its last words
 STEP_PID=""
+EVERY=10  # seconds between signs of life of a long step
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONSAFEPATH=1
 
 say() { printf '==> %s\n' "$*"; }
@@ -23,21 +24,21 @@ fail() {
 end_step() { [ -z "$STEP_PID" ] || kill "$STEP_PID" 2>/dev/null || true; }
 trap end_step EXIT
 
-# Runs a command that takes long: its output goes to a log, its last line shows every ten seconds.
+# Runs a command that takes long: its output goes to a log, its last line shows now and then.
 run_long() {
     local what="$1" started=$SECONDS next log status=0
     shift
     mkdir -p "$CACHE"
     log="$(mktemp "$CACHE/setup-XXXXXX")"
-    next=$((SECONDS + 10))
+    next=$((SECONDS + EVERY))
     say "$what"
     "$@" >"$log" 2>&1 </dev/null &
     STEP_PID=$!
     while kill -0 "$STEP_PID" 2>/dev/null; do
         sleep 0.2
         if [ "$SECONDS" -ge "$next" ]; then
-            note "$((SECONDS - started)) s: $(tail -n 1 "$log" | tr -d '\r' | cut -c 1-100)"
-            next=$((SECONDS + 10))
+            note "$((SECONDS - started)) s: $(grep -v '^WARNING' "$log" | tail -n 1 | tr -d '\r' | cut -c 1-100)"
+            next=$((SECONDS + EVERY))
         fi
     done
     wait "$STEP_PID" || status=$?
@@ -84,8 +85,14 @@ find_python() {
 
 make_environment() {
     local version
-    [ ! -x "$VENV/bin/python" ] || "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || rm -rf "$VENV"
-    [ ! -x "$VENV/bin/python" ] || return 0
+    if [ -x "$VENV/bin/python" ]; then
+        "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+            || fail "$VENV holds a Python older than 3.11." "Remove that folder, and run this again."
+        # One whose making was interrupted, or that another program made, may lack pip.
+        "$VENV/bin/python" -m pip --version >/dev/null 2>&1 \
+            || need "Remove $VENV, and run this again." "adding pip" "$VENV/bin/python" -m ensurepip
+        return 0
+    fi
     find_python
     if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
         version="$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
@@ -120,12 +127,13 @@ install_torch() {
 
 # The extras to install, as in `install_packages local,dev`.
 install_packages() {
-    local extras="$1" stamp advice="Is a package index reachable? Behind a proxy set HTTPS_PROXY, for another index PIP_INDEX_URL."
-    make_environment
+    local extras="$1" stamp
+    local advice="Is a package index reachable? Behind a proxy set HTTPS_PROXY, for another index PIP_INDEX_URL."
     # An environment made for tests has all that the demo needs. It does not survive being moved,
     # so the folder is part of the key.
     stamp="$(cat "$ROOT/pyproject.toml" "$ROOT/constraints.txt" - <<<"$ROOT" | hash_of)"
     [ ! -e "$VENV/greenroom-$stamp-$extras" ] && [ ! -e "$VENV/greenroom-$stamp-local,dev" ] || return 0
+    make_environment
     install_torch
     need "$advice" "installing Greenroom and what it needs (extras: $extras)" \
         "$VENV/bin/python" -m pip install -c "$ROOT/constraints.txt" -e "${ROOT}[$extras]"
@@ -243,6 +251,22 @@ PYTHON
 engine_says() { "$VENV/bin/python" -c "import sys, docker; api = docker.APIClient(version='auto'); sys.exit(not $1)"; }
 image_is_here() { engine_says "api.images(filters={'label': 'greenroom.key'})"; }
 has_bridge() { engine_says "api.networks(names=['bridge'])"; }
+
+# Lists the containers that a process of ours left behind; fails when there are any.
+no_container_left() {
+    "$VENV/bin/python" - <<'PYTHON'
+import sys
+from sandbox.engine import Engine
+from sandbox.leftovers import OWNER_LABEL, Owner
+left = 0
+for found in Engine.connect().api.containers(all=True, filters={"label": OWNER_LABEL}):
+    owner = Owner.parse(found["Labels"][OWNER_LABEL])
+    if owner is not None and owner.alive() is False:
+        left += 1
+        print("    left behind:", found["Names"][0], found["Image"], found["Status"])
+sys.exit(left > 0)
+PYTHON
+}
 
 set_up() {
     cd "$ROOT"
