@@ -102,6 +102,13 @@ def test_a_number_in_words_is_not_repaired():
     assert "expected integer" in problem('{"path": "a", "start_line": "three"}')
 
 
+def test_a_value_with_two_fitting_readings_is_not_repaired():
+    field = {"type": ["boolean", "array"], "items": {"type": "string"}}
+    check = ArgumentsCheck({"type": "object", "properties": {"x": field}}, {})
+    with pytest.raises(BadArguments, match='expected boolean or array; string "true" came'):
+        check.check('{"x": "true"}')
+
+
 def test_null_for_an_optional_field_means_that_it_was_left_out():
     assert CHECK.check('{"path": "a", "start_line": null}').values == {"path": "a"}
 

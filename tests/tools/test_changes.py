@@ -89,6 +89,13 @@ def test_adding_over_a_file_replaces_it_with_a_note():
     assert "replaced" in outcome.notes[0]
 
 
+def test_a_patch_that_changes_nothing_writes_nothing_and_says_so():
+    changes = parse_patch(envelope("*** Update File: a", "@@", "-x", "+x"))
+    outcome = apply_changes(changes, {"a": b"x\n"})
+    assert outcome.contents == {}
+    assert "change nothing" in outcome.notes[0]
+
+
 def test_absolute_paths_in_the_workspace_are_its_files():
     assert applied(envelope("*** Delete File: /workspace/./a"), {"a": b""}) == {}
 

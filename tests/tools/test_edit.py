@@ -125,8 +125,8 @@ def test_crlf_files_match_texts_with_lf_and_keep_their_ends():
 
 
 def test_mixed_line_ends_outside_of_the_change_stay():
-    edited = replace_text("a\r\nb\nc\r\nd\n", "a\nb\nc\nd", "a\nB\nc\nd")
-    assert edited.text == "a\r\nB\nc\r\nd\n"
+    edited = replace_text("a\r\nb\nc\r\nd\ne", "a\nb\nc\nd\ne", "a\nb\nC\nx\nd\ne")
+    assert edited.text == "a\r\nb\nC\r\nx\r\nd\ne"
 
 
 def test_no_final_line_feed_stays_so():

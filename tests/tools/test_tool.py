@@ -76,6 +76,11 @@ async def test_a_name_without_its_namespace_is_understood():
     assert (await toolbox().call("exec", "{}", CONTEXT)).ok
 
 
+async def test_a_name_that_could_mean_two_tools_is_not_guessed():
+    box = Toolbox([Tool("one.exec", "", NONE, echo), Tool("two.exec", "", NONE, echo)])
+    assert "no tool named" in (await box.call("exec", "{}", CONTEXT)).text
+
+
 async def test_a_repair_is_said_above_the_result_and_kept_in_data():
     result = await toolbox().call("Read_File", '{"path": "a", "count": "3"}', CONTEXT)
     first, second = result.text.split("\n")

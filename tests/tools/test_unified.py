@@ -73,6 +73,16 @@ def test_right_counts_tell_a_deleted_line_of_dashes_from_a_header():
     assert [line.text for line in change.hunks[0].lines] == ["-- x", "++ y", "z"]
 
 
+def test_right_counts_tell_a_deleted_dash_from_a_mails_signature():
+    (change,) = parse_unified("--- a/f\n+++ b/f\n@@ -1,2 +1 @@\n a\n-- \n")
+    assert [line.text for line in change.hunks[0].lines] == ["a", "- "]
+
+
+def test_a_mails_signature_is_no_deletion_even_where_the_counts_are_wrong():
+    text = GIT.replace("-1,3 +1,3", "-1,9 +1,9") + "-- \n2.39.2\n\n"
+    assert [len(change.hunks[0].lines) for change in parse_unified(text)] == [4]
+
+
 def test_a_hunk_mark_without_numbers_is_an_anchor():
     (change,) = parse_unified("--- a/f\n+++ b/f\n@@ def f():\n-x\n+y\n")
     assert change.hunks[0].anchors == ("def f():",)
