@@ -16,13 +16,8 @@ from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usa
 from agent.models.servers import ReasoningField
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_FINISHES: Mapping[str, Literal["stop", "calls", "length"]] = {
-    "tool_calls": "calls",
-    "function_call": "calls",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "length",
-}
+#: What servers call the end by a limit of output.
+_LIMITED = frozenset({"length", "max_tokens", "model_length"})
 
 
 @dataclass
@@ -222,8 +217,9 @@ class Assembly:
 
     def finish(self) -> Literal["stop", "calls", "length"]:
         """Why the answer ended, in our words."""
-        named = _FINISHES.get(self._finish or "", "stop")
-        return named if named == "length" or not any(c.name for c in self._calls) else "calls"
+        if self._finish in _LIMITED:
+            return "length"
+        return "calls" if any(call.name for call in self._calls) else "stop"
 
     def usage(self, prompt_estimate: Callable[[], int]) -> Usage:
         """The tokens as the server counted them, or an estimate where it did not."""

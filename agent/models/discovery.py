@@ -108,15 +108,16 @@ async def _servers(
 def _local(environment: Mapping[str, str]) -> Iterable[tuple[Profile, Endpoint]]:
     """The usual addresses on this machine, each once; a server of a known kind before `openai`."""
     known: dict[str, tuple[Profile, Endpoint]] = {}
-    for profile in reversed(PROFILES.values()):
+    for profile in PROFILES.values():
         try:
             endpoint = parse_endpoint(usual_address(profile, environment))
         except UsageError:
             # A bad OLLAMA_HOST concerns those who ask for Ollama; they are told.
             continue
-        if endpoint.loopback and (endpoint.base not in known or profile.name != "openai"):
+        earlier = known.get(endpoint.base)
+        if endpoint.loopback and (earlier is None or earlier[0].name == "openai"):
             known[endpoint.base] = (profile, endpoint)
-    return reversed(known.values())
+    return known.values()
 
 
 async def _ask(
@@ -151,7 +152,7 @@ async def _ask(
 
 def _kind(profile: Profile, entries: Iterable[Mapping[str, Any]], server: str) -> str:
     """llama.cpp and mlx-lm share a port: their own words tell which it is."""
-    if profile.address != PROFILES["mlx"].address:
+    if profile.name not in {"llamacpp", "mlx"}:
         return profile.name
     owners = {str(entry.get("owned_by", "")).lower() for entry in entries}
     return "llamacpp" if "llamacpp" in owners or "llama.cpp" in server.lower() else "mlx"
@@ -204,8 +205,11 @@ def _snapshot(folder: Path) -> Path | None:
     """The snapshot that `main` means, else the newest one."""
     try:
         named = folder / "snapshots" / (folder / "refs" / "main").read_text("utf-8").strip()
-        if named.is_dir():
-            return named
+    except (OSError, ValueError):
+        named = folder
+    if named.parent.name == "snapshots" and named.is_dir():
+        return named
+    try:
         return max((folder / "snapshots").iterdir(), key=lambda path: path.stat().st_mtime)
     except (OSError, ValueError):
         return None

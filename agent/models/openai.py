@@ -33,7 +33,7 @@ from agent.models.retries import Retries
 from agent.models.secret import Secret
 from agent.models.servers import Endpoint, Profile
 from agent.models.settings import ModelSettings
-from agent.models.stream import AnswerStream, Stalled
+from agent.models.stream import Stalled
 from agent.models.transport import Transport
 from agent.models.turn import Memory, Turn
 from agent.models.wire import Dialect, request_body
@@ -151,9 +151,11 @@ class OpenAIModel(Model):
         cut = False
         try:
             async with self._transport.stream("chat/completions", body, pace) as stream:
-                async with aclosing(self._events(stream, assembly, pace)) as events:
-                    async for event in events:
-                        yield event
+                async with aclosing(stream.chunks()) as chunks:
+                    async for chunk in chunks:
+                        for event in assembly.take(chunk):
+                            yield event
+                        pace.mark(token=assembly.characters > 0)
                         cut = pace.over or self._too_long(turn, assembly)
                         if cut:
                             break
@@ -162,16 +164,6 @@ class OpenAIModel(Model):
         except Stalled:
             cut = self._stalled(assembly, pace)
         yield self._done(turn, assembly, pace, cut)
-
-    async def _events(
-        self, stream: AnswerStream, assembly: Assembly, pace: Pace
-    ) -> AsyncGenerator[Event, None]:
-        async with aclosing(stream.chunks()) as chunks:
-            async for chunk in chunks:
-                for event in assembly.take(chunk):
-                    pace.mark(token=True)
-                    yield event
-                pace.mark(token=assembly.characters > 0)
 
     def _too_long(self, turn: Turn, assembly: Assembly) -> bool:
         limit = turn.sampling.max_output_tokens or self._settings.output_bound

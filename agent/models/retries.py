@@ -29,10 +29,8 @@ class Retries:
             "unparsed": min(2, settings.retries),
         }
         self._loading_limit = settings.first_token_timeout
-        self._jitter = settings.retry_wait
-        self._backoff = tenacity.wait_exponential_jitter(
-            initial=settings.retry_wait, max=_LONGEST_PAUSE, jitter=settings.retry_wait
-        )
+        self._growing = tenacity.wait_exponential(settings.retry_wait, max=_LONGEST_PAUSE)
+        self._jitter = tenacity.wait_random(0, settings.retry_wait)
         self._seen: Counter[Kind] = Counter()
         self.pause = 0.0
         self.failure: Transient | None = None
@@ -65,10 +63,10 @@ class Retries:
         return self._seen[failure.kind] > self._allowed[failure.kind]
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
+        """What the server asked for, else growing pauses; jitter keeps many from coming at once."""
         failure = self.failure
         if failure is not None and failure.wait is not None:
-            # At least what the server asked for; the jitter keeps many of us from coming at once.
-            return failure.wait + tenacity.wait_random(0, self._jitter)(state)
-        pause = self._backoff(state)
+            return failure.wait + self._jitter(state)
+        pause = self._growing(state) + self._jitter(state)
         loading = failure is not None and failure.kind == "loading"
         return min(pause, _LOADING_PAUSE) if loading else pause

@@ -38,7 +38,7 @@ PROFILES: Mapping[str, Profile] = {
             name="openai",
             title="OpenAI",
             address="https://api.openai.com/v1",
-            start="Check the network, or give the right address with --base-url.",
+            start="Start the server, or check the network.",
             get_model="Check the name, and that the key may use it.",
         ),
         Profile(

@@ -1,6 +1,6 @@
 """What a user can set about a model, whichever backend it is; plain data without any key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.models.base import Price
 
@@ -18,7 +18,8 @@ class ModelSettings:
     `retry_after_limit` the longest pause that a server may ask for before it counts as refusing.
     """
 
-    base_url: str | None = None
+    #: Not shown, since an address may hold a password.
+    base_url: str | None = field(default=None, repr=False)
     key_variable: str | None = None
     price: Price | None = None
     context_window: int | None = None
