@@ -1,7 +1,6 @@
 """What tests that need Docker share: the engine, the image, and that nothing is left behind."""
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator
 
@@ -24,10 +23,11 @@ def image(engine: Engine) -> Image:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_container_is_left() -> Iterator[None]:
-    """After each module, no container of this process may be there."""
+def _no_container_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a module with tests that need Docker, no container of this process may be there."""
     yield
-    if "docker" not in sys.modules:
+    items = [i for i in request.session.items if i.getparent(pytest.Module) is request.node]
+    if not any(item.get_closest_marker("docker") for item in items):
         return
     own = f"{OWNER_LABEL}={this_process().label()}"
     api = shared_engine().api
