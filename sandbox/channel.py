@@ -32,6 +32,7 @@ class Request:
     def __init__(self, ident: int, on_data: Callable[[int, bytes], None]) -> None:
         self.ident = ident
         self.on_data = on_data
+        self.answered = False
         self.reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
 
@@ -148,7 +149,7 @@ class Channel(asyncio.Protocol):
     def drop(self, pending: Request) -> None:
         """Tell the supervisor to stop a request, and take nothing more of it but its end."""
         pending.on_data = _ignore
-        if not pending.reply.done() and not self._failure:
+        if not pending.answered and not self._failure:
             self._requests[pending.ident] = pending
             self.send(protocol.CANCEL, pending.ident)
 
@@ -236,6 +237,7 @@ class Channel(asyncio.Protocol):
         if not isinstance(reply, dict):
             raise protocol.ProtocolError("a reply that is no object")
         del self._requests[ident]
+        pending.answered = True
         if not pending.reply.done():
             pending.reply.set_result(reply)
 

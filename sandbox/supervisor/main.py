@@ -185,6 +185,8 @@ class Supervisor:
         self._account = processes.Account(request["uid"])
         self._tree = Tree(self._account)
         self._environment = _environment(request["env"], request["home"])
+        with self._account.acting():
+            _write_profile(request["home"], self._environment["PATH"])
         self._lease = request["lease"]
         self._idle.append(Shim())
         for name, text in request["accounts"].items():
@@ -393,6 +395,13 @@ def _nothing(work: Callable[[], None]) -> Callable[[], dict[str, Any]]:
         return {}
 
     return done
+
+
+def _write_profile(home: str, search: str) -> None:
+    """A login shell starts with the distribution's PATH: give it the image's again."""
+    quoted = search.replace("'", "'\\''")
+    with open(home + "/.profile", "w") as stream:
+        stream.write(f"PATH='{quoted}'\nexport PATH\n")
 
 
 def _write_account(name: str, line: str) -> None:

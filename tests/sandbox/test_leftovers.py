@@ -1,0 +1,138 @@
+"""What a killed process leaves: gone by itself, or at the next open; a living one's is safe."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import leftovers
+from sandbox.engine import Engine
+from sandbox.image import Image
+from sandbox.leftovers import (
+    OPENED_LABEL,
+    OWNER_LABEL,
+    Owner,
+    owner_labels,
+    remove_leftovers,
+    this_process,
+)
+
+OPENS = """
+import asyncio, sys
+from pathlib import Path
+from sandbox.container import Sandbox
+from sandbox.image import Image
+from sandbox.leftovers import this_process
+from sandbox.policy import Policy
+from sandbox.trees import Base, TreeStore
+
+async def main():
+    store = TreeStore.create(Path(sys.argv[2]))
+    base = Base(store, store.add_tree([("a", 0o100644, b"a")]))
+    print(this_process().label(), flush=True)
+    async with Sandbox.open(Image(sys.argv[1], ""), base, Policy()) as box:
+        print("open", flush=True)
+        await box.run("setsid sleep 1000 & sleep 1000")
+
+asyncio.run(main())
+"""
+
+
+def start(image: Image, folder: Path) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-c", OPENS, image.reference, str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=os.getcwd())
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+def of_owner(engine: Engine, label: str) -> list[Any]:
+    found = engine.api.containers(all=True, filters={"label": f"{OWNER_LABEL}={label}"})
+    return list(found)
+
+
+@pytest.mark.docker
+def test_a_killed_host_leaves_no_container(image: Image, engine: Engine, tmp_path: Path) -> None:
+    process, label = start(image, tmp_path / "store")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "open\n"
+    time.sleep(0.3)
+    assert len(of_owner(engine, label)) == 1
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 5
+    while of_owner(engine, label):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.docker
+def test_a_host_killed_while_opening_leaves_nothing_after_the_next_sweep(
+    image: Image, engine: Engine, tmp_path: Path
+) -> None:
+    for n in range(8):
+        process, label = start(image, tmp_path / f"store{n}")
+        time.sleep(0.02 + 0.04 * n)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 5
+        remove_leftovers(engine.api)
+        while of_owner(engine, label):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+            remove_leftovers(engine.api)
+
+
+@pytest.mark.docker
+def test_a_container_that_never_started_is_swept_when_its_owner_is_dead(
+    image: Image, engine: Engine
+) -> None:
+    dead = Owner(this_process().boot, this_process().namespace, 2**22 + 1, "12345")
+    own = engine.api.create_container(image.reference, "true", labels=owner_labels())["Id"]
+    labels = {OWNER_LABEL: dead.label(), OPENED_LABEL: "1"}
+    left = engine.api.create_container(image.reference, "true", labels=labels)["Id"]
+    try:
+        assert left in remove_leftovers(engine.api)
+        assert of_owner(engine, this_process().label())[0]["Id"] == own
+        assert not of_owner(engine, dead.label())
+    finally:
+        engine.api.remove_container(own, force=True)
+
+
+def test_an_owner_survives_the_way_through_a_label() -> None:
+    owner = this_process()
+    assert Owner.parse(owner.label()) == owner
+    assert owner.alive() is True
+    for text in ("", "a/b/c", "a/b/x/d", "a/b/1/c/d"):
+        assert Owner.parse(text) is None
+
+
+def test_a_process_is_dead_when_it_ended_and_when_its_pid_came_again() -> None:
+    process = subprocess.Popen(["sleep", "30"])
+    started = leftovers._start_time(process.pid)
+    here = this_process()
+    owner = Owner(here.boot, here.namespace, process.pid, started)
+    assert owner.alive() is True
+    assert Owner(here.boot, here.namespace, process.pid, "1").alive() is False
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert owner.alive() is False
+
+
+def test_owners_out_of_sight_are_only_judged_by_age() -> None:
+    now = 1_000_000_000.0
+    here = this_process()
+    for foreign in (
+        Owner("other-boot", here.namespace, 1, "1"),
+        Owner(here.boot, "pid:[1]", 1, "1"),
+    ):
+        assert foreign.alive() is None
+        young = {OWNER_LABEL: foreign.label(), OPENED_LABEL: str(int(now - 3600))}
+        old = {OWNER_LABEL: foreign.label(), OPENED_LABEL: str(int(now - 90000))}
+        assert not leftovers._is_leftover(young, now)
+        assert leftovers._is_leftover(old, now)
+    assert not leftovers._is_leftover({OWNER_LABEL: "odd"}, now)
