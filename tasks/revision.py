@@ -1,0 +1,116 @@
+"""A commit of the user's repository as a base, and the patch between two commits.
+
+Only objects are read: no filter, hook or other program that the repository's settings could name
+is run, and the work tree is not looked at.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import UsageError
+from sandbox.git import GitError
+from sandbox.ignore import Rules, readable_lines
+from sandbox.patch import GITLINK, Patch, decode_path
+from sandbox.trees import Base, TreeStore
+from tasks.discovery import Checkout, find_checkout, user_excludes
+from tasks.workspace import MAX_RULES_BYTES, named, size_text
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit made into a base. `notes` are sentences for the user."""
+
+    base: Base
+    commit: str
+    notes: tuple[str, ...]
+
+
+def resolve(checkout: Checkout, name: str) -> str:
+    """The oid of the commit that `name` means. Raises UsageError when it means none."""
+    try:
+        found = checkout.git.run(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+        )
+    except GitError:
+        raise UsageError(
+            f"{name!r} is not a commit of {checkout.top}.", "See `git log` for its commits."
+        ) from None
+    return found.stdout.decode("ascii").strip()
+
+
+def base_of_commit(folder: Path, store: TreeStore, name: str, *, limit_bytes: int) -> Revision:
+    """Copy the files of the commit `name` into `store`, as they are in the repository.
+
+    Raises UsageError for a folder in no checkout, a name that means no commit, and more bytes than
+    the workspace takes.
+    """
+    checkout = find_checkout(folder)
+    commit = resolve(checkout, name)
+    files, modules = _files(checkout, commit)
+    total = sum(size for _, _, _, size in files)
+    if total > limit_bytes:
+        raise UsageError(
+            f"The commit {name} has {size_text(total)}; the sandbox's workspace takes "
+            f"{size_text(limit_bytes)}.",
+            "Raise `workspace_size` and with it `memory`.",
+        )
+    tree = store.add_tree(_contents(checkout, files))
+    notes = [f"Submodules are left out: {named(modules)}."] if modules else []
+    return Revision(Base(store, tree, _rules(store, tree)), commit, tuple(notes))
+
+
+def patch_between(folder: Path, store: TreeStore, base: Base, name: str) -> Patch:
+    """What changed from `base` to the commit `name`. Raises UsageError, and PatchError for what no
+    patch may hold."""
+    checkout = find_checkout(folder)
+    files, _ = _files(checkout, resolve(checkout, name))
+    return store.between(base.tree, store.add_tree(_contents(checkout, files)))
+
+
+def merge_base(folder: Path, first: str, second: str) -> str:
+    """The commit at which two commits parted. Raises UsageError when they have none in common."""
+    checkout = find_checkout(folder)
+    names = [resolve(checkout, name) for name in (first, second)]
+    found = checkout.git.run("merge-base", *names, check=False)
+    if found.status != 0:
+        raise UsageError(f"{first} and {second} have no commit in common.", "Give A..B instead.")
+    return found.stdout.decode("ascii").split()[0]
+
+
+_File = tuple[str, int, str, int]
+
+
+def _files(checkout: Checkout, commit: str) -> tuple[list[_File], list[str]]:
+    """(path, mode, blob, size) of a commit's files, and the paths of its submodules."""
+    listing = checkout.git.run("ls-tree", "-r", "-z", "--long", "--full-tree", commit).stdout
+    files: list[_File] = []
+    modules = []
+    for line in listing.split(b"\0")[:-1]:
+        fields, _, raw = line.partition(b"\t")
+        mode, _, blob, size = fields.split()
+        path = decode_path(raw)
+        if int(mode, 8) == GITLINK:
+            modules.append(path)
+        else:
+            files.append((path, int(mode, 8), blob.decode("ascii"), int(size)))
+    return files, modules
+
+
+def _contents(checkout: Checkout, files: list[_File]) -> Iterator[tuple[str, int, bytes]]:
+    objects = TreeStore(checkout.git_folder).read(blob for _, _, blob, _ in files)
+    for (path, mode, _, _), content in zip(files, objects, strict=True):
+        yield path, mode, content
+
+
+def _rules(store: TreeStore, tree: str) -> Rules:
+    """The ignore rules in rising priority: the user's own, then those of the commit's files."""
+    excludes = user_excludes()
+    own = readable_lines(excludes.read_bytes()[:MAX_RULES_BYTES]) if excludes else ()
+    rules = [("", own)] if own else []
+    files = [entry for entry in store.entries(tree) if entry.path.endswith(".gitignore")]
+    for entry, content in zip(files, store.read(entry.blob for entry in files), strict=True):
+        folder, _, name = entry.path.rpartition("/")
+        if name == ".gitignore":
+            rules.append((folder, readable_lines(content[:MAX_RULES_BYTES])))
+    return tuple(rules)
