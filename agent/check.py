@@ -1,0 +1,95 @@
+"""The tests of a checkout in the room, without a model."""
+
+import re
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import settings
+from agent.request import Request, task_of
+from sandbox.container import Sandbox
+from sandbox.image import Image, ensure_image
+from sandbox.trees import TreeStore
+from tasks.runner import run_tests, support_files
+from tasks.task import Task, TestReport
+
+_MISSING = (
+    (re.compile(r"No module named ['\"]?([\w.]+)"), "the Python module {}"),
+    (
+        re.compile(r"(?m)^(?:bash|sh)(?:: line \d+)?: (?:\d+: )?(\S+?): (?:command )?not found"),
+        "the program {}",
+    ),
+    (re.compile(r"error while loading shared libraries: (\S+?):"), "the library {}"),
+    (re.compile(r"Cannot find module '([^'.][^']*)'"), "the Node module {}"),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a check found. Times are in seconds; `rebuild` says how the rebuild step went."""
+
+    task: Task
+    image: Image
+    report: TestReport
+    missing: tuple[str, ...]
+    rebuild: str
+    open_seconds: float
+    seconds: float
+
+
+async def check(request: Request, say: Callable[[str], None]) -> Found:
+    """Builds the image and runs the tests on what the user has now.
+
+    Raises UsageError, SetupError or InfrastructureError, each shown to the user as it is.
+    """
+    begun = time.monotonic()
+    found = settings.load(request.checkout_folder(), request.flags)
+    for ignored in found.ignored:
+        say(f"{found.repository_file}: not set: {ignored}; see `greenroom trust`")
+    with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
+        store = TreeStore.create(Path(folder) / "trees.git")
+        task, _ = task_of(request, found, store)
+        for note in task.notes:
+            say(note)
+        image = await ensure_image(task.image, progress=say)
+        opened = time.monotonic()
+        async with Sandbox.open(
+            image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
+        ) as box:
+            open_seconds = time.monotonic() - opened
+            say("running the tests ...")
+            report = await run_tests(box, task.checks, keep_going=True)
+            rebuild = _rebuild(box)
+    return Found(
+        task=task,
+        image=image,
+        report=report,
+        missing=missing(report),
+        rebuild=rebuild,
+        open_seconds=open_seconds,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _rebuild(box: Sandbox) -> str:
+    result = box.rebuild_result
+    if result is None:
+        return "not run"
+    if result.ok:
+        return f"ok in {result.seconds:.1f} s"
+    last = result.output.text.strip().splitlines()[-1:] or ["no output"]
+    return f"failed with exit code {result.exit_code}: {last[0]}"
+
+
+def missing(report: TestReport) -> tuple[str, ...]:
+    """Modules, programs and libraries that the tests asked for in vain, each named once."""
+    texts = [report.output, *report.errors]
+    texts += [result.detail for result in report.results.values()]
+    names: dict[str, None] = {}
+    for text in texts:
+        for pattern, words in _MISSING:
+            for name in pattern.findall(text):
+                names[words.format(name)] = None
+    return tuple(names)

@@ -1,0 +1,86 @@
+"""`greenroom check`: the image and the tests in the room, before anyone spends a token."""
+
+import argparse
+
+from agent import check
+from agent.cli.command import add_checkout, add_settings, flags
+from agent.cli.console import Console
+from agent.cli.process import run
+from agent.cli.text import count, duration, one_line, size
+from agent.codec import report_data
+from agent.keys import CHECKS, SANDBOX
+from agent.request import Request
+from tasks.task import TestReport
+
+DESCRIPTION = """\
+Build the image, run the tests on the checkout in a sandbox, and say what passes, what fails, what
+is missing, and what it takes. No model is run. Exits with 0 when tests ran, whatever they said.\
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_checkout(parser)
+    parser.add_argument("--task", metavar="SUITE/NAME", help="a task of a suite instead")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    add_settings(parser, (*CHECKS, *SANDBOX))
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    request = Request(options.checkout, suite_task=options.task, flags=flags(options))
+    found = run(check.check(request, lambda text: console.note(text, "dim")))
+    if options.json:
+        console.document(
+            {
+                "image": {"id": found.image.reference, "name": found.image.name},
+                "policy": found.task.policy.as_dict(),
+                "test_command": found.task.checks.test_command,
+                "notes": list(found.task.notes),
+                "missing": list(found.missing),
+                "seconds": round(found.seconds, 3),
+                "report": report_data(found.report),
+            }
+        )
+    else:
+        _print(found, console)
+    return 0 if found.report.results else 3
+
+
+def _print(found: check.Found, console: Console) -> None:
+    report, task = found.report, found.task
+    console.say(f"image      {found.image.name}")
+    console.say(f"tests      {task.checks.test_command} ({task.checks.framework})")
+    if task.rebuild:
+        console.say(f"rebuild    {task.rebuild.command}: {found.rebuild}")
+    bounds = f"{size(task.policy.memory_bytes)} memory, {task.policy.cpus:g} cores, no network"
+    console.say(f"sandbox    {bounds}; open after {duration(found.open_seconds)}")
+    console.say()
+    ids = list(report.results)
+    shown = ids if console.verbose else report.failing[:20]
+    for id in shown:
+        result = report.results[id]
+        style = "green" if result.status == "passed" else "red"
+        told = "" if result.status == "passed" else f"  {one_line(result.message, 90)}"
+        console.say(f"{result.status:8} {id}{told}", style if told or console.verbose else "")
+    if len(report.failing) > len(shown):
+        console.say(f"... and {len(report.failing) - len(shown)} more that fail; -v lists all")
+    for error in report.errors:
+        console.say(f"could not be run: {error.strip()}", "red")
+    _verdict(found, report, console)
+
+
+def _verdict(found: check.Found, report: TestReport, console: Console) -> None:
+    skipped = sum(1 for result in report.results.values() if result.status == "skipped")
+    parts = [f"{len(report.passed)} passed", f"{len(report.failing)} failed"]
+    parts += [f"{skipped} skipped"] if skipped else []
+    parts += [f"{count(len(report.errors), 'error')}"] if report.errors else []
+    took = f"{duration(report.seconds)}, {size(report.max_rss_bytes)} at most"
+    console.say(f"{', '.join(parts)} in {took}", "bold")
+    if not report.complete and report.reason:
+        console.say(report.reason, "yellow")
+    for missing in found.missing:
+        console.say(f"missing: {missing}", "yellow")
+    if not report.results:
+        tail = report.output.strip().splitlines()[-15:]
+        console.say("the end of the output:")
+        for line in tail:
+            console.say(f"  {line}")

@@ -1,0 +1,73 @@
+"""`greenroom init`: a commented greenroom.toml from what is found in the checkout."""
+
+import argparse
+import json
+import os
+
+from agent import settings
+from agent.cli.command import add_checkout
+from agent.cli.console import Console
+from agent.keys import KEYS, Key, Value
+from agent.request import Request, detected
+from sandbox.errors import UsageError
+from tasks.task import Task
+
+DESCRIPTION = """\
+Write a commented greenroom.toml from what is found in the checkout: the test command and the
+rebuild step as they were detected, every other setting as a comment with its default.\
+"""
+_HEAD = """\
+# Settings of Greenroom for this repository. `greenroom config` shows what is in force and why.
+# A commented line shows a default. Lines marked (trusted) count only after `greenroom trust`,
+# and so does raising a bound.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_checkout(parser)
+    parser.add_argument("--force", action="store_true", help="replace an existing greenroom.toml")
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    target = settings.top_of(options.checkout) / "greenroom.toml"
+    if target.exists() and not options.force:
+        raise UsageError(f"{target} exists", "Edit it, or give --force to replace it.")
+    task = detected(Request(options.checkout))
+    temporary = target.with_name(".greenroom.toml.new")
+    try:
+        temporary.write_text(_text(task), "utf-8")
+        os.replace(temporary, target)
+    except OSError as problem:
+        raise UsageError(f"cannot write {target}: {problem.strerror}") from None
+    for note in task.notes:
+        console.note(note, "dim")
+    console.say(f"Wrote {target}. Try it: greenroom check")
+    return 0
+
+
+def _text(task: Task) -> str:
+    """The file's text: detected values as settings, all else commented out."""
+    found: dict[str, Value] = {"test_cmd": task.checks.test_command}
+    if task.rebuild:
+        found["rebuild"] = task.rebuild.command
+    lines = [_HEAD]
+    for name, key in KEYS.items():
+        trusted = " (trusted)" if key.reach == "guarded" else ""
+        choices = f": {', '.join(key.choices)}" if key.choices else ""
+        lines.append(f"# {key.help}{choices}{trusted}")
+        value = found.get(name, key.default)
+        lines.append(f"{'' if name in found else '# '}{name} = {_toml(key, value)}\n")
+    return "\n".join(lines)
+
+
+def _toml(key: Key, value: Value) -> str:
+    """A value as TOML; an example where there is no default."""
+    if value is None:
+        value = key.choices[0] if key.choices else {"text": "...", "size": "1G"}.get(key.kind, 0)
+    if key.kind == "size" and isinstance(value, int):
+        return f'"{value >> 20}M"'
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,123 @@
+"""Proving a patch that anybody made: `greenroom verify`, without any model."""
+
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent import settings
+from agent.request import Request, suite_task, task_on
+from sandbox.errors import PatchError, UsageError
+from sandbox.image import ensure_image
+from sandbox.patch import Patch
+from sandbox.trees import Base, TreeStore
+from tasks.revision import base_of_commit, merge_base, patch_between
+from tasks.task import Task, Verdict
+from tasks.verify import verify
+from tasks.workspace import prepare_base
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A patch and what it is said to be good for.
+
+    `diff` is a diff's text, or None when `revisions` name the commits between which it stands.
+    `base` is the commit that the diff applies to; None means the files as they are now.
+    """
+
+    diff: bytes | None = None
+    revisions: tuple[str, str] | None = None
+    base: str | None = "HEAD"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A claim's verdict, with the task it was judged on and the patch as a tree delta."""
+
+    task: Task
+    patch: Patch
+    verdict: Verdict
+    diff: str
+
+
+async def prove(request: Request, claim: Claim, say: Say) -> Proof:
+    """Judges a claim in clean rooms.
+
+    Raises UsageError or PatchError for a patch that is none or does not apply, SetupError when
+    there is no engine or image; each is shown to the user as it is.
+    """
+    async with _prepared(request, claim, say) as (task, patch):
+        image = await ensure_image(task.image, progress=say)
+        verdict = await verify(task, patch, image=image, progress=say)
+        store = task.base.store
+        diff = store.diff(task.base.tree, store.apply(task.base.tree, patch))
+        return Proof(task, patch, verdict, diff.decode("utf-8", "replace"))
+
+
+@asynccontextmanager
+async def _prepared(request: Request, claim: Claim, say: Say) -> AsyncIterator[tuple[Task, Patch]]:
+    found = settings.load(request.checkout_folder(), request.flags)
+    for ignored in found.ignored:
+        say(f"{found.repository_file}: not set: {ignored}; see `greenroom trust`")
+    with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
+        store = TreeStore.create(Path(folder) / "trees.git")
+        if request.suite_task:
+            task = suite_task(request, found, store)
+        else:
+            base = _base(request, claim, found["workspace_size"], store, say)
+            task = task_on(base, request, found)
+        for note in task.notes:
+            say(note)
+        if request.expected:
+            checks = replace(task.checks, expected=request.expected)
+            task = replace(task, checks=checks)
+        yield task, _patch(request, claim, task.base)
+
+
+def _base(request: Request, claim: Claim, limit: int, store: TreeStore, say: Say) -> Base:
+    if claim.base is None:
+        return prepare_base(request.folder, store, limit_bytes=limit).base
+    revision = base_of_commit(request.folder, store, claim.base, limit_bytes=limit)
+    for note in revision.notes:
+        say(note)
+    say(f"judged on the commit {revision.commit[:12]}")
+    return revision.base
+
+
+def _patch(request: Request, claim: Claim, base: Base) -> Patch:
+    if claim.revisions is not None:
+        return patch_between(request.folder, base.store, base, claim.revisions[1])
+    try:
+        return base.store.from_diff(base.tree, claim.diff or b"")
+    except PatchError as problem:
+        if claim.base and not problem.hint:
+            problem.hint = (
+                "It has to apply to HEAD; name another commit with --base, or use --worktree for "
+                "the files as they are now."
+            )
+        raise
+
+
+def revisions_of(folder: Path, text: str) -> tuple[str, str]:
+    """The two commits of `A..B`, `A...B` (from where they parted) or `C` (what it changed).
+
+    Raises UsageError for anything else.
+    """
+    first, dots, second = text.partition("...") if "..." in text else text.partition("..")
+    if not dots:
+        return f"{text}^", text
+    first, second = first or "HEAD", second or "HEAD"
+    if dots == "...":
+        return merge_base(folder, first, second), second
+    return first, second
+
+
+def read_diff(path: Path) -> bytes:
+    """The content of a diff's file. Raises UsageError."""
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise UsageError(f"cannot read {path}: {problem.strerror}") from None
