@@ -56,6 +56,11 @@ class Checkout:
         found = self._ask("rev-parse", "--quiet", "--verify", "HEAD", may_fail=True)
         return found.decode("ascii").strip() or None
 
+    def latest_tag(self) -> str:
+        """The nearest tag before HEAD, empty when there is none."""
+        found = self._ask("describe", "--tags", "--abbrev=0", "HEAD", may_fail=True)
+        return found.decode("utf-8", "replace").strip()
+
     def tracked(self) -> list[Listed]:
         """The entries of the index, each path once."""
         found: dict[str, Listed] = {}

@@ -1,0 +1,98 @@
+"""A repository's files as detection reads them: from the base, so that what is found is what runs.
+
+A repository is not trusted: links are not followed, files are read up to a bound, and a file that
+cannot be parsed is a note for the user.
+"""
+
+import configparser
+import posixpath
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from sandbox.patch import EXECUTABLE, FILE, printable
+from sandbox.trees import Base, Entry
+
+MAX_BYTES = 1 << 20
+
+Table = Mapping[str, Any]
+
+
+class RepositoryFiles:
+    """The regular files of a base. `problems` gathers notes on files that cannot be parsed."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._texts: dict[str, str] = {}
+        self.problems: list[str] = []
+
+    @cached_property
+    def _entries(self) -> Mapping[str, Entry]:
+        return {e.path: e for e in self._base.entries() if e.mode in (FILE, EXECUTABLE)}
+
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
+        """All paths, those nearest the top first."""
+        return tuple(sorted(self._entries, key=lambda path: (path.count("/"), path)))
+
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """The folders that have files directly in them; "" is the top."""
+        return frozenset(posixpath.dirname(path) for path in self.paths)
+
+    def has(self, path: str) -> bool:
+        return path in self._entries
+
+    def texts(self, paths: Iterable[str]) -> dict[str, str]:
+        """The texts of those files that are there and within the bound, read at once."""
+        wanted = [path for path in paths if path in self._entries]
+        new = [
+            self._entries[path]
+            for path in wanted
+            if path not in self._texts and self._entries[path].size <= MAX_BYTES
+        ]
+        contents = self._base.store.read(entry.blob for entry in new)
+        for entry, content in zip(new, contents, strict=True):
+            self._texts[entry.path] = content.decode("utf-8-sig", "replace")
+        return {path: self._texts[path] for path in wanted if path in self._texts}
+
+    def text(self, path: str) -> str:
+        """One file's text; empty when it is not there or too large."""
+        return self.texts([path]).get(path, "")
+
+    def toml(self, path: str) -> Table:
+        """A TOML file; empty when it is not there or not valid."""
+        try:
+            return tomllib.loads(self.text(path))
+        except tomllib.TOMLDecodeError as error:
+            self._problem(path, str(error))
+            return {}
+
+    def ini(self, path: str) -> Mapping[str, Mapping[str, str]]:
+        """The sections of an INI file; empty when it is not there or not valid."""
+        parser = configparser.RawConfigParser(strict=False)
+        try:
+            parser.read_string(self.text(path))
+        except configparser.Error as error:
+            self._problem(path, str(error).replace("\n", " "))
+            return {}
+        return {section: dict(parser.items(section)) for section in parser.sections()}
+
+    def _problem(self, path: str, what: str) -> None:
+        note = f"{path} cannot be read as it is meant: {printable(what)}"
+        if note not in self.problems:
+            self.problems.append(note)
+
+
+def table(parent: Table, *names: str) -> Table:
+    """The table at a path of keys; empty when there is none or it is something else."""
+    found: Any = parent
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def strings(value: object) -> list[str]:
+    """The strings in a list; none for anything else."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

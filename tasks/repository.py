@@ -1,0 +1,186 @@
+"""A user's checkout as a task: what it is, how it is tested, what its image needs."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.image import ImageSpec
+from sandbox.patch import Patch
+from sandbox.policy import Policy
+from sandbox.rebuild import Rebuild
+from sandbox.trees import Base, TreeStore
+from tasks.build import find_build
+from tasks.dependencies import find_dependencies
+from tasks.detect import TestSetup, detect_tests, setup_for
+from tasks.protection import forbidden_patterns, protected_patterns
+from tasks.python_project import PythonProject
+from tasks.reading import RepositoryFiles
+from tasks.task import Checks, Task
+from tasks.workspace import PAGE_BYTES, Prepared, named, prepare_base
+
+ADVICE_FILE = "AGENTS.md"
+MAX_ADVICE = 16 << 10
+# Of the workspace, what the base may fill: the rest is for what tests and builds write.
+BASE_SHARE = 0.75
+DEFAULT_POLICY = Policy()
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What settings say instead of what is detected; None or empty where they say nothing.
+
+    `include`, `exclude` and `protected` are gitignore patterns. `test_timeout` is in seconds. With
+    `image`, nothing is installed but what `apt`, `pip` and `setup` name.
+    """
+
+    test_cmd: str | None = None
+    quick_test_cmd: str | None = None
+    lint_cmd: str | None = None
+    rebuild: str | None = None
+    test_timeout: float = 600.0
+    expected: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    forbidden_additions: tuple[str, ...] = ()
+    hidden: Patch | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    image: str | None = None
+    apt: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+
+
+NO_OVERRIDES = Overrides()
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What was found out about a repository.
+
+    `reasons` say what was found where, in a few words each; `notes` are for the user to know.
+    """
+
+    tests: TestSetup
+    image: ImageSpec
+    rebuild: Rebuild | None
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FromCheckout:
+    """A task with the checkout that it was made of, and what was detected there."""
+
+    task: Task
+    prepared: Prepared
+    detected: Detected = field(repr=False)
+
+
+def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = "") -> Detected:
+    """How the repository in `base` is tested and what that needs, as far as `overrides` do not say.
+
+    `version` is the newest tag of its history, for builds that ask git. Raises UsageError when no
+    test command is found, or the repository does not take the image's Python.
+    """
+    files = RepositoryFiles(base)
+    tests = setup_for(overrides.test_cmd, files) if overrides.test_cmd else detect_tests(files)
+    project = PythonProject(files)
+    reasons = list(tests.reasons)
+    needed = find_dependencies(files, tests)
+    apt, pip = list(needed.apt), list(needed.pip)
+    rebuild = Rebuild(overrides.rebuild) if overrides.rebuild else None
+    if tests.ecosystem == "python":
+        if overrides.image is None:
+            project.check_python()
+        build = None if rebuild else find_build(project, version)
+        if build is not None:
+            rebuild = build.rebuild
+            reasons.append(f"installed for its tests: {', '.join(build.reasons)}")
+            apt += build.apt
+            pip += build.pip
+    if overrides.image is not None:
+        apt, pip = [], []
+    image = ImageSpec(
+        base=overrides.image,
+        apt=_once([*apt, *overrides.apt]),
+        pip=_once([*pip, *overrides.pip]),
+        setup=overrides.setup,
+    )
+    return Detected(tests, image, rebuild, tuple(reasons), (*needed.notes, *files.problems))
+
+
+def task_from_checkout(
+    folder: Path,
+    store: TreeStore,
+    instruction: str,
+    *,
+    overrides: Overrides = NO_OVERRIDES,
+    policy: Policy = DEFAULT_POLICY,
+    id: str = "",
+) -> FromCheckout:
+    """The task to work on the checkout that `folder` is in, its files copied into `store`.
+
+    Raises UsageError, with what to do, for whatever the checkout lacks: see `prepare_base` and
+    `detect`.
+    """
+    prepared = prepare_base(
+        folder,
+        store,
+        include=overrides.include,
+        exclude=overrides.exclude,
+        limit_bytes=int(policy.workspace_bytes * BASE_SHARE) // PAGE_BYTES * PAGE_BYTES,
+        limit_files=int(policy.workspace_inodes * BASE_SHARE),
+    )
+    base = prepared.base
+    detected = detect(base, overrides, version=prepared.checkout.latest_tag())
+    tests = detected.tests
+    task = Task(
+        id=id or f"{prepared.checkout.top.name}-{base.tree[:8]}",
+        instruction=instruction,
+        base=base,
+        image=detected.image,
+        rebuild=detected.rebuild,
+        checks=Checks(
+            test_command=tests.command,
+            framework=tests.framework,
+            quick_test_command=overrides.quick_test_cmd,
+            lint_command=overrides.lint_cmd,
+            timeout=overrides.test_timeout,
+            expected=overrides.expected,
+            protected=protected_patterns(tests.ecosystem, overrides.protected),
+            forbidden_additions=(
+                *forbidden_patterns(tests.ecosystem),
+                *overrides.forbidden_additions,
+            ),
+            hidden=overrides.hidden,
+        ),
+        policy=policy,
+        advice=_advice(base),
+        notes=(*_taken(prepared), *prepared.notes, *detected.notes),
+    )
+    return FromCheckout(task, prepared, detected)
+
+
+def _taken(prepared: Prepared) -> list[str]:
+    """Notes on the files that are in no commit and are taken nevertheless."""
+    notes = []
+    if prepared.untracked:
+        notes.append(f"Untracked files are taken too: {named(prepared.untracked)}.")
+    if prepared.included:
+        notes.append(f"Ignored files are taken, as `include` asks: {named(prepared.included)}.")
+    return notes
+
+
+def _advice(base: Base) -> str:
+    """The repository's advice to agents, from its top, bounded."""
+    text = RepositoryFiles(base).text(ADVICE_FILE)
+    if len(text) > MAX_ADVICE:
+        return text[:MAX_ADVICE] + f"\n[{ADVICE_FILE} goes on; its file has the rest]\n"
+    return text
+
+
+def _once(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts without repetition, blanks aside."""
+    found = {re.sub(r"\s+", "", text): text for text in reversed(list(texts))}
+    return tuple(reversed(found.values()))

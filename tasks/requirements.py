@@ -1,0 +1,108 @@
+"""Python requirements from a stranger's files: which lines may be installed, and which not.
+
+Only a plain `name[extra] specifier; marker` passes. Whatever would make pip fetch from another
+place or run with other options is dropped and named.
+"""
+
+import posixpath
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from sandbox.patch import printable
+from tasks.python_project import poetry_specifier
+from tasks.reading import RepositoryFiles
+
+MAX_INCLUDES = 50
+SHOWN = 80
+
+
+@dataclass
+class Requirements:
+    """Requirements gathered from several places, each once, and what was dropped."""
+
+    own_name: str = ""
+    found: dict[str, None] = field(default_factory=dict)
+    dropped: list[str] = field(default_factory=list)
+    own_extras: list[str] = field(default_factory=list)
+
+    def add(self, text: str, where: str) -> None:
+        """Take one requirement string, or drop it with a note. One that names the project itself
+        only asks for its extras."""
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            self._drop(text, where)
+            return
+        if requirement.url is not None:
+            self._drop(text, where)
+        elif canonicalize_name(requirement.name) == self.own_name:
+            self.own_extras += sorted(requirement.extras)
+        else:
+            self.found.setdefault(str(requirement))
+
+    def add_all(self, texts: Iterable[str], where: str) -> None:
+        for text in texts:
+            self.add(text, where)
+
+    def drop(self, names: Collection[str]) -> None:
+        """Forget the requirements with these canonical names."""
+        for text in list(self.found):
+            if canonicalize_name(Requirement(text).name) in names:
+                del self.found[text]
+
+    def add_file(self, files: RepositoryFiles, path: str) -> None:
+        """Take a requirements file with those that it includes, within the repository."""
+        seen: set[str] = set()
+        todo = [path]
+        while todo and len(seen) < MAX_INCLUDES:
+            current = todo.pop(0)
+            if current in seen or not files.has(current):
+                continue
+            seen.add(current)
+            for line in requirement_lines(files.text(current)):
+                included = re.match(r"(?:-r|--requirement)[ =]?\s*(\S+)", line)
+                if included:
+                    joined = posixpath.join(posixpath.dirname(current), included[1])
+                    todo.append(posixpath.normpath(joined))
+                else:
+                    self.add(line, current)
+
+    def add_poetry(self, entries: Mapping[str, Any], where: str) -> None:
+        """Take a table of Poetry's or Pipenv's: a name with a version, or with a table."""
+        for name, value in entries.items():
+            if name == "python":
+                continue
+            choices = value if isinstance(value, list) else [value]
+            for choice in choices:
+                self._add_named(name, choice, where)
+
+    def _add_named(self, name: str, value: object, where: str) -> None:
+        details = value if isinstance(value, dict) else {"version": value}
+        if {"git", "path", "url", "file", "ref", "vcs", "index", "source"} & details.keys():
+            self._drop(f"{name} = {value}", where)
+            return
+        version = details.get("version", "*")
+        extras = details.get("extras")
+        chosen = f"[{','.join(map(str, extras))}]" if isinstance(extras, list) and extras else ""
+        specifier = poetry_specifier(version) if isinstance(version, str) else ""
+        markers = details.get("markers")
+        marker = f"; {markers}" if isinstance(markers, str) else ""
+        self.add(f"{name}{chosen}{specifier}{marker}", where)
+
+    def _drop(self, text: str, where: str) -> None:
+        shown = printable(text.strip())
+        self.dropped.append(f"{where}: {shown[:SHOWN]}{'...' if len(shown) > SHOWN else ''}")
+
+
+def requirement_lines(text: str) -> Iterator[str]:
+    """The lines of a requirements file: continued lines joined, comments and hashes removed."""
+    for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+        bare = re.sub(r"(^|\s)#.*$", "", line).strip()
+        bare = re.sub(r"\s+--hash[= ]\S+", "", bare).strip()
+        if bare:
+            yield bare
