@@ -84,20 +84,27 @@ FORBIDDEN = {
 }
 # Folders that Python puts on its path when tests run; a module there hides one that is installed.
 PATH_FOLDERS = re.compile(r"((src|lib|test|testing)/|(?:[^/]+/)*tests/)?$")
+PROTECTED = "is protected"
+FORBIDDEN_NAME = (
+    "may not be added: a file of this name or place can change how tests run, or what runs "
+    "outside of them"
+)
+HIDING = (
+    "may not be added: it would be imported in the place of a module of Python's own or of the "
+    "test runner"
+)
 RUNNERS = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "xdist", "coverage")
 
 
 @dataclass(frozen=True)
-class Screened:
-    """A patch held against its task's checks.
+class Violation:
+    """A change that a patch may not make, and why: together, the start of a sentence."""
 
-    `patch` is what may be used; `restored` are the protected files that it is without; `forbidden`
-    says in a sentence each why an addition is refused, and with it the whole patch.
-    """
+    path: str
+    reason: str
 
-    patch: Patch
-    restored: tuple[str, ...]
-    forbidden: tuple[str, ...]
+    def __str__(self) -> str:
+        return f"{printable(self.path)} {self.reason}"
 
 
 def protected_patterns(ecosystem: str, added: Iterable[str] = ()) -> tuple[str, ...]:
@@ -110,39 +117,26 @@ def forbidden_patterns(ecosystem: str) -> tuple[str, ...]:
     return (*ELSEWHERE, *FORBIDDEN.get(ecosystem, ()))
 
 
-def is_test_path(path: str) -> bool:
-    """Whether a file is a test, or belongs to tests, by its name and place in any language."""
-    return _TEST_RULES.ignores(path)
-
-
-def screen(base: Base, patch: Patch, checks: Checks) -> Screened:
-    """Sort out what of a patch the checks do not allow: changes to protected files of the base, and
+def violations(checks: Checks, base: Base, patch: Patch) -> tuple[Violation, ...]:
+    """What of a patch its task's checks do not allow: changes to protected files of the base, and
     additions by name."""
     protected = IgnoreRules((("", checks.protected),))
     forbidden = IgnoreRules((("", checks.forbidden_additions),))
     existing = base.store.modes(base.tree)
     python = checks.framework in ("pytest", "unittest")
-    restored: list[str] = []
-    refused: list[str] = []
+    found: list[Violation] = []
     for change in patch:
         path = change.path
         if path in existing:
             if protected.ignores(path):
-                restored.append(path)
+                found.append(Violation(path, PROTECTED))
         elif change.deleted:
             continue
         elif forbidden.ignores(path):
-            refused.append(
-                f"{printable(path)} may not be added: a file of this name or place can change "
-                f"how tests run, or what runs outside of them."
-            )
+            found.append(Violation(path, FORBIDDEN_NAME))
         elif python and hides_module(path, existing):
-            refused.append(
-                f"{printable(path)} may not be added: it would be imported in the place of a "
-                f"module of Python's own or of the test runner."
-            )
-    kept = patch.only(set(patch.paths) - set(restored))
-    return Screened(kept, tuple(restored), tuple(refused))
+            found.append(Violation(path, HIDING))
+    return tuple(found)
 
 
 def hides_module(path: str, existing: Iterable[str] = ()) -> bool:
@@ -162,6 +156,3 @@ def hides_module(path: str, existing: Iterable[str] = ()) -> bool:
         )
         found = longer.match(path)
     return False
-
-
-_TEST_RULES = IgnoreRules((("", tuple(pattern for tests in TESTS.values() for pattern in tests)),))
