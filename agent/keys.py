@@ -56,6 +56,13 @@ KEYS: Mapping[str, Key] = {
         Key("rebuild", "text", None, "free", "command that prepares the tree for its tests"),
         Key("exclude", "list", (), "free", "globs of files to leave out of the sandbox"),
         Key("protected", "list", (), "free", "globs of further files a patch may not change"),
+        Key(
+            "allow",
+            "list",
+            (),
+            "guarded",
+            "globs of protected files a patch may change",
+        ),
         Key("include", "list", (), "guarded", "globs of ignored files to copy into the sandbox"),
         Key("image", "text", None, "guarded", "container image to work in, instead of our own"),
         Key("apt", "list", (), "guarded", "Debian packages to add to the image"),
@@ -105,11 +112,13 @@ KEYS: Mapping[str, Key] = {
 MODEL = ("model", "base_url", "price_input", "price_output", "candidates")
 SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
 LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
-CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected")
+CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow")
 SANDBOX = (
     "include",
     "exclude",
     "image",
+    "apt",
+    "pip",
     "test_timeout",
     "command_timeout",
     "memory",

@@ -3,11 +3,11 @@
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent import settings
-from agent.request import Request, suite_task, task_on
+from agent.request import Request, suite_task, task_on_base
 from sandbox.errors import PatchError, UsageError
 from sandbox.image import ensure_image
 from sandbox.patch import Patch
@@ -68,12 +68,9 @@ async def _prepared(request: Request, claim: Claim, say: Say) -> AsyncIterator[t
             task = suite_task(request, found, store)
         else:
             base = _base(request, claim, found["workspace_size"], store, say)
-            task = task_on(base, request, found)
+            task = task_on_base(base, request, found)
         for note in task.notes:
             say(note)
-        if request.expected:
-            checks = replace(task.checks, expected=request.expected)
-            task = replace(task, checks=checks)
         yield task, _patch(request, claim, task.base)
 
 

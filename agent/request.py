@@ -1,35 +1,59 @@
-"""What the user asked for, made into a task: from a checkout, a suite or a task file."""
+"""What the user asked for, made into a task: from a checkout, a commit, a suite or a task file."""
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from agent import settings
 from agent.keys import Value
 from agent.settings import Settings
+from sandbox.patch import Patch
 from sandbox.policy import Policy
-from sandbox.trees import TreeStore
+from sandbox.trees import Base, TreeStore
 from tasks.files import read_task_file
-from tasks.repository import Overrides, task_from_checkout
+from tasks.repository import Overrides, detect, task_from_checkout, task_on
 from tasks.suites import suite
 from tasks.task import Task
 
 
 @dataclass(frozen=True)
 class Request:
-    """The words and flags of a command. `flags` are settings given on the command line."""
+    """The words and flags of a command. `flags` are settings given on the command line.
+
+    `expected`, `forbidden_additions` and `hidden` are as in `tasks.task.Checks`.
+    """
 
     folder: Path
     words: str = ""
     suite_task: str | None = None
-    task_file: Path | None = None
+    id: str = ""
     expected: tuple[str, ...] = ()
+    forbidden_additions: tuple[str, ...] = ()
+    hidden: Patch | None = None
     flags: Mapping[str, Value] = field(default_factory=dict)
 
     def checkout_folder(self) -> Path | None:
         """The folder whose settings file counts; None for a task of a suite."""
         return None if self.suite_task else settings.top_of(self.folder)
+
+    def with_task_file(self, path: Path) -> Self:
+        """This request with what a task file says; words and flags given beside it beat it.
+
+        Raises UsageError for a file that is none or is missing a field.
+        """
+        read = read_task_file(path)
+        return replace(
+            self,
+            folder=read.repository,
+            words=self.words or read.instruction,
+            id=read.id,
+            expected=self.expected or read.expected,
+            forbidden_additions=read.forbidden_additions,
+            hidden=read.hidden_tests(),
+            flags={**read.settings(), **self.flags},
+        )
 
 
 @dataclass(frozen=True)
@@ -46,3 +70,86 @@ class Checkout:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Checkout":
         return cls(Path(data["folder"]), data["fingerprint"], data["head"])
+
+
+def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, Checkout | None]:
+    """The task asked for, its base in `store`, and the checkout that it came from, if any.
+
+    Raises UsageError, with what to do, for whatever the checkout or the suite lacks.
+    """
+    if request.suite_task:
+        return suite_task(request, found, store), None
+    made = task_from_checkout(
+        request.folder,
+        store,
+        request.words,
+        overrides=_overrides(request, found),
+        policy=_policy(found),
+        id=request.id,
+    )
+    prepared = made.prepared
+    checkout = Checkout(prepared.checkout.top, prepared.fingerprint, prepared.head_commit)
+    return made.task, checkout
+
+
+def suite_task(request: Request, found: Settings, store: TreeStore) -> Task:
+    """A suite's task, with what was set for it; its own checks stay as they are."""
+    task = suite.load(request.suite_task or "", store)
+    changes: dict[str, Any] = {}
+    if request.words:
+        changes["instruction"] = request.words
+    if request.expected:
+        changes["checks"] = replace(task.checks, expected=request.expected)
+    return replace(task, policy=_policy(found), **changes)
+
+
+def task_on_base(base: Base, request: Request, found: Settings) -> Task:
+    """The task of judging patches on a base, such as a commit's."""
+    overrides = _overrides(request, found)
+    detected = detect(base, overrides)
+    return task_on(
+        base, detected, request.words, overrides=overrides, policy=_policy(found), id=request.id
+    )
+
+
+def detected(request: Request) -> Task:
+    """The task as it is detected in the checkout, no setting counted; its base is gone after."""
+    with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
+        store = TreeStore.create(Path(folder) / "trees.git")
+        return task_from_checkout(request.folder, store, "").task
+
+
+def _overrides(request: Request, found: Settings) -> Overrides:
+    return Overrides(
+        test_cmd=found["test_cmd"],
+        quick_test_cmd=found["quick_test_cmd"],
+        lint_cmd=found["lint_cmd"],
+        rebuild=found["rebuild"],
+        test_timeout=found["test_timeout"],
+        expected=request.expected,
+        # The last pattern that matches decides, so what is allowed comes after all else.
+        protected=(*found["protected"], *(f"!{pattern}" for pattern in found["allow"])),
+        forbidden_additions=(
+            *request.forbidden_additions,
+            *(f"!{pattern}" for pattern in found["allow"]),
+        ),
+        hidden=request.hidden,
+        include=found["include"],
+        exclude=found["exclude"],
+        image=found["image"],
+        apt=found["apt"],
+        pip=found["pip"],
+        setup=found["setup"],
+    )
+
+
+def _policy(found: Settings) -> Policy:
+    policy = Policy(
+        memory_bytes=found["memory"],
+        cpus=found["cpus"],
+        pids=found["pids"],
+        workspace_bytes=found["workspace_size"],
+        command_timeout=found["command_timeout"],
+    )
+    policy.check()
+    return policy

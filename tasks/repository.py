@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sandbox.image import ImageSpec
@@ -132,11 +132,32 @@ def task_from_checkout(
         limit_bytes=int(policy.workspace_bytes * BASE_SHARE) // PAGE_BYTES * PAGE_BYTES,
         limit_files=int(policy.workspace_inodes * BASE_SHARE),
     )
-    base = prepared.base
-    detected = detect(base, overrides, version=prepared.checkout.latest_tag())
+    detected = detect(prepared.base, overrides, version=prepared.checkout.latest_tag())
+    task = task_on(
+        prepared.base,
+        detected,
+        instruction,
+        overrides=overrides,
+        policy=policy,
+        id=id or f"{prepared.checkout.top.name}-{prepared.base.tree[:8]}",
+    )
+    notes = (*_taken(prepared), *prepared.notes, *task.notes)
+    return FromCheckout(replace(task, notes=notes), prepared, detected)
+
+
+def task_on(
+    base: Base,
+    detected: Detected,
+    instruction: str,
+    *,
+    overrides: Overrides = NO_OVERRIDES,
+    policy: Policy = DEFAULT_POLICY,
+    id: str = "",
+) -> Task:
+    """The task to work on any base, tested and built as was detected there."""
     tests = detected.tests
-    task = Task(
-        id=id or f"{prepared.checkout.top.name}-{base.tree[:8]}",
+    return Task(
+        id=id or base.tree[:8],
         instruction=instruction,
         base=base,
         image=detected.image,
@@ -157,9 +178,8 @@ def task_from_checkout(
         ),
         policy=policy,
         advice=_advice(base),
-        notes=(*_taken(prepared), *prepared.notes, *detected.notes),
+        notes=detected.notes,
     )
-    return FromCheckout(task, prepared, detected)
 
 
 def _taken(prepared: Prepared) -> list[str]:

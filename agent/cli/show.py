@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from agent import runs, trajectory
 from agent.cli.console import Console
@@ -46,7 +47,7 @@ def _diff(run: Run, history: trajectory.History) -> bytes:
 def _print(
     run: Run,
     history: trajectory.History,
-    events: list[trajectory.Event],
+    events: Sequence[trajectory.Event],
     diff: str,
     console: Console,
 ) -> None:

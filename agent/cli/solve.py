@@ -8,7 +8,8 @@ from agent.cli import delivery, working
 from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
 from agent.keys import CHECKS, LIMITS, MODEL, SAMPLING, SANDBOX
-from agent.session import Request, start
+from agent.request import Request
+from agent.session import start
 from sandbox.errors import UsageError
 
 DESCRIPTION = """\
@@ -60,10 +61,11 @@ def main(options: argparse.Namespace, console: Console) -> int:
         folder=options.checkout,
         words=_words(options.words),
         suite_task=options.task,
-        task_file=options.task_file,
         expected=tuple(options.expect),
         flags=flags(options),
     )
+    if options.task_file:
+        request = request.with_task_file(options.task_file)
     view = working.View(options, console)
     return working.conduct(start(request, view.listeners, view.say), view, ways)
 

@@ -1,6 +1,7 @@
 """Text from models, containers and files made safe and fit for a terminal."""
 
 import unicodedata
+from collections.abc import Sequence
 
 #: Characters that change how text around them is shown: bidirectional controls and tags.
 _UNSEEN = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
@@ -63,7 +64,7 @@ def size(number: float) -> str:
     return f"{number:.1f} GiB"
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows in aligned columns, two spaces apart; the last column is not padded."""
     if not rows:
         return ""

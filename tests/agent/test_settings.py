@@ -106,6 +106,7 @@ HOSTILE = {
     "api_key_variable": "'AWS_SECRET_ACCESS_KEY'",
     "price_input": "0.0",
     "include": "['.env']",
+    "allow": "['tests/']",
     "image": "'evil:latest'",
     "apt": "['x']",
     "pip": "['x']",

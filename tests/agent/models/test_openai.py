@@ -1,9 +1,12 @@
 import asyncio
 import json
+import ssl
+import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +81,18 @@ async def failure(*replies: Reply, **settings: Any) -> ModelError:
         with pytest.raises(ModelError) as caught:
             await turn(server, **settings)
     return caught.value
+
+
+def certified(folder: Path) -> ssl.SSLContext:
+    """A server's context with a certificate of its own making, which nobody else trusts."""
+    key, certificate = folder / "key.pem", folder / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command, *names, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
 
 
 async def collect(opened: Model, events: list[Event]) -> None:
@@ -360,7 +375,8 @@ async def test_a_local_server_costs_nothing_and_the_user_sets_other_prices() -> 
     [
         ([usage(10, 50)], "50 tokens were lost"),
         ([delta(reasoning="hm")], "You thought"),
-        ([delta("length", reasoning="hm")], "limit of output tokens"),
+        ([delta("length", reasoning="hm")], "before you answered or called a tool"),
+        ([delta("length", content="So I will")], "Your answer was cut off at the limit"),
         ([delta("tool_calls")], "could not be read"),
         ([delta("content_filter")], "content filter"),
         ([delta(tool_calls=[{"index": 0, "function": {"arguments": "{}"}}])], "named no tool"),
@@ -544,6 +560,34 @@ async def test_tls_spoken_to_a_plain_server_is_explained() -> None:
         await opened.close()
     assert "no secure connection" in caught.value.message
     assert "http://" in caught.value.hint
+
+
+async def test_certificates_are_trusted_as_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = certified(tmp_path)
+    async with FaultServer(answer("hi"), tls=context) as server:
+        opened = model(server)
+        with pytest.raises(ModelError, match="no secure connection") as caught:
+            await opened.prepare()
+        await opened.close()
+        assert "SSL_CERT_FILE" in caught.value.hint
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        _, done = await turn(server)
+    assert done.message.text == "hi"
+
+
+async def test_a_server_elsewhere_is_reached_through_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with FaultServer(answer("hi")) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.root)
+        monkeypatch.setenv("http_proxy", proxy.root)
+        _, done = await turn(proxy, base_url="http://model.test/v1")
+    assert done.message.text == "hi"
+    assert proxy.requests[0].path == "http://model.test/v1/chat/completions"
 
 
 @pytest.mark.parametrize("status", [401, 403])
