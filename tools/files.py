@@ -15,6 +15,8 @@ from tools.workspace import existing, protection_note, read_bytes, read_text, wr
 _AROUND = 3
 _MOST_SHOWN = 30
 _LISTED = 200
+_LOOKED_THROUGH = 5000
+_BY_PRODUCTS = frozenset((".git", "__pycache__", "node_modules", ".pytest_cache", ".venv"))
 _PATH = {"type": "string", "description": "Path of the file, relative to the project's folder."}
 PATH_ALIASES = {"file_path": "path", "filename": "path", "file": "path", "filepath": "path"}
 
@@ -43,15 +45,27 @@ async def show_folder(context: ToolContext, path: str, depth: int) -> ToolResult
     """A folder's entries, `depth` levels down; folders end with a slash."""
     folder = workspace_path(path)
     try:
-        listing = await context.box.list(folder, depth=depth, limit=_LISTED)
+        listing = await context.box.list(folder, depth=depth, limit=_LOOKED_THROUGH)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ToolError(f"There is no folder {path}.") from error
-    names = [f"{entry.path}/" if entry.kind == "folder" else entry.path for entry in listing]
+    names = [
+        f"{entry.path}/" if entry.kind == "folder" else entry.path
+        for entry in listing
+        if not _inside_by_products(entry.path, folder)
+    ]
     if not names:
         return ToolResult(f"{path} is an empty folder.")
     more = f"\n[only the first {_LISTED} are listed; look into a subfolder]"
-    shown = "\n".join(names) + (more if listing.truncated else "")
+    cut = listing.truncated or len(names) > _LISTED
+    shown = "\n".join(names[:_LISTED]) + (more if cut else "")
     return ToolResult(f"{path} is a folder with:\n{shown}")
+
+
+def _inside_by_products(path: str, folder: str) -> bool:
+    """Whether an entry lies in a folder, below the one asked for, that nobody wants to look at."""
+    above = path.split("/")[:-1]
+    asked = 0 if folder == "." else folder.count("/") + 1
+    return not _BY_PRODUCTS.isdisjoint(above[asked:])
 
 
 def _page(

@@ -30,17 +30,22 @@ async def search_text(
             literal=literal,
             limit=most,
         )
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ToolError(f"There is no file or folder {path} to search in.") from error
     except FileProblem as error:
-        hint = "" if literal else "To look for the text as it stands, set literal to true."
+        about_pattern = error.path == pattern and not literal
+        hint = "To look for the text as it stands, set literal to true." if about_pattern else ""
         raise ToolError(error.message, hint) from error
     if not found.matches:
         where = "" if path == "." else f" in {path}"
         files = f" in files like {glob}" if glob else ""
-        hint = "" if literal else " The pattern was read as a regular expression, case-sensitively."
+        hint = _hint(pattern, literal)
         return ToolResult(f"Nothing matches {pattern!r}{where}{files}.{hint}", data={"matches": 0})
     return _listed(context, found.matches, found.truncated)
+
+
+def _hint(pattern: str, literal: bool) -> str:
+    if "\n" in pattern or (not literal and "\\n" in pattern):
+        return " Lines are searched one by one: a pattern with a line break matches none."
+    return "" if literal else " The pattern was read as a regular expression, case-sensitively."
 
 
 def _without_double_stars(glob: str | None) -> str | None:

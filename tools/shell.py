@@ -30,6 +30,8 @@ async def run_command(
     `timeout` is in seconds, None for the usual one; the policy's limit holds above it. Raises
     ToolError for a folder that is not there.
     """
+    if any("\0" in word for word in ([command] if isinstance(command, str) else command)):
+        raise ToolError("The command holds a NUL character, which no program can be given.")
     policy = context.box.policy
     wanted = context.limits.command_seconds if timeout is None else max(1.0, timeout)
     seconds = min(wanted, policy.command_timeout)

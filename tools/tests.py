@@ -14,6 +14,7 @@ _MOST_DETAILED = 8
 _MOST_LISTED = 40
 _DETAIL_CHARACTERS = 2_500
 _FRAMES = 4
+_SHARE_OF_DETAILS = 0.6  # of what is left: the rest of the failing tests are listed at least
 _ORDER: tuple[Status, ...] = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 
@@ -58,22 +59,22 @@ def report_text(report: TestReport, limit: int, *, before: TestReport | None = N
     """
     parts = [_head(report)]
     parts += _changes(report, before)
-    parts += [
-        f"ERROR: {bound_text(error, _DETAIL_CHARACTERS, 'it is long')}"
-        for error in report.errors[:_MOST_DETAILED]
-    ]
     failing = [result for result in report.results.values() if result.status in FAILING]
+    named = tuple(f"{result.id} " for result in failing)
+    errors = [error for error in report.errors if not error.startswith(named)]
+    for error in errors[:_MOST_DETAILED]:
+        parts.append(f"ERROR: {bound_text(error, _DETAIL_CHARACTERS, 'it is long')}")
     left = limit - sum(len(part) for part in parts)
     detailed = 0
     for result in failing[:_MOST_DETAILED]:
         part = _failure(result, full=len(failing) == 1)
-        if detailed and len(part) > left:
+        if detailed and len(part) > left * _SHARE_OF_DETAILS:
             break
         parts.append(part)
         left -= len(part)
         detailed += 1
     if len(failing) > detailed:
-        parts.append(_rest(failing[detailed:]))
+        parts.append(_rest(failing[detailed:], left))
     if not report.results or (not report.complete and not failing):
         parts.append("Output of the command:\n" + _output(report))
     return bound_text("\n".join(parts), limit + 1_000, "give tests to run_tests to see fewer")
@@ -113,14 +114,15 @@ def _ids(ids: Sequence[str]) -> str:
 
 
 def _failure(result: TestResult, *, full: bool) -> str:
-    """One failing test: its message and frames, or the whole account when it is the only one."""
+    """One failing test: its message and innermost frames; the whole account instead of the
+    message when it is the only one."""
     lines = [f"\n{result.status.upper()} {result.id}"]
-    message = result.message or result.detail
-    lines.append(_indented(bound_text(message, _DETAIL_CHARACTERS // 2, "it is long")))
+    if (full and result.detail) or not result.message:
+        lines.append(_indented(bound_text(result.detail, _DETAIL_CHARACTERS, "it is long")))
+    else:
+        lines.append(_indented(bound_text(result.message, _DETAIL_CHARACTERS // 2, "it is long")))
     for frame in result.frames[-_FRAMES:]:
         lines.append(f"  at {frame.path}:{frame.line} in {frame.function}: {frame.code.strip()}")
-    if (full or not result.frames) and result.detail and result.detail != message:
-        lines.append(_indented(bound_text(result.detail, _DETAIL_CHARACTERS, "it is long")))
     return "\n".join(lines)
 
 
@@ -128,13 +130,17 @@ def _indented(text: str) -> str:
     return "\n".join(f"  {line}" if line else line for line in text.rstrip().split("\n"))
 
 
-def _rest(failing: Sequence[TestResult]) -> str:
+def _rest(failing: Sequence[TestResult], room: int) -> str:
+    """The failing tests that are not told in detail, in about `room` characters."""
     lines = [f"\n{count(len(failing), 'more failing test')}:"]
-    for result in failing[:_MOST_LISTED]:
+    for result in failing:
         first = result.message.strip().split("\n", 1)[0]
         lines.append(f"  {result.id}" + (f": {clip_line(first, 120)}" if first else ""))
-    if len(failing) > _MOST_LISTED:
-        lines.append(f"  and {len(failing) - _MOST_LISTED} more")
+        room -= len(lines[-1])
+        if room <= 0:
+            break
+    if len(failing) > len(lines) - 1:
+        lines.append(f"  and {len(failing) - len(lines) + 1} more")
     return "\n".join(lines)
 
 

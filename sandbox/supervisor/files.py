@@ -26,7 +26,9 @@ KINDS = {
 }
 CHUNK = 256 * 1024
 SNIFFED = 8192
-SKIPPED = frozenset((".git", "__pycache__", "node_modules"))
+SKIPPED = frozenset(
+    (".git", "__pycache__", "node_modules", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+)
 
 
 def read_chunks(path: str, limit: int) -> Iterator[bytes]:
@@ -115,6 +117,9 @@ def search(request: dict[str, Any]) -> int:
     accepted = request["glob"]
     left = request["limit"] + 1  # one more tells that there are more
     top = "/".join(paths.parts_of(request["path"]))
+    if not os.path.exists(os.path.join(paths.ROOT, top)):
+        print(os.strerror(errno.ENOENT), flush=True)
+        return 2
     for path in _text_files(top):
         if accepted and not _globbed(path, accepted):
             continue
@@ -134,7 +139,6 @@ def _text_files(top: str) -> Iterator[str]:
     """Paths of regular files below `top`, relative to the workspace; `top` may be a file."""
     os.chdir(paths.ROOT)
     if top and not os.path.isdir(top):
-        os.stat(top)
         yield top
         return
     for folder, folders, names in os.walk(top or "."):

@@ -1,5 +1,6 @@
 """One sandbox for each module of tool tests, put back to its base before each test."""
 
+import json
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
@@ -57,8 +58,6 @@ class Desk:
         self.toolbox = Toolbox(toolset(name).tools)
 
     async def call(self, name: str, **arguments: object) -> ToolResult:
-        import json
-
         return await self.toolbox.call(name, json.dumps(arguments), self.context)
 
 
@@ -76,3 +75,9 @@ async def sandbox(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Asy
 async def desk(sandbox: Sandbox) -> Desk:
     await sandbox.reset()
     return Desk(sandbox)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def native(desk: Desk) -> Desk:
+    """The same sandbox behind the tools that gpt-oss knows."""
+    return Desk(desk.box, "gpt-oss")

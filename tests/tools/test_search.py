@@ -51,8 +51,13 @@ async def test_a_malformed_pattern_hints_at_literal(desk):
 
 async def test_a_missing_path_and_an_empty_pattern_are_named(desk):
     missing = await desk.call("search", pattern="x", path="nowhere")
-    assert (missing.ok, "nowhere" in missing.text) == (False, True)
+    assert not missing.ok
+    assert missing.text == "nowhere: cannot be searched: No such file or directory"
     assert "empty" in (await desk.call("search", pattern="")).text
+
+
+async def test_a_line_break_in_a_pattern_is_explained(desk):
+    assert "one by one" in (await desk.call("search", pattern="result = 0\\n")).text
 
 
 async def test_long_lines_are_clipped_and_binary_files_passed_over(desk):

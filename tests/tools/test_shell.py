@@ -71,6 +71,11 @@ async def test_binary_output_is_data_like_any_other(desk):
     assert "\x1b[31m\ufffd\x00z" in result.text
 
 
+async def test_a_command_with_a_nul_is_refused(desk):
+    result = await desk.call("shell", command="echo a\0b")
+    assert (result.ok, "NUL" in result.text) == (False, True)
+
+
 async def test_output_is_seen_live(desk):
     seen = []
     desk.context.on_output = seen.append

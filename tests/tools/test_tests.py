@@ -35,6 +35,13 @@ def test_a_single_failure_is_told_in_full():
     assert "the long story" in text
 
 
+def test_a_file_that_cannot_be_collected_is_told_once():
+    error = "t.py could not be collected: no module x"
+    broken = report(result("t.py", "error", message="no module x"), errors=(error,))
+    text = report_text(broken, 10_000)
+    assert text.count("no module x") == 1
+
+
 def test_many_failures_stay_within_the_limit_and_the_rest_are_listed():
     many = [result(f"t::n{number}", message="x" * 3000) for number in range(300)]
     text = report_text(report(*many), 5_000)

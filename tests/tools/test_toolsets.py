@@ -3,7 +3,6 @@ import re
 import pytest
 
 from sandbox.errors import UsageError
-from tests.tools.conftest import Desk
 from tools.tool import Toolbox
 from tools.toolsets import toolset
 
@@ -79,8 +78,7 @@ async def test_finish_hands_over_the_summary(desk):
 
 @docker
 @module_loop
-async def test_the_native_tools_work_with_canonical_arguments_and_aliases(desk):
-    native = Desk(desk.box, "gpt-oss")
+async def test_the_native_tools_work_with_canonical_arguments_and_aliases(native):
     ran = await native.call("container.exec", command=["bash", "-lc", "python3 -V; pwd"])
     assert "Python 3" in ran.text
     assert "/workspace" in ran.text
@@ -88,6 +86,10 @@ async def test_the_native_tools_work_with_canonical_arguments_and_aliases(desk):
     assert "3\n" in line.text
     tree = await native.call("repo_browser.print_tree", path="", depth=2)
     assert "shop/cart.py" in tree.text
+    assert ".git/\n" in tree.text
+    assert ".git/HEAD" not in tree.text
+    inside = await native.call("repo_browser.print_tree", path=".git")
+    assert ".git/HEAD" in inside.text
     found = await native.call("repo_browser.search", path="shop", pattern="result -=")
     assert "shop/cart.py:4:" in found.text
     opened = await native.call("repo_browser.read_file", file_path="shop/cart.py", start_line=4)
@@ -102,6 +104,6 @@ async def test_the_native_tools_work_with_canonical_arguments_and_aliases(desk):
 
 @docker
 @module_loop
-async def test_an_empty_command_is_refused_by_its_schema(desk):
-    result = await Desk(desk.box, "gpt-oss").call("container.exec", command=[])
+async def test_an_empty_command_is_refused_by_its_schema(native):
+    result = await native.call("container.exec", command=[])
     assert "/command: expected an array of at least 1 items" in result.text
