@@ -7,7 +7,7 @@ from agent.models.base import AssistantMessage, Usage
 def problem_of(
     assembly: Assembly, message: AssistantMessage, usage: Usage, *, limited: bool
 ) -> str:
-    """Empty for a sound turn: some text, or whole calls. `limited`: the output limit ended it."""
+    """Empty for a sound turn: a finished text, or whole calls. `limited`: output was cut off."""
     if assembly.nameless_calls:
         return "Your tool call named no tool. Write the call again, with the tool's name."
     if limited and assembly.cut_calls:
@@ -19,9 +19,14 @@ def problem_of(
         return ""
     if assembly.server_finish in _LOST:
         return _LOST[assembly.server_finish]
-    return "" if message.text.strip() else _empty(message, usage, limited=limited)
+    if message.text.strip():
+        return _UNFINISHED if limited else ""
+    return _empty(message, usage, limited=limited)
 
 
+_UNFINISHED = (
+    "Your answer was cut off at the limit of output tokens. Be brief, and call one tool at a time."
+)
 _UNREAD = "Your tool call could not be read. Write it again, its arguments as one JSON object."
 #: What it means that a server gave this reason for an end without any call.
 _LOST = {

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.conversation import AssistantMessage
@@ -255,6 +255,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from(["choices", "usage", "timings"]), _JSON, max_size=3),
@@ -268,6 +269,7 @@ def test_no_json_makes_the_assembly_fail(chunks: list[dict[str, Any]]) -> None:
     assert assembly.finish() in {"stop", "calls", "length"}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(KNOWN), st.dictionaries(st.text(), st.text())), max_size=4),
     st.integers(1, 7),

@@ -1,7 +1,7 @@
 import email.utils
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.models.base import ContextOverflow, ModelError
@@ -106,12 +106,14 @@ def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> 
     assert retry_after(headers, 1000.0) == seconds
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_header_makes_retry_after_fail(text: str) -> None:
     wait = retry_after({"retry-after": text, "retry-after-ms": text}, 0.0)
     assert wait is None or wait >= 0
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_a_shortened_text_fits_on_one_line(text: str, limit: int) -> None:
     short = shorten(text, limit)
@@ -119,6 +121,7 @@ def test_a_shortened_text_fits_on_one_line(text: str, limit: int) -> None:
     assert "\n" not in short
 
 
+@settings(deadline=None)
 @given(st.integers(300, 599), st.text(max_size=200))
 def test_every_answer_is_some_error(status: int, body: str) -> None:
     assert isinstance(judged(status, body), ModelError | Transient | UnknownModel | Refused)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.models.servers import PROFILES, is_loopback, parse_endpoint, usual_address
@@ -45,6 +45,7 @@ def test_what_is_no_address_is_refused_without_its_login(text: str) -> None:
     assert "pw" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_an_endpoint_or_a_usage_error(text: str) -> None:
     try:

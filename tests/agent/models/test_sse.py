@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.models.sse import EventReader, OversizedEvent, ServerEvent
@@ -87,6 +87,7 @@ _LINES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_LINES, st.sampled_from([b"\n", b"\r\n", b"\r"]), st.data())
 def test_how_the_bytes_are_cut_changes_nothing(
     lines: list[bytes], end: bytes, draw: st.DataObject
@@ -97,12 +98,14 @@ def test_how_the_bytes_are_cut_changes_nothing(
     assert events(*pieces) == events(whole)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))))
 def test_what_is_written_as_events_is_read_back(texts: list[str]) -> None:
     written = "".join(f"data: {text}\n\n" for text in texts).encode()
     assert data(written) == texts
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_no_bytes_make_the_reader_fail(junk: bytes) -> None:
     events(junk)

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.conversation import (
@@ -115,6 +115,7 @@ _MESSAGES: st.SearchStrategy[Message] = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_MESSAGES, max_size=10))
 def test_any_conversation_is_sound_for_a_template(conversation: list[Message]) -> None:
     result = messages(conversation, Dialect(reasoning="reasoning"))
