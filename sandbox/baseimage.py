@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.bootstrap import OTHER_WAYS, bootstrap
-from sandbox.buildjob import Job, failure
+from sandbox.buildjob import DISK_FULL, Job, failure
 from sandbox.errors import SetupError, UsageError
 from sandbox.layers import IMAGE_LABEL, Layer, Step, build_layer, check_stream, image_labels
 from sandbox.leftovers import owner_labels
@@ -135,7 +135,9 @@ def _origin(name: str, found: dict[str, Any] | None) -> str:
 
 
 def pull(job: Job, name: str) -> str | None:
-    """Pulls an image with its progress; returns None, or in a few words why it could not."""
+    """Pulls an image with its progress; returns None, or in a few words why it could not. Raises
+    SetupError when the disk is full.
+    """
     from docker.errors import DockerException  # noqa: PLC0415
     from requests.exceptions import RequestException  # noqa: PLC0415
 
@@ -146,14 +148,22 @@ def pull(job: Job, name: str) -> str | None:
         for answer in job.api.pull(repository, tag=tag, stream=True, decode=True):
             job.check()
             if "error" in answer:
-                return str(answer["error"])
+                return _refused(job, name, str(answer["error"]))
             layer, status = answer.get("id", ""), answer.get("status", "")
             if shown.get(layer) != status:
                 shown[layer] = status
                 job.output(f"{layer} {status}".strip())
     except (DockerException, RequestException) as error:
-        return str(getattr(error, "explanation", None) or error)
+        return _refused(job, name, str(getattr(error, "explanation", None) or error))
     return None
+
+
+def _refused(job: Job, name: str, problem: str) -> str:
+    """A full disk here is no reason to look for another way to fill it."""
+    if DISK_FULL.search(problem):
+        job.output(problem)
+        raise failure(job, f"Pulling {name} failed")
+    return problem
 
 
 def _split(name: str) -> tuple[str, str | None]:

@@ -48,6 +48,8 @@ _LEFT_OUT = (
     "./var/lib/apt/lists/*",
     "./var/log/*",
 )
+_TREE_BYTES = 700 << 20
+_LEAST_FREE = 16 << 20
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -100,6 +102,13 @@ def _debootstrap() -> str:
 @contextmanager
 def _folder(scratch: Path) -> Iterator[Path]:
     scratch.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(scratch).free
+    if free < _TREE_BYTES:
+        raise SetupError(
+            f"No base image: the disk of {scratch} is full. Making a base needs "
+            f"{_TREE_BYTES >> 20} MiB there for a while, and {free >> 20} MiB are free.",
+            "Free some space, or name another cache folder with XDG_CACHE_HOME.",
+        )
     root = Path(tempfile.mkdtemp(prefix="bootstrap-", dir=scratch))
     try:
         yield root
@@ -122,6 +131,8 @@ def _run_debootstrap(
     # Its mounts live in a namespace of their own, so that none is left when it is killed.
     code = _run(job, ["unshare", "--mount", "--propagation", "private", *command])
     if code != 0:
+        if shutil.disk_usage(root).free < _LEAST_FREE:
+            job.output("No space left on device")  # debootstrap itself does not tell
         error = failure(job, f"debootstrap of {main.suite} from {_bare(main.uri)} failed")
         raise SetupError(error.message, f"{error.hint} {OTHER_WAYS}".strip())
 

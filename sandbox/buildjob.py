@@ -19,6 +19,9 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
 _CERTIFICATES = ("GREENROOM_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
 _INDEXES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
+DISK_FULL = re.compile(
+    r"No space left on device|ENOSPC|You don't have enough free space|\[Errno 28\]", re.IGNORECASE
+)
 _TAIL_LINES = 200
 _BETWEEN_LINES = 2.0  # seconds; package managers print hundreds of lines
 
@@ -197,7 +200,7 @@ def failure(job: Job, what: str, *, shown: int = 12) -> SetupError:
 
 _CAUSES = (
     (
-        re.compile(r"No space left on device|ENOSPC|You don't have enough free space|\[Errno 28\]"),
+        DISK_FULL,
         "the disk is full.",
         "Free some space (`docker system df` shows what images hold; `greenroom prune --images` "
         "removes ours), then try again.",
@@ -213,7 +216,8 @@ _CAUSES = (
             r"Temporary failure (in name resolution|resolving)|Could not resolve|"
             r"Name or service not known|Network is unreachable|No route to host|Could not connect|"
             r"Connection (timed out|refused)|NewConnectionError|ConnectTimeoutError|"
-            r"Cannot connect to proxy|no such host|i/o timeout"
+            r"Cannot connect to proxy|no such host|i/o timeout",
+            re.IGNORECASE,
         ),
         "the network cannot be reached from the build container.",
         "Behind a proxy set HTTPS_PROXY, for another index PIP_INDEX_URL; if containers have no "

@@ -123,6 +123,28 @@ def test_a_stopped_bootstrap_ends_at_once_and_leaves_nothing(
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+@pytest.mark.docker
+@needs_root
+def test_a_disk_that_fills_up_meanwhile_is_named(
+    job: Job, machine: Path, tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # debootstrap tells of a full disk as of packages that it could not download.
+    machine.write_text("#!/bin/sh\necho 'E: Couldnt download packages: tar'; exit 1\n")
+    monkeypatch.setattr(module, "_LEAST_FREE", 1 << 60)
+    with pytest.raises(SetupError, match="the disk is full"):
+        bootstrap(job, [], tag, tmp_path / "scratch")
+
+
+def test_a_disk_that_is_too_small_is_said_before(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(module, "_TREE_BYTES", 1 << 60)
+    with pytest.raises(SetupError, match=r"the disk of .* is full") as caught:
+        bootstrap(Job(BuildSettings(), print), [], "x:y", tmp_path)
+    assert "XDG_CACHE_HOME" in caught.value.hint
+
+
 def test_a_system_without_a_mirror_is_told_the_other_ways(
     machine: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_flood_of_output_is_kept_in_part_and_shown_in_part(job: Job, said: lis
     ("line", "told", "advice"),
     [
         ("dd: writing to 'x': No space left on device", "the disk is full", "greenroom prune"),
+        ("write /x: no space left on device", "the disk is full", "prune"),
         ("E: You don't have enough free space in /var", "the disk is full", "greenroom prune"),
         ("Temporary failure resolving 'm.example'", "network", "GREENROOM_BUILD_NETWORK=host"),
         ("SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED]", "certificate",
