@@ -3,8 +3,9 @@
 import difflib
 import posixpath
 
-from sandbox.ignore import IgnoreRules
+from sandbox.patch import FILE, Change, Patch
 from sandbox.results import FileProblem
+from tasks.protection import PROTECTED, violations
 from tools.content import TextContent, decode, size_text
 from tools.paths import workspace_path
 from tools.tool import ToolContext, ToolError
@@ -84,14 +85,13 @@ async def _near_names(context: ToolContext, path: str) -> list[str]:
 def protection_note(context: ToolContext, path: str) -> str:
     """A sentence for the model when `path` is an existing file that a patch may not change, or a
     new one that it may not add; else empty."""
-    checks = context.task.checks
-    base = context.box.base
-    if path in base.store.modes(base.tree):
-        if IgnoreRules((("", checks.protected),)).ignores(path):
-            return (
-                f"Note: {path} is protected. The change works here, but the file is put back "
-                "before the result is verified: the code has to pass the tests as they were."
-            )
-    elif IgnoreRules((("", checks.forbidden_additions),)).ignores(path):
-        return f"Note: a new file named {path} is not accepted when the result is verified."
-    return ""
+    touched = Patch((Change(path, FILE, b""),))
+    found = violations(context.task.checks, context.box.base, touched)
+    if not found:
+        return ""
+    if found[0].reason == PROTECTED:
+        return (
+            f"Note: {path} is protected. The change works here, but the file is put back before "
+            "the result is verified: the code has to pass the tests as they were."
+        )
+    return f"Note: {found[0]}. The result would be refused with it."

@@ -65,7 +65,13 @@ class Desk:
 async def sandbox(image: Image, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
     store = TreeStore.create(tmp_path_factory.mktemp("store"))
     base = Base(store, store.add_tree(FILES))
-    policy = Policy(workspace_bytes=64 * MIB, tmp_bytes=64 * MIB, command_timeout=60.0)
+    policy = Policy(
+        memory_bytes=700 * MIB,
+        workspace_bytes=64 * MIB,
+        workspace_inodes=16_384,
+        tmp_bytes=64 * MIB,
+        command_timeout=60.0,
+    )
     opening = Sandbox.open(image, base, policy, resettable=True, support=support_files())
     async with opening as box:
         yield box

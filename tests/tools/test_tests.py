@@ -73,6 +73,7 @@ def test_a_run_that_did_not_start_shows_its_errors_and_output():
     assert "Trace" in text
 
 
+IDS = ("tests/test_cart.py::test_empty", "tests/test_cart.py::test_sum")
 pytest_docker = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -94,7 +95,7 @@ async def test_the_tests_are_run_and_the_report_is_kept(desk):
 
 @docker
 async def test_a_fix_is_told_as_passing_now(desk):
-    await desk.call("run_tests")
+    desk.context.last_report = report(result(IDS[1]))
     await desk.call("edit_file", path="shop/cart.py", old_text="-=", new_text="+=")
     text = (await desk.call("run_tests")).text
     assert "All passed." in text
@@ -103,31 +104,24 @@ async def test_a_fix_is_told_as_passing_now(desk):
 
 @docker
 async def test_a_selection_is_run_alone_and_not_kept(desk):
-    await desk.call("run_tests")
-    kept = desk.context.last_report
-    for selection in (["tests/test_cart.py::test_empty"], "test_empty"):
-        chosen = await desk.call("run_tests", tests=selection)
-        assert "1 passed in" in chosen.text
-        assert "FAILED" not in chosen.text
-    assert desk.context.last_report is kept
+    desk.context.last_report = known = report(*(result(id) for id in IDS))
+    chosen = await desk.call("run_tests", tests="test_empty")
+    assert "1 passed in" in chosen.text
+    assert "FAILED" not in chosen.text
     whole = await desk.call("run_tests", tests=["tests/test_cart.py"])
     assert "1 passed, 1 failed" in whole.text
+    assert desk.context.last_report is known
 
 
 @docker
-async def test_an_unknown_test_is_answered_with_the_nearest(desk):
-    await desk.call("run_tests")
-    text = (await desk.call("run_tests", tests=["tests/test_cart.py::test_sun"])).text
+async def test_a_test_that_was_just_added_can_be_run_and_an_unknown_one_is_named(desk):
+    desk.context.last_report = report(*(result(id) for id in IDS))
+    await desk.call("write_file", path="tests/test_new.py", content="def test_it():\n    pass\n")
+    wanted = ["tests/test_new.py::test_it", "tests/test_cart.py::test_sun"]
+    text = (await desk.call("run_tests", tests=wanted)).text
+    assert "1 passed" in text
     assert "No test tests/test_cart.py::test_sun was run" in text
     assert "The nearest known: tests/test_cart.py::test_sum" in text
-
-
-@docker
-async def test_a_test_that_was_just_added_can_be_run_by_its_id(desk):
-    await desk.call("run_tests")
-    await desk.call("write_file", path="tests/test_new.py", content="def test_it():\n    pass\n")
-    text = (await desk.call("run_tests", tests=["tests/test_new.py::test_it"])).text
-    assert "1 passed" in text
 
 
 @docker

@@ -37,7 +37,9 @@ async def test_a_protected_file_may_be_changed_and_the_model_is_told(desk):
     added = await desk.call("write_file", path="tests/test_new.py", content="")
     assert "protected" not in added.text
     refused = await desk.call("write_file", path="tests/conftest.py", content="")
-    assert "is not accepted" in refused.text
+    assert "conftest.py may not be added" in refused.text
+    hiding = await desk.call("write_file", path="random.py", content="")
+    assert "random.py may not be added" in hiding.text
 
 
 async def test_writing_below_a_file_or_over_a_folder_is_refused(desk):
