@@ -195,8 +195,8 @@ def prepare_given(job: Job, found: dict[str, Any], name: str, key: str, tag: str
     step = Step(f"preparing {name}", ("/bin/sh", "-c", _PREPARE))
     config = found["Config"]
     labels = {**(config.get("Labels") or {}), **image_labels(key, _origin(name, found))}
-    source = _copy_without_volumes(job, found, key) if config.get("Volumes") else found["Id"]
-    parent = {"Id": source, "Config": {**config, "Labels": labels}}
+    copied = _copy_without_volumes(job, found, key) if config.get("Volumes") else None
+    parent = {"Id": copied or found["Id"], "Config": {**config, "Labels": labels}}
     try:
         build_layer(job, parent, Layer("base", (), (step,)), key, tag)
     except SetupError as error:
@@ -205,6 +205,9 @@ def prepare_given(job: Job, found: dict[str, Any], name: str, key: str, tag: str
             f"they could not be added.\n{error.message}",
             error.hint or f"Name an image that has them, as python:3-slim. {OTHER_WAYS}",
         ) from error
+    finally:
+        if copied:
+            job.api.remove_image(copied)  # the name only, while the layer stands on it
 
 
 def _copy_without_volumes(job: Job, found: dict[str, Any], key: str) -> str:

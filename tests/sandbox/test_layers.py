@@ -144,6 +144,7 @@ async def test_debian_packages_are_installed(
     serve_package(web[0], "greenroom-hello", "/usr/bin/greenroom-hello", "#!/bin/sh\necho hello\n")
     sources = f"echo 'deb [trusted=yes] {web[1]} ./' > /etc/apt/sources.list"
     base = await build(setup=(unique(sources),))
+    await build(base=base.name)
     made = await build(BuildSettings(network="host"), base=base.name, apt=("greenroom-hello",))
     assert show(engine, made, "greenroom-hello; ls /var/lib/apt/lists") == "hello\n"
 
@@ -154,6 +155,7 @@ async def test_a_debian_package_that_does_not_exist_is_named(
     serve_package(web[0], "greenroom-hello", "/usr/bin/greenroom-hello", "")
     sources = f"echo 'deb [trusted=yes] {web[1]} ./' > /etc/apt/sources.list"
     base = await build(setup=(unique(sources),))
+    await build(base=base.name)
     with pytest.raises(SetupError, match="Unable to locate package no-such-package"):
         await build(BuildSettings(network="host"), base=base.name, apt=("no-such-package",))
 
