@@ -33,6 +33,7 @@ async def test_a_protected_file_may_be_changed_and_the_model_is_told(desk):
     )
     assert result.ok
     assert "tests/test_cart.py is protected" in result.text
+    assert "put back before the result is verified" in result.text
     assert b"== -3" in await desk.box.read("tests/test_cart.py")
     added = await desk.call("write_file", path="tests/test_new.py", content="")
     assert "protected" not in added.text
