@@ -18,7 +18,7 @@ except (SyntaxError, ValueError) as error:
 async def syntax_note(context: ToolContext, path: str, before: bytes | None, after: bytes) -> str:
     """A sentence when `after` is no Python that the sandbox's interpreter can read and `before`
     (None: a new file) was; else empty. Only for files named `*.py`."""
-    if not path.endswith(".py"):
+    if not path.endswith(".py") or not context.limits.check_syntax:
         return ""
     problem = await _problem(context, path, after)
     if not problem or (before is not None and await _problem(context, path, before)):

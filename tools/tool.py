@@ -56,6 +56,7 @@ class ToolLimits:
     """Bounds of what a call gives back and how long it runs.
 
     Characters for texts, lines for a page of a file, bytes for a file, seconds for a command.
+    `check_syntax` has each edited Python file read by the sandbox's interpreter, at 20 ms or more.
     """
 
     output_characters: int = 10_000
@@ -64,6 +65,7 @@ class ToolLimits:
     file_bytes: int = 8 * 1024 * 1024
     search_results: int = 50
     command_seconds: float = 120.0
+    check_syntax: bool = True
 
 
 @dataclass

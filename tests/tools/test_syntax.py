@@ -1,6 +1,7 @@
 import pytest
 
 from tools.syntax import syntax_note
+from tools.tool import ToolLimits
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -20,6 +21,11 @@ async def test_an_edit_that_breaks_python_is_noticed_once(desk):
 async def test_only_python_files_are_looked_at(desk):
     assert await syntax_note(desk.context, "a.txt", None, b"def (") == ""
     assert "not valid Python" in await syntax_note(desk.context, "a.py", None, b"def (")
+
+
+async def test_the_check_can_be_left_out(desk):
+    desk.context.limits = ToolLimits(check_syntax=False)
+    assert await syntax_note(desk.context, "a.py", None, b"def (") == ""
 
 
 async def test_what_python_cannot_read_at_all_is_told_too(desk):
