@@ -81,7 +81,11 @@ def described(result: TestResult | None) -> str:
     """How a test ended, as the end of a sentence."""
     if result is None:
         return "did not run"
-    first = next((line for line in result.message.splitlines() if line.strip()), "")
+    lines = [line for line in result.message.splitlines() if line.strip()]
+    # A syntax error begins with the place and the code, indented.
+    first = next(
+        (line for line in lines if not line[0].isspace()), lines[0].strip() if lines else ""
+    )
     words = {"failed": "fails", "error": "ends in an error", "skipped": "is skipped"}
     words |= {"xfailed": "is expected to fail", "passed": "passes", "xpassed": "passes"}
     return f"{words[result.status]}: {first}" if first else words[result.status]

@@ -49,5 +49,9 @@ def test_an_ended_test_is_described_by_its_first_line() -> None:
     assert described(TestResult("a", "failed", message="\nassert 1 == 2\n + more")) == (
         "fails: assert 1 == 2"
     )
+    syntax = '  File "calc.py", line 1\n    def (\n        ^\nSyntaxError: invalid syntax'
+    assert described(TestResult("a", "error", message=syntax)) == (
+        "ends in an error: SyntaxError: invalid syntax"
+    )
     assert described(TestResult("a", "skipped")) == "is skipped"
     assert described(None) == "did not run"

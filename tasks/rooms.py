@@ -1,0 +1,93 @@
+"""Clean rooms: a fresh container for every run that counts, never one that was used before."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sandbox.container import Sandbox
+from sandbox.image import Image
+from sandbox.patch import Patch
+from sandbox.results import CommandResult
+from tasks.runner import run_tests, support_files
+from tasks.task import Task, TestReport
+
+LINT_TIMEOUT = 300.0
+LAST_CHARACTERS = 1_500
+
+
+@dataclass(frozen=True)
+class RoomRun:
+    """What one clean room found. `rebuild` and `lint` are their results where they were run."""
+
+    report: TestReport
+    rebuild: CommandResult | None = None
+    lint: CommandResult | None = None
+
+
+class Rooms:
+    """Opens clean rooms for one task; `progress` is told, in a few words, what each is for."""
+
+    def __init__(self, task: Task, image: Image, progress: Callable[[str], None] | None) -> None:
+        self.task = task
+        self._image = image
+        self._progress = progress or (lambda _: None)
+
+    async def run(
+        self,
+        purpose: str,
+        patch: Patch | None = None,
+        *,
+        only: Sequence[str] | None = None,
+        timeout: float | None = None,
+        lint: bool = False,
+    ) -> RoomRun:
+        """Run the tests (`only` those ids) on the base with `patch`, and the lint gate if asked.
+
+        A required rebuild step that fails on the patch leaves a report that says so. Raises
+        InfrastructureError when the room dies, and what `Sandbox.open` raises for the base.
+        """
+        self._progress(f"Clean room: {purpose}.")
+        task = self.task
+        async with Sandbox.open(
+            self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
+        ) as box:
+            rebuilt = await box.apply(patch) if patch else box.rebuild_result
+            if (
+                rebuilt is not None
+                and not rebuilt.ok
+                and task.rebuild
+                and not task.rebuild.optional
+            ):
+                return RoomRun(_not_rebuilt(task, rebuilt), rebuilt)
+            report = await run_tests(box, task.checks, only=only, keep_going=True, timeout=timeout)
+            command = task.checks.lint_command
+            checked = await box.run(command, timeout=LINT_TIMEOUT) if lint and command else None
+        return RoomRun(report, rebuilt, checked)
+
+    async def lint_base(self) -> CommandResult | None:
+        """The lint gate on the base alone; None for a task without one."""
+        task, command = self.task, self.task.checks.lint_command
+        if command is None:
+            return None
+        self._progress("Clean room: running the lint command without the patch.")
+        async with Sandbox.open(
+            self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
+        ) as box:
+            return await box.run(command, timeout=LINT_TIMEOUT)
+
+
+def _not_rebuilt(task: Task, result: CommandResult) -> TestReport:
+    command = task.rebuild.command if task.rebuild else ""
+    return TestReport(
+        results={},
+        complete=False,
+        command=task.checks.test_command,
+        framework=task.checks.framework,
+        errors=(last_words(result),),
+        reason=f"The rebuild step `{command}` fails on the patch, so no test was run.",
+        output=result.output.text,
+    )
+
+
+def last_words(result: CommandResult) -> str:
+    """The end of a command's output."""
+    return result.output.text.strip()[-LAST_CHARACTERS:]

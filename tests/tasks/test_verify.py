@@ -1,0 +1,352 @@
+from collections.abc import Awaitable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from sandbox.errors import InfrastructureError
+from sandbox.image import Image, ImageSpec
+from sandbox.patch import FILE, Change, Patch
+from sandbox.policy import Policy
+from sandbox.rebuild import Rebuild
+from sandbox.trees import Base, TreeStore
+from tasks.task import Checks, Task, Verdict
+from tasks.verify import verify
+
+pytestmark = pytest.mark.docker
+
+CALC = {
+    "calc.py": "def add(a, b):\n    return a - b\n\n\ndef twice(n):\n    return n * 2\n",
+    "tests/test_calc.py": (
+        "from calc import add, twice\n"
+        "def test_add(): assert add(1, 2) == 3\n"
+        "def test_zero(): assert add(0, 0) == 0\n"
+        "def test_twice(): assert twice(4) == 8\n"
+    ),
+}
+FIX = {"calc.py": CALC["calc.py"].replace("a - b", "a + b")}
+ADD, ZERO, TWICE = (f"tests/test_calc.py::test_{name}" for name in ("add", "zero", "twice"))
+
+
+class Judge(Protocol):
+    def __call__(
+        self,
+        files: Mapping[str, str],
+        changes: Mapping[str, str | None],
+        *,
+        hidden: Mapping[str, str] | None = None,
+        rebuild: Rebuild | None = None,
+        policy: Policy | None = None,
+        **checks: object,
+    ) -> Awaitable[Verdict]: ...
+
+
+def patch_of(changes: Mapping[str, str | None]) -> Patch:
+    return Patch(
+        tuple(
+            Change(path, None, None) if text is None else Change(path, FILE, text.encode())
+            for path, text in changes.items()
+        )
+    )
+
+
+@pytest.fixture
+def judge(image: Image, tmp_path: Path) -> Judge:
+    async def run(
+        files: Mapping[str, str],
+        changes: Mapping[str, str | None],
+        *,
+        hidden: Mapping[str, str] | None = None,
+        rebuild: Rebuild | None = None,
+        policy: Policy | None = None,
+        **checks: object,
+    ) -> Verdict:
+        store = TreeStore.create(tmp_path / "store")
+        tree = store.add_tree((path, FILE, text.encode()) for path, text in files.items())
+        settings = {
+            "test_command": "python3 -m pytest -q",
+            "framework": "pytest",
+            "timeout": 60.0,
+            "hidden": patch_of(hidden) if hidden else None,
+            **checks,
+        }
+        task = Task(
+            id="calc",
+            instruction="Repair it.",
+            base=Base(store, tree),
+            image=ImageSpec(),
+            checks=Checks(**settings),  # type: ignore[arg-type]
+            policy=policy or Policy(),
+            rebuild=rebuild,
+        )
+        return await verify(task, patch_of(changes), image=image)
+
+    return run
+
+
+def only_reason(verdict: Verdict) -> str:
+    (reason,) = verdict.reasons
+    return reason
+
+
+class TestSolved:
+    async def test_proved_when_a_given_test_failed_before(self, judge: Judge) -> None:
+        verdict = await judge(CALC, FIX, expected=(ADD, ZERO))
+        assert (verdict.status, verdict.grade) == ("solved", "proved")
+        assert verdict.newly_passing == (ADD,)
+        assert only_reason(verdict) == (
+            f"1 test failed without the patch and passes with it: {ADD}."
+        )
+        assert verdict.report is not None
+        assert verdict.report.green
+        assert verdict.baseline is not None
+        assert verdict.baseline.failing == (ADD,)
+        assert verdict.seconds > 0
+
+    async def test_proved_by_hidden_tests(self, judge: Judge) -> None:
+        files = {"calc.py": CALC["calc.py"], "tests/test_old.py": "def test_old(): pass\n"}
+        hidden = {
+            "tests/test_new.py": "from calc import add\ndef test_new(): assert add(1, 2) == 3\n"
+        }
+        verdict = await judge(files, FIX, hidden=hidden, expected=("tests/test_new.py::test_new",))
+        assert (verdict.status, verdict.grade) == ("solved", "proved")
+
+    async def test_proved_where_the_test_could_not_be_collected_before(self, judge: Judge) -> None:
+        files = {
+            "calc.py": "",
+            "tests/test_a.py": "from calc import add\ndef test_a(): assert add(1, 2) == 3\n",
+            "tests/test_b.py": "def test_b(): pass\n",
+        }
+        verdict = await judge(files, {"calc.py": "def add(a, b): return a + b\n"})
+        assert (verdict.status, verdict.grade) == ("solved", "proved")
+        assert verdict.newly_passing == ("tests/test_a.py::test_a",)
+
+    async def test_proved_where_the_defect_shows_only_among_other_tests(self, judge: Judge) -> None:
+        files = {
+            "basket.py": "def put(item, into=[]):\n    into.append(item)\n    return into\n",
+            "test_basket.py": (
+                "from basket import put\n"
+                "def test_one(): assert put(1) == [1]\n"
+                "def test_two(): assert put(2) == [2]\n"
+            ),
+        }
+        fixed = "def put(item, into=()):\n    return [*into, item]\n"
+        verdict = await judge(files, {"basket.py": fixed})
+        assert (verdict.status, verdict.grade) == ("solved", "proved")
+
+    async def test_reproduced_when_an_added_test_fails_without_the_change(
+        self, judge: Judge
+    ) -> None:
+        files = CALC | {"tests/test_calc.py": "from calc import twice\ndef test_twice(): pass\n"}
+        test = "from calc import add\ndef test_new(): assert add(1, 2) == 3\n"
+        verdict = await judge(files, FIX | {"tests/test_new.py": test})
+        assert (verdict.status, verdict.grade) == ("solved", "reproduced")
+        assert "tests/test_new.py::test_new" in only_reason(verdict)
+
+    async def test_reproduced_by_a_test_added_to_a_protected_file(self, judge: Judge) -> None:
+        old = "from calc import add, twice\ndef test_twice(): assert twice(4) == 8\n"
+        new = old + "def test_add(): assert add(1, 2) == 3\n"
+        files = CALC | {"tests/test_calc.py": old}
+        verdict = await judge(files, FIX | {"tests/test_calc.py": new})
+        assert (verdict.status, verdict.grade) == ("solved", "reproduced")
+        assert "tests/test_calc.py" in verdict.reasons[1]
+        assert "protected" in verdict.reasons[1]
+
+    async def test_an_added_test_that_passes_anyway_shows_nothing(self, judge: Judge) -> None:
+        files = CALC | {"tests/test_calc.py": "from calc import twice\ndef test_twice(): pass\n"}
+        verdict = await judge(files, FIX | {"tests/test_new.py": "def test_new(): assert 1\n"})
+        assert (verdict.status, verdict.grade) == ("solved", "regression-only")
+
+    async def test_what_failed_before_and_still_fails_is_said(self, judge: Judge) -> None:
+        verdict = await judge(CALC, {"README": "words\n"})
+        assert (verdict.status, verdict.grade) == ("solved", "regression-only")
+        assert verdict.reasons[1] == f"1 tests fail with and without the patch: {ADD}."
+
+
+class TestFailed:
+    async def test_an_empty_patch_is_never_solved(self, judge: Judge) -> None:
+        verdict = await judge(CALC | FIX, {})
+        assert verdict.status == "failed"
+        assert only_reason(verdict) == "The patch is empty: nothing was changed."
+
+    async def test_an_expected_test_that_fails_is_named_with_its_values(self, judge: Judge) -> None:
+        wrong = {"calc.py": CALC["calc.py"].replace("a - b", "a * b")}
+        verdict = await judge(CALC, wrong, expected=(ADD,))
+        assert verdict.status == "failed"
+        assert verdict.reasons == (f"{ADD} has to pass and fails: assert 2 == 3.",)
+
+    async def test_an_expected_test_that_is_not_there_is_named(self, judge: Judge) -> None:
+        verdict = await judge(CALC, FIX, expected=("tests/test_calc.py::test_gone",))
+        assert verdict.reasons == ("tests/test_calc.py::test_gone has to pass and did not run.",)
+
+    async def test_a_regression_is_named(self, judge: Judge) -> None:
+        broken = {"calc.py": FIX["calc.py"].replace("n * 2", "n * 3")}
+        verdict = await judge(CALC, broken, expected=(ADD,))
+        assert verdict.status == "failed"
+        assert verdict.reasons == (
+            f"{TWICE} passed before the patch and now fails: assert 12 == 8.",
+        )
+        assert verdict.newly_failing == (TWICE,)
+
+    async def test_a_syntax_error_is_named(self, judge: Judge) -> None:
+        verdict = await judge(CALC, {"calc.py": "def add(a, b:\n"}, expected=(ADD,))
+        assert verdict.status == "failed"
+        assert "SyntaxError" in " ".join(verdict.reasons)
+
+    async def test_an_infinite_loop_is_named(self, judge: Judge) -> None:
+        loop = {"calc.py": "def add(a, b):\n    while True: pass\ndef twice(n): return n * 2\n"}
+        verdict = await judge(CALC, loop, timeout=10.0)
+        assert verdict.status == "failed"
+        assert (
+            only_reason(verdict) == f"The tests did not end within 10 seconds; {ADD} was running."
+        )
+
+    async def test_no_test_at_all(self, judge: Judge) -> None:
+        verdict = await judge({"calc.py": ""}, FIX)
+        assert only_reason(verdict) == "No tests were found."
+
+    async def test_a_regression_that_shows_only_among_other_tests(self, judge: Judge) -> None:
+        files = {
+            "basket.py": "def put(item, into=()):\n    return [*into, item]\n",
+            "test_basket.py": (
+                "from basket import put\n"
+                "def test_one(): assert put(1) == [1]\n"
+                "def test_two(): assert put(2) == [2]\n"
+            ),
+        }
+        shared = "def put(item, into=[]):\n    into.append(item)\n    return into\n"
+        verdict = await judge(files, {"basket.py": shared})
+        assert verdict.status == "failed"
+        assert only_reason(verdict).startswith("test_basket.py::test_two passes alone, but")
+        assert not verdict.flaky
+
+    async def test_a_rebuild_step_that_fails_on_the_patch(self, judge: Judge) -> None:
+        verdict = await judge(
+            CALC, {"calc.py": "def :\n"}, rebuild=Rebuild("python3 -m py_compile calc.py")
+        )
+        assert verdict.status == "failed"
+        assert "The rebuild step `python3 -m py_compile calc.py` fails" in verdict.reasons[0]
+        assert "SyntaxError" in verdict.reasons[1]
+
+    async def test_the_lint_gate(self, judge: Judge) -> None:
+        lint = "! grep -n tab calc.py"
+        untidy = {"calc.py": FIX["calc.py"] + "# tab\n"}
+        verdict = await judge(CALC, untidy, lint_command=lint)
+        assert verdict.status == "failed"
+        assert f"The lint command `{lint}` fails on the patch: 7:# tab" in verdict.reasons[0]
+
+    async def test_a_lint_gate_that_failed_before_does_not_decide(self, judge: Judge) -> None:
+        verdict = await judge(CALC, FIX, lint_command="false")
+        assert verdict.solved
+        assert "fails without the patch as well" in verdict.reasons[1]
+
+
+class TestForgeries:
+    async def test_an_early_exit(self, judge: Judge) -> None:
+        verdict = await judge(CALC, {"calc.py": "import os\nos._exit(0)\n"})
+        assert verdict.status == "failed"
+        assert "without finishing its session" in verdict.reasons[0]
+
+    async def test_skipping_from_the_code_under_test(self, judge: Judge) -> None:
+        skip = "import pytest\npytest.skip('no', allow_module_level=True)\n"
+        verdict = await judge(CALC, {"calc.py": skip})
+        assert verdict.status == "failed"
+        assert only_reason(verdict) == "No tests were run."
+
+    async def test_skipping_one_test(self, judge: Judge) -> None:
+        skip = "def add(a, b):\n    import pytest\n    if b: pytest.skip('no')\n    return 0\n"
+        verdict = await judge(
+            CALC, {"calc.py": skip + "def twice(n): return 2 * n\n"}, expected=(ADD,)
+        )
+        assert verdict.reasons == (f"{ADD} has to pass and is skipped: no.",)
+
+    async def test_expecting_to_fail_from_the_code_under_test(self, judge: Judge) -> None:
+        xfail = "import pytest\ndef add(a, b): pytest.xfail('no')\ndef twice(n): return 2 * n\n"
+        verdict = await judge(CALC, {"calc.py": xfail}, expected=(ADD,))
+        assert verdict.status == "failed"
+
+    async def test_emptying_the_test_file_at_import(self, judge: Judge) -> None:
+        hollow = (
+            "import sys\n"
+            "frame = sys._getframe()\n"
+            "while frame and not frame.f_code.co_filename.endswith('test_calc.py'):\n"
+            "    frame = frame.f_back\n"
+            "open('tests/test_calc.py', 'w').write('def test_twice(): pass')\n"
+            "def add(a, b): return 0\n"
+            "def twice(n): return 8\n"
+            "import atexit, gc\n"
+            "class Gone: pass\n"
+            "def vanish(): pass\n"
+            "if frame: frame.f_globals['__getattr__'] = vanish\n"
+            "import _pytest.python as p\n"
+            "p.Module.collect = lambda self: []\n"
+        )
+        verdict = await judge(CALC, {"calc.py": hollow}, expected=(ADD,))
+        assert verdict.status == "failed"
+
+    async def test_deselecting_from_the_code_under_test(self, judge: Judge) -> None:
+        hollow = FIX["calc.py"] + (
+            "import _pytest.main as m\n"
+            "real = m.Session.perform_collect\n"
+            "import pytest, gc\n"
+            "for o in gc.get_objects():\n"
+            "    if isinstance(o, m.Session): o.shouldstop = 'done'\n"
+        )
+        verdict = await judge(CALC, {"calc.py": hollow}, expected=(ADD,))
+        assert verdict.status == "failed"
+
+    async def test_silencing_what_passed_before(self, judge: Judge) -> None:
+        skip = FIX["calc.py"].replace("return n * 2", "import pytest; pytest.skip('no')")
+        verdict = await judge(CALC, {"calc.py": skip}, expected=(ADD,))
+        assert verdict.reasons == (f"{TWICE} passed before the patch and now is skipped: no.",)
+
+    async def test_editing_a_protected_test(self, judge: Judge) -> None:
+        easy = CALC["tests/test_calc.py"].replace("== 3", "== -1")
+        verdict = await judge(CALC, {"tests/test_calc.py": easy}, expected=(ADD,))
+        assert verdict.status == "failed"
+        assert verdict.reasons[0] == "The patch changes nothing but protected files."
+        verdict = await judge(
+            CALC, {"tests/test_calc.py": easy, "README": "words\n"}, expected=(ADD,)
+        )
+        assert verdict.reasons[0] == f"{ADD} has to pass and fails: assert -1 == 3."
+        assert "were not used: tests/test_calc.py" in verdict.reasons[1]
+
+    async def test_deleting_a_protected_test(self, judge: Judge) -> None:
+        verdict = await judge(
+            CALC, {"tests/test_calc.py": None, "README": "words\n"}, expected=(ADD,)
+        )
+        assert verdict.reasons[0] == f"{ADD} has to pass and fails: assert -1 == 3."
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "conftest.py",
+            "tests/conftest.py",
+            "pytest.ini",
+            "sitecustomize.py",
+            "x.pth",
+            "calc.egg-info/entry_points.txt",
+            "pytest.py",
+        ],
+    )
+    async def test_additions_that_would_change_the_run(self, judge: Judge, path: str) -> None:
+        verdict = await judge(CALC, FIX | {path: "words = 1\n"}, expected=(ADD,))
+        assert verdict.status == "invalid patch"
+        assert path in only_reason(verdict)
+
+    async def test_a_path_that_leads_out(self, judge: Judge) -> None:
+        verdict = await judge(CALC, FIX | {"../x": "words\n"})
+        assert verdict.status == "invalid patch"
+        assert "leads out" in only_reason(verdict)
+
+
+async def test_a_room_that_dies_decides_nothing(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object, **__: object) -> None:
+        raise InfrastructureError("the container is gone")
+
+    monkeypatch.setattr("tasks.rooms.run_tests", die)
+    verdict = await judge(CALC, FIX)
+    assert verdict.status == "infrastructure failed"
+    assert "the container is gone" in only_reason(verdict)

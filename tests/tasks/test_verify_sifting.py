@@ -1,0 +1,140 @@
+"""Which test decides and which is only flaky: a matter of many runs, scripted here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from sandbox.image import Image, ImageSpec
+from sandbox.patch import FILE, Change, Patch
+from sandbox.policy import Policy
+from sandbox.trees import Base, TreeStore
+from tasks import verify as subject
+from tasks.rooms import RoomRun
+from tasks.task import Checks, Status, Task, TestReport, TestResult, Verdict
+
+Outcomes = Mapping[str, str]  # test id to a letter a run: p(assed), f(ailed), s(kipped), -(missing)
+LETTERS: Mapping[str, Status] = {"p": "passed", "f": "failed", "s": "skipped"}
+
+
+class ScriptedRooms:
+    """Answers each run on the patch or on the base with the next letter of each test asked for."""
+
+    def __init__(self, task: Task, on_patch: Outcomes, on_base: Outcomes) -> None:
+        self.task = task
+        self.asked: list[str] = []
+        self._letters = {True: dict(on_patch), False: dict(on_base)}
+
+    async def run(
+        self,
+        purpose: str,
+        patch: Patch | None = None,
+        *,
+        only: Sequence[str] | None = None,
+        timeout: float | None = None,
+        lint: bool = False,
+    ) -> RoomRun:
+        where = "patch" if patch else "base"
+        self.asked.append(f"{where}: {', '.join(only) if only is not None else 'all'}")
+        letters = self._letters[bool(patch)]
+        results = {}
+        for id, left in letters.items():
+            if only is None or id in only:
+                letters[id] = left[1:] or left
+                if left[0] != "-":
+                    results[id] = TestResult(id, LETTERS[left[0]], file="tests/test_a.py")
+        return RoomRun(TestReport(results, True, "pytest", "pytest"))
+
+
+Judge = Callable[..., "tuple[Verdict, list[str]]"]
+
+
+@pytest.fixture
+def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
+    async def judge(
+        on_patch: Outcomes, on_base: Outcomes, expected: tuple[str, ...] = ()
+    ) -> tuple[Verdict, list[str]]:
+        store = TreeStore.create(tmp_path / "store")
+        base = Base(store, store.add_tree([("a.py", FILE, b"old")]))
+        checks = Checks("pytest", "pytest", expected=expected)
+        task = Task("t", "", base, ImageSpec(), checks, Policy())
+        rooms = ScriptedRooms(task, {"ok": "p", **on_patch}, {"ok": "p", **on_base})
+        monkeypatch.setattr(subject, "Rooms", lambda *_: rooms)
+        patch = Patch((Change("a.py", FILE, b"new"),))
+        verdict = await subject.verify(task, patch, image=Image("sha256:0", "none"))
+        return verdict, rooms.asked
+
+    return judge
+
+
+async def test_a_test_that_passes_when_run_again_alone_and_with_all_is_flaky(judged: Judge) -> None:
+    verdict, asked = await judged({"x": "fpp"}, {"x": "p"})
+    assert verdict.solved
+    assert verdict.flaky == ("x",)
+    assert verdict.newly_failing == ()
+    assert verdict.reasons[-1] == "Flaky, so not decisive: x."
+    assert asked[:4] == ["patch: all", "base: all", "patch: x", "patch: all"]
+
+
+async def test_one_that_fails_each_time_is_a_regression(judged: Judge) -> None:
+    verdict, asked = await judged({"x": "f"}, {"x": "p"})
+    assert verdict.status == "failed"
+    assert verdict.reasons == ("x passed before the patch and now fails.",)
+    assert verdict.newly_failing == ("x",)
+    assert asked == ["patch: all", "base: all"] + ["patch: x"] * 2 + ["base: x"] * 2
+
+
+async def test_one_that_fails_on_the_base_now_and_then_is_flaky(judged: Judge) -> None:
+    verdict, _ = await judged({"x": "f"}, {"x": "ppf"})
+    assert verdict.solved
+    assert verdict.flaky == ("x",)
+
+
+async def test_one_that_fails_only_among_all_tests_is_a_regression(judged: Judge) -> None:
+    verdict, asked = await judged({"x": "fpf"}, {"x": "p"})
+    assert verdict.status == "failed"
+    assert "passes alone, but when all tests run it fails" in verdict.reasons[0]
+    assert asked[-1] == "base: all"
+
+
+async def test_unless_that_happens_on_the_base_as_well(judged: Judge) -> None:
+    verdict, _ = await judged({"x": "fpf"}, {"x": "pf"})
+    assert verdict.solved
+    assert verdict.flaky == ("x",)
+
+
+@pytest.mark.parametrize(("letter", "words"), [("s", "is skipped"), ("-", "did not run")])
+async def test_silence_and_absence_are_regressions(judged: Judge, letter: str, words: str) -> None:
+    verdict, _ = await judged({"x": letter}, {"x": "p"})
+    assert verdict.reasons == (f"x passed before the patch and now {words}.",)
+
+
+async def test_an_added_test_that_fails_is_a_regression(judged: Judge) -> None:
+    verdict, _ = await judged({"new": "f"}, {})
+    assert verdict.reasons == ("new, which did not fail before the patch, fails.",)
+
+
+async def test_an_expected_test_has_to_pass_at_once(judged: Judge) -> None:
+    verdict, asked = await judged({"x": "fp"}, {"x": "f"}, expected=("x",))
+    assert verdict.status == "failed"
+    assert verdict.reasons == ("x has to pass and fails.",)
+    assert asked == ["patch: all", "base: all"]
+
+
+async def test_an_expected_test_that_passed_before_may_be_flaky(judged: Judge) -> None:
+    verdict, _ = await judged({"x": "fpp"}, {"x": "p"}, expected=("x", "ok"))
+    assert verdict.solved
+    assert verdict.flaky == ("x",)
+
+
+async def test_a_test_that_failed_on_the_base_by_chance_is_no_proof(judged: Judge) -> None:
+    verdict, _ = await judged({"x": "p"}, {"x": "fpp"})
+    assert (verdict.status, verdict.grade) == ("solved", "regression-only")
+
+
+async def test_a_hundred_failing_tests_are_not_run_again(judged: Judge) -> None:
+    ids = [f"t{number}" for number in range(100)]
+    verdict, asked = await judged(dict.fromkeys(ids, "f"), dict.fromkeys(ids, "p"))
+    assert asked == ["patch: all", "base: all"]
+    assert len(verdict.reasons) == subject.NAMED + 1
+    assert verdict.reasons[-1] == "The same holds for 90 more tests."
