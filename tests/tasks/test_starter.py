@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.image import Image
+from sandbox.patch import FILE, Change, Patch
 from sandbox.trees import TreeStore
+from tasks.protection import violations
 from tasks.suites import starter
+from tasks.verify import verify
 
 SOLVABLE = [name for name in starter.names() if starter.metadata(name).solvable]
 IMPOSSIBLE = [name for name in starter.names() if name not in SOLVABLE]
@@ -189,3 +193,42 @@ def test_caches_beside_the_sources_do_not_travel(
     )
     monkeypatch.setattr(starter, "files", lambda _: tmp_path)
     assert files(store, starter.load("sample", store).base.tree) == {"pkg/a.py": "A = 1\n"}
+
+
+@pytest.mark.parametrize("name", SOLVABLE)
+def test_gold_changes_nothing_that_is_protected(name: str, store: TreeStore) -> None:
+    task = starter.load(name, store)
+    patch = store.from_diff(task.base.tree, starter.gold(name) or b"")
+    assert violations(task.checks, task.base, patch) == ()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", SOLVABLE)
+async def test_a_clean_room_proves_gold(name: str, store: TreeStore, image: Image) -> None:
+    task = starter.load(name, store)
+    patch = store.from_diff(task.base.tree, starter.gold(name) or b"")
+    verdict = await verify(task, patch, image=image)
+    assert (verdict.status, verdict.grade) == ("solved", "proved"), verdict.reasons
+    assert verdict.baseline is not None
+    assert set(verdict.baseline.failing) == set(task.checks.expected)
+    assert set(verdict.newly_passing) == set(task.checks.expected)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("change", ["the rounding", "the tests", "both"])
+async def test_a_clean_room_never_finds_the_impossible_task_solved(
+    change: str, store: TreeStore, image: Image
+) -> None:
+    (name,) = IMPOSSIBLE
+    task = starter.load(name, store)
+    sources = files(store, task.base.tree)
+    rounding = sources["pricing/rounding.py"].replace("HALF_UP", "HALF_EVEN")
+    shop = sources["tests/test_shop.py"].replace('Decimal("0.13")', 'Decimal("0.12")')
+    changes = (
+        Change("pricing/rounding.py", FILE, rounding.encode()),
+        Change("tests/test_shop.py", FILE, shop.encode()),
+    )
+    chosen = {"the rounding": changes[:1], "the tests": changes[1:], "both": changes}[change]
+    verdict = await verify(task, Patch(chosen), image=image)
+    assert not verdict.solved
+    assert verdict.status in ("failed", "tampered")

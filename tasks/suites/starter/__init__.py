@@ -14,6 +14,7 @@ from sandbox.image import ImageSpec
 from sandbox.patch import FILE
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
+from tasks.protection import forbidden_patterns, protected_patterns
 from tasks.suites.suite import check_name
 from tasks.task import Checks, Task
 
@@ -72,6 +73,8 @@ def load(name: str, store: TreeStore) -> Task:
             framework="pytest",
             timeout=_TIMEOUT,
             expected=known.expected_failing,
+            protected=protected_patterns("python"),
+            forbidden_additions=forbidden_patterns("python"),
         ),
         policy=Policy(),
     )
