@@ -11,7 +11,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tasks.detect import TestSetup
-from tasks.python_project import IMAGE_PYTEST, PythonProject
+from tasks.python_project import IMAGE_PACKAGES, PythonProject
 from tasks.reading import RepositoryFiles, Table, strings, table
 from tasks.requirements import Requirements, requirement_lines
 
@@ -252,7 +252,7 @@ def _framework(project: PythonProject, setup: TestSetup, into: Requirements) -> 
 
 def _needs_newer_pytest(wanted: str) -> bool:
     try:
-        return bool(wanted) and not SpecifierSet(f">={wanted}").contains(IMAGE_PYTEST)
+        return bool(wanted) and not SpecifierSet(f">={wanted}").contains(IMAGE_PACKAGES["pytest"])
     except InvalidSpecifier:
         return False
 
@@ -264,7 +264,7 @@ def _drop_satisfied_pytest(into: Requirements) -> None:
         if (
             canonicalize_name(requirement.name) == "pytest"
             and not requirement.extras
-            and requirement.specifier.contains(IMAGE_PYTEST)
+            and requirement.specifier.contains(IMAGE_PACKAGES["pytest"])
         ):
             del into.found[text]
 

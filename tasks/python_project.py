@@ -16,7 +16,7 @@ from tasks.reading import RepositoryFiles, Table, strings, table
 
 # What Dockerfile.sandbox installs: Debian 12's.
 IMAGE_PYTHON = "3.11.2"
-IMAGE_PYTEST = "7.2.1"
+IMAGE_PACKAGES = {"pytest": "7.2.1", "setuptools": "66.1.1", "wheel": "0.38.4"}
 SKIPPED_FOLDERS = re.compile(
     r"(^|/)(node_modules|site-packages|vendor|_vendor|third_party|\.[^/]+)/"
 )

@@ -1,10 +1,12 @@
 """A user's checkout as a task: what it is, how it is tested, what its image needs."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+
+from sandbox.errors import UsageError
 from sandbox.image import ImageSpec
 from sandbox.patch import Patch
 from sandbox.policy import Policy
@@ -16,6 +18,7 @@ from tasks.detect import TestSetup, detect_tests, setup_for
 from tasks.protection import forbidden_patterns, protected_patterns
 from tasks.python_project import PythonProject
 from tasks.reading import RepositoryFiles
+from tasks.requirements import agreeing
 from tasks.task import Checks, Task
 from tasks.workspace import PAGE_BYTES, Prepared, named, prepare_base
 
@@ -101,13 +104,17 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
             pip += build.pip
     if overrides.image is not None:
         apt, pip = [], []
+    wanted, left_out = agreeing([*_requirements(overrides.pip), *pip])
+    notes = [*needed.notes, *files.problems]
+    if left_out:
+        notes.append(f"These requirements contradict others and are not used: {named(left_out)}.")
     image = ImageSpec(
         base=overrides.image,
-        apt=_once([*apt, *overrides.apt]),
-        pip=_once([*pip, *overrides.pip]),
+        apt=tuple(dict.fromkeys([*apt, *overrides.apt])),
+        pip=wanted,
         setup=overrides.setup,
     )
-    return Detected(tests, image, rebuild, tuple(reasons), (*needed.notes, *files.problems))
+    return Detected(tests, image, rebuild, tuple(reasons), tuple(notes))
 
 
 def task_from_checkout(
@@ -200,7 +207,13 @@ def _advice(base: Base) -> str:
     return text
 
 
-def _once(texts: Iterable[str]) -> tuple[str, ...]:
-    """The texts without repetition, blanks aside."""
-    found = {re.sub(r"\s+", "", text): text for text in reversed(list(texts))}
-    return tuple(reversed(found.values()))
+def _requirements(texts: Iterable[str]) -> Iterator[str]:
+    """The user's own requirements. Raises UsageError for one that is none."""
+    for text in texts:
+        try:
+            yield str(Requirement(text))
+        except InvalidRequirement as error:
+            raise UsageError(
+                f"{text!r} in `pip` is not a Python requirement: {str(error).splitlines()[0]}",
+                'Write a name with an optional version, such as "requests>=2.31".',
+            ) from error

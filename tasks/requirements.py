@@ -99,6 +99,26 @@ class Requirements:
         self.dropped.append(f"{where}: {shown[:SHOWN]}{'...' if len(shown) > SHOWN else ''}")
 
 
+def agreeing(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The requirements, each once, without later ones that an earlier exact version contradicts;
+    and those left out. pip would otherwise install none at all."""
+    pins: dict[str, str] = {}
+    kept: dict[str, None] = {}
+    left_out: list[str] = []
+    parsed = [Requirement(text) for text in texts]
+    for requirement in parsed:
+        exact = [s for s in requirement.specifier if s.operator == "==" and "*" not in s.version]
+        if exact and requirement.marker is None:
+            pins.setdefault(canonicalize_name(requirement.name), exact[0].version)
+    for requirement in parsed:
+        pin = pins.get(canonicalize_name(requirement.name))
+        if pin is None or requirement.specifier.contains(pin, prereleases=True):
+            kept.setdefault(str(requirement))
+        else:
+            left_out.append(f"{requirement} ({pin} is asked for too)")
+    return tuple(kept), tuple(left_out)
+
+
 def requirement_lines(text: str) -> Iterator[str]:
     """The lines of a requirements file: continued lines joined, comments and hashes removed."""
     for line in re.sub(r"\\\r?\n", " ", text).splitlines():
