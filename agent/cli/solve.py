@@ -21,7 +21,7 @@ examples:
   greenroom solve                                  make the failing tests pass
   greenroom solve "fix the failing date test"      with words
   gh issue view 7 --json body -q .body | greenroom solve -
-  greenroom solve --task starter/page-count -m embedded\
+  greenroom solve --task starter/search-pages -m embedded\
 """
 
 
