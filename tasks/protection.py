@@ -7,8 +7,9 @@ gitignore's; they match folders with all that is in them.
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sandbox.ignore import IgnoreRules
 from sandbox.patch import Patch, printable
@@ -117,23 +118,35 @@ def forbidden_patterns(ecosystem: str) -> tuple[str, ...]:
     return (*ELSEWHERE, *FORBIDDEN.get(ecosystem, ()))
 
 
+def matches(patterns: Sequence[str], path: str) -> bool:
+    """Whether patterns hold a path, the last that matches deciding. Unlike in git, one that begins
+    with `!` also frees what is below a folder that another one holds."""
+    return _rules(tuple(patterns)).ignores(path) and not freed(patterns, path)
+
+
+def freed(patterns: Sequence[str], path: str) -> bool:
+    """Whether a pattern that begins with `!` frees a path."""
+    named = tuple(pattern[1:] for pattern in patterns if pattern.startswith("!"))
+    return _rules(named).ignores(path)
+
+
 def violations(checks: Checks, base: Base, patch: Patch) -> tuple[Violation, ...]:
     """What of a patch its task's checks do not allow: changes to protected files of the base, and
     additions by name."""
-    protected = IgnoreRules((("", checks.protected),))
-    forbidden = IgnoreRules((("", checks.forbidden_additions),))
     existing = base.store.modes(base.tree)
     python = checks.framework in ("pytest", "unittest")
     found: list[Violation] = []
     for change in patch:
         path = change.path
         if path in existing:
-            if protected.ignores(path):
+            if matches(checks.protected, path):
                 found.append(Violation(path, PROTECTED))
         elif change.deleted:
             continue
-        elif forbidden.ignores(path):
+        elif matches(checks.forbidden_additions, path):
             found.append(Violation(path, FORBIDDEN_NAME))
+        elif freed(checks.forbidden_additions, path):
+            continue
         elif python and hides_module(path, existing):
             found.append(Violation(path, HIDING))
     return tuple(found)
@@ -156,3 +169,8 @@ def hides_module(path: str, existing: Iterable[str] = ()) -> bool:
         )
         found = longer.match(path)
     return False
+
+
+@lru_cache(maxsize=32)
+def _rules(patterns: tuple[str, ...]) -> IgnoreRules:
+    return IgnoreRules((("", patterns),))
