@@ -124,8 +124,9 @@ class CommandLine:
         except subprocess.TimeoutExpired:
             return None, f"still ran after {timeout:.0f} s"
         if done.returncode not in (0, 1) or not done.stdout.strip():
-            said = done.stderr.strip().splitlines()
-            return None, f"exit code {done.returncode}: {' '.join(said[-2:])}"
+            # An error is one line; advice on what to do follows it, indented.
+            said = [line for line in done.stderr.splitlines() if line[:1].strip()] or [""]
+            return None, f"exit code {done.returncode}: {said[-1]}"
         document: dict[str, Any] = json.loads(done.stdout)
         return document, ""
 

@@ -55,7 +55,9 @@ def test_the_document_of_a_run_is_read(benchmark: ModuleType, tmp_path: Path) ->
 
 
 def test_a_run_that_could_not_begin_says_why(benchmark: ModuleType, tmp_path: Path) -> None:
-    program = stand_in(tmp_path, "echo no engine answers >&2; exit 3")
+    program = stand_in(
+        tmp_path, "echo note >&2; printf 'no engine answers\\n  Start it.\\n' >&2; exit 3"
+    )
     document, problem = benchmark.CommandLine(program, tmp_path, tmp_path).document([], 10)
     assert document is None
     assert problem == "exit code 3: no engine answers"
