@@ -62,6 +62,10 @@ NOTHING_CHANGED = (
     "Use the tools to read the code and change it. If the task cannot be done, call finish and "
     "say why."
 )
+NOT_SOLVED = (
+    "You ended your turn, but the task is not solved: {state}. Go on. If it cannot be done, call "
+    "finish once more and say why."
+)
 INSIST = (
     "\n\nIf the tests that still fail are no part of this task, say so and call finish once more; "
     "otherwise go on."

@@ -14,7 +14,7 @@ from agent.models.base import TurnDone
 from agent.trajectory import Recorder
 from agent.workbench import Workbench
 from tasks.task import TestReport
-from tools.tool import Toolbox, ToolContext
+from tools.tool import Toolbox, ToolContext, ToolLimits
 
 #: A candidate may take this many times as long as the failing tests take now, plus the seconds.
 _SLOWER = 4.0
@@ -72,7 +72,9 @@ class Screening:
 
     async def _try(self, done: TurnDone, fewest: int) -> int | None:
         """How many tests fail with this candidate; None when it cannot be applied or told."""
-        context = ToolContext(self.bench.box, self.bench.task)
+        # A syntax error shows in the tests; asking the sandbox's Python first would cost more.
+        limits = ToolLimits(check_syntax=False)
+        context = ToolContext(self.bench.box, self.bench.task, limits)
         for call in done.message.calls:
             result = await self.toolbox.call(call.name, call.arguments, context)
             if not result.ok:

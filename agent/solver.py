@@ -4,6 +4,7 @@ A change that turns the tests green is not believed here: `tasks.verify` decides
 and what it refuses goes back to the model with the reasons.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +23,7 @@ from agent.models.base import (
 )
 from agent.outcome import Outcome, Status
 from agent.progress import Advice, Progress
-from agent.reflection import Situation, reflect
+from agent.reflection import Situation, counts, reflect
 from agent.screening import Screening
 from agent.suspects import Suspect
 from agent.trajectory import History, Recorder
@@ -120,6 +121,7 @@ class _Attempt:
         self._tree = self._tested_tree = task.base.tree
         self._progress = Progress(_NO_REPORT, task.base.tree)
         self._suspects: Sequence[Suspect] = ()
+        self._refused_tree = ""
         self._malformed = self._idle = 0
         self._insisted = False
         self._verdict: Verdict | None = None
@@ -148,10 +150,14 @@ class _Attempt:
         self._new_epoch("start", opening, by_products=sorted(self._bench.by_products))
 
     def _expect_failing(self, report: TestReport) -> None:
-        """Without words that say otherwise, the task is that what fails on the base passes."""
+        """Without words that say otherwise, the task is that what fails on the base passes.
+
+        A file whose tests could not be collected is no test: which ones it holds is not known yet.
+        """
         checks = self._task.checks
         if not self._task.instruction.strip() and not checks.expected:
-            checks = replace(checks, expected=report.failing)
+            failing = (id for id in report.failing if report.results[id].file != id)
+            checks = replace(checks, expected=tuple(failing))
             self._task = self._context.task = replace(self._task, checks=checks)
 
     async def take_up(self, history: History, guidance: str) -> None:
@@ -186,6 +192,7 @@ class _Attempt:
         tree = self._bench.tree(await self._bench.patch())
         if tree != self._tree:
             self._progress.changed()
+            await self._bench.rebuild(self._tree, tree)
             self._tree = tree
         await self._judge(done)
         self._end_turn()
@@ -234,27 +241,35 @@ class _Attempt:
         tools = [self._toolbox.find(call.name) for call in calls]
         finished = any(tool is not None and tool.ends_turn for tool in tools)
         ended = finished or not calls
-        unchanged = self._tree == self._task.base.tree
-        if not ended and (unchanged or self._tree == self._tested_tree):
-            await self._follow(self._progress.called(calls))
-        elif unchanged:
-            self._idle_turn(done, finished)
-        else:
+        if self._tree != self._tested_tree:
             self._idle = 0
             await self._test(ended)
+        elif not ended:
+            await self._follow(self._progress.called(calls))
+        elif self._provable() or self._may_end():
+            await self._prove()
+        else:
+            self._idle_turn(done, finished)
 
     async def _test(self, ended: bool) -> None:
+        """Tests a new state; what its tests say is known where it is the base again."""
         previous, before = self._report, self._tested_tree
-        if self._tree != self._tested_tree:
-            self._report = await self._test_inner(previous)
-            self._tested_tree = self._tree
+        back = self._tree == self._task.base.tree
+        self._report = self._baseline if back else await self._test_inner(previous)
+        self._tested_tree = self._tree
         # Where the tests passed from the start, only the model knows when the work is done.
-        done = ended or not self._baseline.green
-        if (self._report.green and done) or (ended and self._may_end()):
+        if (self._provable() and (ended or not self._baseline.green)) or (
+            ended and self._may_end()
+        ):
             await self._prove()
         elif not self._report.green:
             diff = self._bench.diff(before, self._tree)
             await self._reflect(Situation(self._report, previous, diff), self._insisted and ended)
+
+    def _provable(self) -> bool:
+        """Whether the state is green, is a change, and was not refused by a clean room before."""
+        new = self._tree not in (self._task.base.tree, self._refused_tree)
+        return self._report.green and new
 
     def _may_end(self) -> bool:
         """Whether the model may end while tests fail: those that failed before, on its word.
@@ -262,6 +277,8 @@ class _Attempt:
         Only where the user's words are the task and name no tests; it is asked once to be sure.
         """
         if self._task.checks.expected or not self._task.instruction.strip():
+            return False
+        if self._tree in (self._task.base.tree, self._refused_tree):
             return False
         if set(self._report.failing) - set(self._baseline.failing) or self._report.errors:
             return False
@@ -292,6 +309,7 @@ class _Attempt:
             raise InfrastructureError("; ".join(verdict.reasons))
         if verdict.solved:
             raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "", verdict)
+        self._refused_tree = self._tree
         await self._reflect(Situation(verdict.report or self._report, verdict=verdict), False)
 
     async def _reflect(self, situation: Situation, insist: bool) -> None:
@@ -307,12 +325,18 @@ class _Attempt:
         self._say(UserMessage(prompts.UNUSABLE.format(problem=problem), "notice"))
 
     def _idle_turn(self, done: TurnDone, finished: bool) -> None:
-        """The model ended its turn with nothing changed: once is a slip, again is its answer."""
+        """The model ended its turn, and nothing is solved: once is a slip, again is its answer."""
         self._idle += 1
+        unchanged = self._tree == self._task.base.tree
         if self._idle >= (2 if finished else _IDLE):
-            said = " ".join(done.message.text.split())[:300]
-            raise _Stop("not solved", "the model gave up without a change" + (said and f": {said}"))
-        self._say(UserMessage(prompts.NOTHING_CHANGED, "notice"))
+            how = "without a change" if unchanged else f"with {counts(self._report)}"
+            said = _last_words(done)
+            raise _Stop("not solved", f"the model gave up {how}" + (said and f": {said}"))
+        if unchanged:
+            self._say(UserMessage(prompts.NOTHING_CHANGED, "notice"))
+        else:
+            state = counts(self._report)
+            self._say(UserMessage(prompts.NOT_SOLVED.format(state=state), "notice"))
 
     async def _follow(self, advice: Advice) -> None:
         """Does what the watch on progress advises."""
@@ -386,3 +410,15 @@ class _Attempt:
             grade=stop.verdict.grade if stop.verdict else None,
         )
         return outcome
+
+
+def _last_words(done: TurnDone) -> str:
+    """What the model said as it ended its turn: its text, else the summary of its last call."""
+    said = done.message.text
+    if not said.strip() and done.message.calls:
+        try:
+            arguments = json.loads(done.message.calls[-1].arguments)
+        except ValueError:
+            return ""
+        said = str(arguments.get("summary", "")) if isinstance(arguments, dict) else ""
+    return " ".join(said.split())[:300]

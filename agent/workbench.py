@@ -82,6 +82,16 @@ class Workbench:
         """Brings the workspace from the state `now` to the state `tree`."""
         await self.box.apply(self.task.base.store.between(now, tree))
 
+    async def rebuild(self, old: str, new: str) -> None:
+        """Reruns the rebuild step when a model's own changes touched what it depends on."""
+        step = self.task.rebuild
+        if step is None or not step.needed_for(self.task.base.store.between(old, new)):
+            return
+        result = await self.box.run(step.command, timeout=step.timeout)
+        if not result.ok:
+            text = f"the rebuild step failed: {result.output.text[-500:].strip()}"
+            self._recorder.emit("note", text=text)
+
     async def test(
         self,
         purpose: str,

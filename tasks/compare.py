@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tasks.task import FAILING, PASSING, TestReport, TestResult
+from tasks.task import FAILING, NOT_COLLECTED, PASSING, TestReport, TestResult
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,9 @@ def uncollected(report: TestReport, id: str) -> bool:
     if id in report.results:
         return False
     files = {id.partition("::")[0], *_owners(id)}
-    if any(name in files for name in report.failing):
+    # A run of chosen tests names the file in its errors only, since the file was not asked for.
+    unloaded = {error.partition(NOT_COLLECTED)[0] for error in report.errors}
+    if not files.isdisjoint([*report.failing, *unloaded]):
         return True
     return bool(report.errors) and report.framework not in ("pytest", "unittest")
 

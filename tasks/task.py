@@ -24,6 +24,8 @@ FAILING: frozenset[Status] = frozenset({"failed", "error"})
 # A test that ran to its end and held. Not "xfailed" or "skipped": code under test can call
 # pytest.skip() or pytest.xfail() itself.
 PASSING: frozenset[Status] = frozenset({"passed", "xpassed"})
+# Between a file's name and why its tests could not be loaded, in a report's errors.
+NOT_COLLECTED = " could not be collected: "
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast, get_args
 
 from tasks.formats.parsed import Parsed, by_id, clean
-from tasks.task import Executed, Frame, Status, TestResult
+from tasks.task import NOT_COLLECTED, Executed, Frame, Status, TestResult
 
 _STATUSES = frozenset(get_args(Status))
 
@@ -84,7 +84,7 @@ def _take(session: _Session, event: Mapping[str, Any]) -> None:
     elif kind == "uncollected":
         session.uncollected.append(id)
         session.results.append(_result(id, {**event, "status": "error"}))
-        session.errors.append(f"{id} could not be collected: {_text(event.get('message'))}")
+        session.errors.append(f"{id}{NOT_COLLECTED}{_text(event.get('message'))}")
     elif kind == "trace":
         session.executed[id] = tuple(_executed(event.get("x")))
     elif kind == "internal":
