@@ -68,7 +68,7 @@ class LiveView:
 
     def _progress(self, event: Event) -> None:
         self._doing = event["text"]
-        self._line(event["text"] + " ...", "dim")
+        self._line(event["text"].rstrip(".") + " ...", "dim")
 
     def _output(self, event: Event) -> None:
         if self._console.verbose:
