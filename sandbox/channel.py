@@ -96,7 +96,7 @@ class Channel(asyncio.Protocol):
                 data = self._read_head(data)
             if self._open and data:
                 self._demultiplex(data)
-        except (protocol.ProtocolError, ValueError, KeyError, TypeError, struct.error) as error:
+        except (protocol.ProtocolError, ValueError, RecursionError) as error:
             # Whatever the inside sends, the host survives it: the container is given up.
             self._fail(f"the supervisor broke the protocol: {error}")
 

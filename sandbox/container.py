@@ -1,7 +1,6 @@
 """A disposable container to work in: open, run, read, write, delta, apply, reset, fork, close."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
 from sandbox.patch import Patch, check_patch
 from sandbox.policy import MIB, Policy
-from sandbox.prepare import load_base, rebuild_again, rebuild_first
+from sandbox.prepare import check_fits, load_base, rebuild_again, rebuild_first
 from sandbox.rebuild import Rebuild
 from sandbox.results import (
     CommandResult,
@@ -23,6 +22,8 @@ from sandbox.results import (
     Match,
     Output,
     SearchResult,
+    listing,
+    search_result,
 )
 from sandbox.trees import Base
 from sandbox.upload import patch_records
@@ -175,11 +176,7 @@ class Sandbox:
     ) -> Listing:
         """What is in a folder, `depth` levels down. Raises as `read` does."""
         request = {"op": "list", "path": path, "depth": depth, "limit": limit}
-        found = json.loads(await self._wire.collect(request, MAX_LISTING, path))
-        entries = (
-            FileInfo(str(name), str(kind), int(size)) for name, kind, size in found["entries"]
-        )
-        return Listing(entries, truncated=bool(found["truncated"]))
+        return await self._wire.report(request, listing, MAX_LISTING, path)
 
     async def search(
         self,
@@ -213,7 +210,7 @@ class Sandbox:
             raise FileProblem(pattern, f"took longer than {SEARCH_SECONDS:g} seconds to search for")
         if not result.ok:
             raise FileProblem(path, "cannot be searched: " + result.output.text.strip()[-200:])
-        return _search_result(result, limit)
+        return search_result(result.output, limit)
 
     async def delta(self) -> Patch:
         """What differs from the prepared base, as a patch on the base tree. Ignored files and
@@ -262,12 +259,10 @@ class Sandbox:
         await self._container.close()
 
     async def _prepare(self) -> None:
-        entries = asyncio.ensure_future(asyncio.to_thread(lambda: self._index.entries))
-        try:
-            await self._container.start(self.image.reference, resettable=self._resettable)
-        finally:
-            await to_its_end(entries)
-        await load_base(self._wire, self._container.uid, self.base, entries.result(), self._support)
+        entries = await asyncio.to_thread(lambda: self._index.entries)
+        check_fits(entries, self.policy)
+        await self._container.start(self.image.reference, resettable=self._resettable)
+        await load_base(self._wire, self._container.uid, self.base, entries, self._support)
         if self.rebuild is not None:
             self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
         if self._resettable:
@@ -284,10 +279,3 @@ class Sandbox:
             return None
         self.rebuild_result = await rebuild_again(self._wire, self.rebuild, self._index)
         return self.rebuild_result
-
-
-def _search_result(result: CommandResult, limit: int) -> SearchResult:
-    lines = (result.output.head + result.output.tail).splitlines()
-    found = [json.loads(line) for line in lines if line.startswith(b"[")]
-    matches = tuple(Match(str(path), int(number), str(text)) for path, number, text in found)
-    return SearchResult(matches[:limit], truncated=len(matches) > limit)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from sandbox import protocol
-from sandbox.errors import InfrastructureError, PatchError
+from sandbox.errors import PatchError
 from sandbox.patch import (
     DEFAULT_LIMITS,
     EXECUTABLE,
@@ -100,11 +100,8 @@ async def read_delta(
 ) -> tuple[Patch, tuple[str, ...]]:
     """A sandbox's changes against its base, and notes on what was left out. Raises PatchError when
     they are too many or too large, InfrastructureError when the report is malformed."""
-    try:
-        report = json.loads(await wire.collect({"op": "changes", "limit": MAX_CHANGED}, MAX_REPORT))
-        wanted = choose(report, index, limits)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InfrastructureError(f"The sandbox reported its changes wrongly: {error}") from error
+    request = {"op": "changes", "limit": MAX_CHANGED}
+    wanted = await wire.report(request, lambda found: choose(found, index, limits), MAX_REPORT)
     changes = [Change(path, None, None) for path in wanted.deleted]
     notes = list(wanted.notes)
     if wanted.fetched:

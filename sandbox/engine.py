@@ -83,8 +83,9 @@ class Engine:
         to do, when it does not."""
         address = find_address()
         try:
-            api = _client(address)
-            version = api.version()
+            # The version's own page is the same in all versions of the API.
+            version = _client(address, "1.40", ANSWER_SECONDS).version(api_version=False)
+            api = _client(address, version["ApiVersion"], REQUEST_SECONDS)
         except Exception as error:
             # docker-py, requests and urllib3 each raise their own for the same few causes.
             raise explain(address, error) from error
@@ -93,7 +94,6 @@ class Engine:
                 f"The Docker engine at {address.url} is version {version['Version']}.",
                 "Greenroom needs 19.03 or newer: update it.",
             )
-        api.timeout = REQUEST_SECONDS
         return cls(address, api, version)
 
     def ready_image(self, image: str) -> str:
@@ -203,7 +203,7 @@ def _from_context(name: str) -> Address:
     return Address(url, origin, tls if tls.is_dir() else None, verify)
 
 
-def _client(address: Address) -> Any:
+def _client(address: Address, version: str, seconds: int) -> Any:
     import docker  # noqa: PLC0415 - slow to import, and not needed for --help
 
     tls: Any = False
@@ -215,7 +215,10 @@ def _client(address: Address) -> Any:
             ca_cert=str(authority) if authority.exists() else None,
             verify=address.verify,
         )
-    return docker.APIClient(base_url=address.url, tls=tls, timeout=ANSWER_SECONDS, version="auto")
+    client = docker.APIClient(base_url=address.url, tls=tls, timeout=seconds, version=version)
+    # A bundle of authorities in the environment would replace the engine's own.
+    client.trust_env = False
+    return client
 
 
 def explain(address: Address, error: BaseException) -> SetupError:

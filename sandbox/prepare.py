@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from sandbox.accounts import USER
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
-from sandbox.policy import MIB
+from sandbox.policy import MIB, Policy
 from sandbox.profile import HOME
 from sandbox.rebuild import Rebuild
 from sandbox.results import CommandResult
@@ -17,6 +17,7 @@ from sandbox.upload import base_records, support_records
 from sandbox.wire import Wire
 
 LEASE_SECONDS = 60.0
+PAGE = 4096  # what a file in memory is rounded up to
 MAX_PRODUCTS = 64 * MIB
 ENVIRONMENT = {
     "HOME": HOME,
@@ -50,6 +51,23 @@ echo '[core]
 git commit -q --allow-empty --no-verify -m base; } >/dev/null 2>&1 || rm -rf .git
 """
 GIT_SECONDS = 60.0
+
+
+def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
+    """Raise UsageError for a base that is larger than the workspace may be."""
+    size = sum(-(-entry.size // PAGE) * PAGE for entry in entries.values())
+    if size > policy.workspace_bytes:
+        raise UsageError(
+            f"The repository takes {size / MIB:,.0f} MiB in the sandbox, but its workspace has "
+            f"{policy.workspace_bytes / MIB:,.0f} MiB.",
+            "Raise the workspace limit (and the memory limit with it), or exclude large files.",
+        )
+    if len(entries) >= policy.workspace_inodes:
+        raise UsageError(
+            f"The repository has {len(entries):,} files, but the sandbox's workspace takes "
+            f"{policy.workspace_inodes:,}.",
+            "Raise the limit of files in the workspace, or exclude folders.",
+        )
 
 
 async def load_base(
@@ -97,9 +115,9 @@ async def rebuild_again(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Comma
     """Run the rebuild step; what it makes counts as prepared, not as a change."""
     await wire.ask({"op": "before_rebuild"})
     result = await wire.run(["bash", "-c", rebuild.command], seconds=rebuild.timeout)
-    made = json.loads(await wire.collect({"op": "after_rebuild"}, MAX_PRODUCTS))
+    made = await wire.report({"op": "after_rebuild"}, lambda found: map(str, found), MAX_PRODUCTS)
     # Most products are ignored anyway; of the others, a later touch must not look like a change.
-    names = [str(path) for path in made if not index.skips(str(path))]
+    names = [path for path in made if not index.skips(path)]
     if names:
         await wire.collect({"op": "identify"}, 0, names=json.dumps(names).encode("ascii"))
     return result

@@ -1,6 +1,7 @@
 """What a command in a sandbox gave back, and what file operations in it give."""
 
 import errno
+import json
 import os
 import signal
 from collections.abc import Iterable
@@ -90,6 +91,12 @@ class Listing(list[FileInfo]):
         self.truncated = truncated
 
 
+def listing(found: Any) -> Listing:
+    """A listing from what the supervisor reported."""
+    entries = (FileInfo(str(name), str(kind), int(size)) for name, kind, size in found["entries"])
+    return Listing(entries, truncated=bool(found["truncated"]))
+
+
 @dataclass(frozen=True)
 class Match:
     """A line that was found: the file's path in the workspace, the line's number from 1."""
@@ -105,6 +112,17 @@ class SearchResult:
 
     matches: tuple[Match, ...]
     truncated: bool
+
+
+def search_result(output: Output, limit: int) -> SearchResult:
+    """Matches from a search's output, one JSON list a line; a line that was cut is dropped."""
+    lines = (output.head if output.truncated else output.head + output.tail).split(b"\n")[:-1]
+    matches = []
+    for line in lines:
+        path, number, text = json.loads(line)
+        matches.append(Match(str(path), int(number), str(text)))
+    truncated = output.truncated or len(matches) > limit
+    return SearchResult(tuple(matches[:limit]), truncated)
 
 
 def command_result(reply: dict[str, Any], output: Output, events: bytes) -> CommandResult:

@@ -1,8 +1,9 @@
 """Requests to a sandbox's supervisor, one function each way they go: ask, collect, send, run."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sandbox import protocol
 from sandbox.channel import Channel, Request
@@ -20,6 +21,9 @@ from sandbox.results import (
     not_started,
 )
 
+T = TypeVar("T")
+# What reading an answer raises that is not of the agreed form.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 LIVE_BYTES = MIB
 # Beyond a command's own time: for the supervisor to end it and to answer.
 ANSWER_SECONDS = 30.0
@@ -46,6 +50,20 @@ class Wire:
         data = bytearray()
         await self.receive(request, _bounded(data.extend, limit), path, names)
         return data
+
+    async def report(
+        self,
+        request: dict[str, Any],
+        read: Callable[[Any], T],
+        limit: int,
+        path: str = "",
+    ) -> T:
+        """A request that JSON of at most `limit` bytes answers, as `read` understands it."""
+        data = await self.collect(request, limit, path)
+        try:
+            return read(json.loads(data))
+        except MALFORMED as error:
+            raise await self._malformed(error) from error
 
     async def receive(
         self,
@@ -108,11 +126,15 @@ class Wire:
         except BaseException:
             self._channel.drop(pending)
             raise
-        if reply["stage"] == NO_FOLDER:
-            raise file_error(cwd, {"errno": reply["errno"], "text": "cannot be worked in"})
-        if reply["stage"] == NO_PROGRAM:
-            return not_started(reply, argv[0] if argv else "")
-        return command_result(reply, taken.output(int(reply["total"])), bytes(taken.events))
+        try:
+            if reply["stage"] == NO_FOLDER:
+                problem = {"errno": reply["errno"], "text": "cannot be worked in"}
+                raise file_error(cwd, problem)
+            if reply["stage"] == NO_PROGRAM:
+                return not_started(reply, argv[0] if argv else "")
+            return command_result(reply, taken.output(int(reply["total"])), bytes(taken.events))
+        except MALFORMED as error:
+            raise await self._malformed(error) from error
 
     @property
     def _channel(self) -> Channel:
@@ -132,9 +154,20 @@ class Wire:
             raise InfrastructureError(
                 f"{error.message} ({why})" if why else error.message
             ) from None
-        if "error" in reply:
-            raise file_error(path, reply["error"])
-        return reply
+        if "error" not in reply:
+            return reply
+        try:
+            problem = file_error(path, reply["error"])
+        except MALFORMED as error:
+            raise await self._malformed(error) from error
+        raise problem
+
+    async def _malformed(self, error: BaseException) -> InfrastructureError:
+        """What to raise for an answer that is not of the agreed form; ends the container."""
+        await self._channel.close()
+        return InfrastructureError(
+            f"The sandbox {self._container.name} answered wrongly: {error!r}"
+        )
 
 
 class _Taken:
@@ -177,7 +210,7 @@ class _Taken:
     def output(self, total: int) -> Output:
         tail = (self._tail + self._late)[-self.tail_limit or self.tail_limit + len(self._tail) :]
         if total < len(self._head) + len(tail):
-            raise InfrastructureError("The sandbox counted a command's output wrongly.")
+            raise ValueError("less output counted than given")
         return Output(bytes(self._head), bytes(tail), total)
 
     def _show(self, payload: bytes) -> None:

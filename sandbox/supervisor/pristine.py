@@ -8,7 +8,7 @@ import os
 import stat
 
 from sandbox.supervisor import paths
-from sandbox.supervisor.processes import Account
+from sandbox.supervisor.processes import Account, remove_ipc_objects
 from sandbox.supervisor.tree import CREATE, stamp_of
 
 STORE = "/run/greenroom/pristine"
@@ -34,6 +34,7 @@ class Pristine:
         """Wipe all mounts and write them again: the new stamps of the workspace's files."""
         stamps = {}
         with self._account.acting():
+            remove_ipc_objects()
             for mount in MOUNTS:
                 with contextlib.suppress(PermissionError):  # root's own cannot have been changed
                     os.chmod(mount, 0o755)  # noqa: S103 - the mode it is mounted with

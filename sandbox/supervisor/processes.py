@@ -12,6 +12,7 @@ from typing import Any
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+IPC_RMID = 0
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -112,6 +113,21 @@ def _living_descendants(root: int, spared: frozenset[int]) -> Iterator[int]:
             waiting.append(pid)
             if living:
                 yield pid
+
+
+def remove_ipc_objects() -> None:
+    """Remove the System V semaphores, queues and shared memory of the account acted under: they
+    outlive processes."""
+    calls = {"sem": (libc.semctl, (0, IPC_RMID)), "msg": (libc.msgctl, (IPC_RMID, None))}
+    calls["shm"] = (libc.shmctl, (IPC_RMID, None))
+    for kind, (control, arguments) in calls.items():
+        try:
+            with open(f"/proc/sysvipc/{kind}") as stream:
+                lines = stream.readlines()[1:]
+        except FileNotFoundError:
+            continue  # a kernel without them
+        for line in lines:
+            control(int(line.split()[1]), *arguments)
 
 
 def describe(error: OSError) -> dict[str, Any]:

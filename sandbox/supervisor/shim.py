@@ -36,6 +36,8 @@ STATUS = struct.Struct(">iiiddq")  # wait status, stage, errno, cpu seconds, sec
 FAILURE = struct.Struct(">ii")
 STARTED, NO_FOLDER, NO_PROGRAM = 0, 1, 2
 MOST_LIKELY_OOM_VICTIM = b"1000"
+# Among the container's own processes only: the supervisor gets its turn under any load.
+LOWEST_PRIORITY = 19
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
 MAX_DESCRIPTORS = 8
 
@@ -177,6 +179,7 @@ def _become(command: dict[str, Any], descriptors: list[int], error_write: int) -
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         os.write(score, MOST_LIKELY_OOM_VICTIM)
+        os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
         # Python ignores these two; a program expects them as they are.
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)

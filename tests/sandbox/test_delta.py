@@ -1,19 +1,22 @@
 """What counts as changed, against a real container; and that a lying report is refused."""
 
+import hashlib
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from sandbox import delta, protocol
+from sandbox import protocol
 from sandbox.container import Rebuild, Sandbox
-from sandbox.delta import BaseIndex, Collector, Wanted, choose
-from sandbox.errors import PatchError
+from sandbox.delta import BaseIndex, Collector, Wanted, choose, read_delta
+from sandbox.errors import InfrastructureError, PatchError
 from sandbox.image import Image
 from sandbox.patch import Change, Patch, PatchLimits
 from sandbox.policy import Policy
 from sandbox.trees import Base
+from sandbox.wire import Wire
 
 docker = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 FILES = {
@@ -174,8 +177,6 @@ class TestOfContainer:
         await box.run("head -c 20M /dev/urandom > big")
         change = (await box.delta()).changes[0]
         digest = await box.run("sha256sum - < big", stdin=b"")
-        import hashlib
-
         assert change.content is not None
         assert digest.output.text.split()[0] == hashlib.sha256(change.content).hexdigest()
 
@@ -255,15 +256,25 @@ def test_paths_out_of_the_tree_are_left_out_and_named(base: Base) -> None:
         {"deleted": None},
     ],
 )
-async def test_a_malformed_report_is_the_sandbox_s_failure(base: Base, lie: dict[str, Any]) -> None:
-    import json
+async def test_a_malformed_report_is_the_sandbox_s_failure(
+    base: Base, lie: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def collect(*_: object) -> bytearray:
+        return bytearray(json.dumps(report(**lie)).encode())
 
-    class Liar:
-        async def collect(self, *_: object) -> bytes:
-            return json.dumps(report(**lie)).encode()
+    class Dead:
+        name = "x"
 
-    with pytest.raises(delta.InfrastructureError, match="wrongly"):
-        await delta.read_delta(Liar(), BaseIndex(base))  # type: ignore[arg-type]
+        @property
+        def channel(self) -> "Dead":
+            return self
+
+        async def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(Wire, "collect", collect)
+    with pytest.raises(InfrastructureError, match="wrongly"):
+        await read_delta(Wire(Dead(), Policy()), BaseIndex(base))  # type: ignore[arg-type]
 
 
 def test_files_that_were_not_asked_for_are_refused() -> None:

@@ -1,0 +1,210 @@
+"""The host's end of the stream, against an engine that lies, stalls or breaks off."""
+
+import asyncio
+import json
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from sandbox import protocol
+from sandbox.channel import Channel
+from sandbox.engine import Address
+from sandbox.errors import InfrastructureError
+
+UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def wrapped(data: bytes, stream: int = 1) -> bytes:
+    return struct.pack(">BxxxL", stream, len(data)) + data
+
+
+@asynccontextmanager
+async def engine(serve: Serve) -> AsyncIterator[Address]:
+    done = asyncio.Event()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await serve(reader, writer)
+        await done.wait()
+        writer.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "docker.sock"
+        server = await asyncio.start_unix_server(connected, path)
+        try:
+            yield Address(f"unix://{path}", "of the test")
+        finally:
+            done.set()
+            server.close()
+
+
+def says(*parts: bytes, end: bool = False) -> Serve:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for part in (UPGRADED, *parts):
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        if end:
+            writer.close()
+
+    return serve
+
+
+async def ask(address: Address) -> object:
+    channel = await Channel.attach(address, "1.41", "name")
+    try:
+        pending = channel.begin({"op": "x"}, lambda kind, payload: None)
+        async with asyncio.timeout(2):
+            return await channel.finish(pending)
+    finally:
+        await channel.close()
+
+
+REPLY = protocol.encode(protocol.REPLY, 1, b'{"fine": 1}')
+
+
+async def test_an_answer_is_taken_however_it_is_cut() -> None:
+    stream = b"".join(wrapped(REPLY[n : n + 3]) for n in range(0, len(REPLY), 3))
+    parts = [stream[n : n + 5] for n in range(0, len(stream), 5)]
+    async with engine(says(*parts)) as address:
+        assert await ask(address) == {"fine": 1}
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        wrapped(b"HTTP/1.1 500 nonsense that is no frame"),
+        wrapped(protocol.HEADER.pack(2**31, protocol.REPLY, 1)),
+        wrapped(protocol.encode(protocol.REQUEST, 1, b"{}")),
+        wrapped(protocol.encode(protocol.REPLY, 1, b"not json")),
+        wrapped(protocol.encode(protocol.REPLY, 1, b"[1]")),
+        wrapped(protocol.encode(protocol.REPLY, 1, b"\xff\xfe")),
+        wrapped(protocol.encode(protocol.REPLY, 7, b"{}")),
+        wrapped(protocol.encode(protocol.REPLY, 0, b"{}")),
+        wrapped(b"x", stream=9),
+        struct.pack(">BxxxL", 1, 2**32 - 1) + b"\xff" * 100,
+    ],
+)
+async def test_whatever_breaks_the_protocol_ends_the_channel(stream: bytes) -> None:
+    async with engine(says(stream)) as address:
+        with pytest.raises(InfrastructureError, match="broke the protocol"):
+            await ask(address)
+
+
+async def test_deeply_nested_json_ends_the_channel_and_no_more() -> None:
+    text = b"[" * 200_000
+    async with engine(says(wrapped(protocol.encode(protocol.REPLY, 1, text)))) as address:
+        with pytest.raises(InfrastructureError, match="broke the protocol"):
+            await ask(address)
+
+
+async def test_a_stream_that_ends_says_what_the_container_said_last() -> None:
+    said = wrapped(b"Traceback ...\nMemoryError: no more\n", stream=2)
+    async with engine(says(said, end=True)) as address:
+        with pytest.raises(InfrastructureError, match="MemoryError: no more"):
+            await ask(address)
+
+
+async def test_diagnostics_are_bounded() -> None:
+    async with engine(says(*[wrapped(b"x" * 60_000, stream=2)] * 20, wrapped(REPLY))) as address:
+        channel = await Channel.attach(address, "1.41", "name")
+        await channel.finish(channel.begin({"op": "x"}, lambda kind, payload: None))
+        assert len(channel.diagnostics) == 16 * 1024
+        await channel.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 409 Conflict\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"x" * 100_000,
+    ],
+)
+async def test_a_refused_attach_is_an_error(head: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+
+    async with engine(serve) as address:
+        with pytest.raises(InfrastructureError, match="did not attach"):
+            await Channel.attach(address, "1.41", "name")
+
+
+async def test_an_engine_that_does_not_answer_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sandbox.channel.ATTACH_SECONDS", 0.2)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pass
+
+    async with engine(serve) as address:
+        with pytest.raises(InfrastructureError, match="did not attach"):
+            await Channel.attach(address, "1.41", "name")
+
+
+async def test_bytes_that_nobody_waits_for_are_dropped() -> None:
+    answers = [protocol.encode(protocol.OUTPUT, 1, b"late"), REPLY]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(UPGRADED)
+        await reader.readexactly(protocol.HEADER.size)
+        await asyncio.sleep(0.1)
+        writer.write(wrapped(b"".join(answers)))
+        writer.write(wrapped(protocol.encode(protocol.REPLY, 2, b"{}")))
+
+    async with engine(serve) as address:
+        channel = await Channel.attach(address, "1.41", "name")
+        seen: list[bytes] = []
+        first = channel.begin({"op": "x"}, lambda kind, payload: seen.append(payload))
+        waiting = asyncio.create_task(channel.finish(first))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        channel.drop(first)
+        second = channel.begin({"op": "y"}, lambda kind, payload: None)
+        assert await channel.finish(second) == {}
+        assert seen == []
+        await channel.close()
+
+
+async def test_an_upload_goes_no_faster_than_the_stream_takes_it() -> None:
+    release = asyncio.Event()
+    received = bytearray()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(UPGRADED)
+        await release.wait()
+        while data := await reader.read(1 << 20):
+            received.extend(data)
+
+    async with engine(serve) as address:
+        channel = await Channel.attach(address, "1.41", "name")
+        sent = 0
+
+        def chunks():  # type: ignore[no-untyped-def]
+            nonlocal sent
+            for _ in range(32):
+                sent += 1
+                yield bytes(512 * 1024)
+
+        uploading = asyncio.create_task(channel.upload(1, chunks()))
+        await asyncio.sleep(0.1)
+        assert sent < 16
+        release.set()
+        await uploading
+        assert sent == 32
+        await channel.close()
+
+
+def test_a_request_is_json_in_one_frame() -> None:
+    frame = protocol.encode(protocol.REQUEST, 1, json.dumps({"path": "\udcff"}).encode("ascii"))
+    ((_, _, payload),) = protocol.Decoder(protocol.HOST_KINDS).feed(frame)
+    assert json.loads(payload) == {"path": "\udcff"}

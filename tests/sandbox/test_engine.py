@@ -1,0 +1,250 @@
+"""Finding the engine as the docker program does, and saying what is wrong when it is not there."""
+
+import asyncio
+import hashlib
+import json
+import os
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.container import Sandbox
+from sandbox.engine import DEFAULT_SOCKET, Address, Engine, explain, find_address
+from sandbox.errors import SetupError
+from sandbox.image import Image
+from sandbox.policy import Policy
+from sandbox.trees import Base
+
+
+@pytest.fixture(autouse=True)
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "docker"
+    folder.mkdir()
+    names = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    return folder
+
+
+def add_context(configuration: Path, name: str, host: str, **more: Any) -> str:
+    key = hashlib.sha256(name.encode()).hexdigest()
+    folder = configuration / "contexts" / "meta" / key
+    folder.mkdir(parents=True)
+    meta = {"Name": name, "Endpoints": {"docker": {"Host": host, **more}}}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return key
+
+
+def test_without_any_configuration_it_is_the_default_socket() -> None:
+    assert find_address() == Address(DEFAULT_SOCKET, "the default")
+
+
+def test_the_environment_beats_the_context(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_context(configuration, "far", "tcp://far:2375")
+    (configuration / "config.json").write_text('{"currentContext": "far"}')
+    assert find_address().url == "tcp://far:2375"
+    assert "'far'" in find_address().origin
+    add_context(configuration, "other", "unix:///other.sock")
+    monkeypatch.setenv("DOCKER_CONTEXT", "other")
+    assert find_address().socket_path == "/other.sock"
+    monkeypatch.setenv("DOCKER_HOST", "tcp://1.2.3.4:99")
+    assert find_address().host_and_port == ("1.2.3.4", 99)
+
+
+def test_the_default_context_is_the_default_socket(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (configuration / "config.json").write_text('{"currentContext": "far"}')
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+    assert find_address().url == DEFAULT_SOCKET
+
+
+def test_a_context_s_certificates_are_used(configuration: Path) -> None:
+    key = add_context(configuration, "far", "tcp://far:2376", SkipTLSVerify=True)
+    (configuration / "config.json").write_text('{"currentContext": "far"}')
+    folder = configuration / "contexts" / "tls" / key / "docker"
+    folder.mkdir(parents=True)
+    address = find_address()
+    assert address.tls == folder
+    assert not address.verify
+
+
+def test_certificates_from_the_environment_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://far:2376")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", "/certs")
+    assert find_address().tls == Path("/certs")
+    assert find_address().verify
+
+
+def test_a_context_that_is_gone_is_named(configuration: Path) -> None:
+    (configuration / "config.json").write_text('{"currentContext": "gone"}')
+    with pytest.raises(SetupError, match="context 'gone' does not exist"):
+        find_address()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"Endpoints": {}}'])
+def test_a_broken_context_is_named(configuration: Path, text: str) -> None:
+    key = add_context(configuration, "odd", "tcp://x")
+    (configuration / "contexts" / "meta" / key / "meta.json").write_text(text)
+    (configuration / "config.json").write_text('{"currentContext": "odd"}')
+    with pytest.raises(SetupError, match="'odd' cannot be read"):
+        find_address()
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_broken_configuration_is_named(configuration: Path, text: str) -> None:
+    (configuration / "config.json").write_text(text)
+    with pytest.raises(SetupError, match=r"config[.]json cannot be read"):
+        find_address()
+
+
+@pytest.mark.parametrize("url", ["ssh://me@far", "npipe:////./pipe/x", "http+unix://x"])
+def test_addresses_that_are_not_supported_are_refused_with_a_way_out(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", url)
+    with pytest.raises(SetupError, match="not supported") as caught:
+        find_address()
+    assert "DOCKER_HOST" in caught.value.hint
+
+
+def test_no_socket_at_a_named_place_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(SetupError, match=r"none.sock.*DOCKER_HOST.*no such socket"):
+        Engine.connect()
+
+
+def test_a_stopped_engine_is_told_from_a_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    with pytest.raises(SetupError, match="not running") as caught:
+        Engine.connect()
+    assert "systemctl start docker" in caught.value.hint
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setattr("sandbox.engine.DEFAULT_SOCKET", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(SetupError, match="not installed") as caught:
+        Engine.connect()
+    assert "apt-get install docker.io" in caught.value.hint
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    with pytest.raises(SetupError, match="not running"):
+        Engine.connect()
+
+
+def test_no_permission_says_which_group() -> None:
+    address = Address(DEFAULT_SOCKET, "the default")
+    error = explain(address, PermissionError(13, "Permission denied"))
+    assert "permission denied" in error.message
+    assert "usermod -aG docker" in error.hint
+
+
+def test_a_context_whose_host_is_away_is_named(configuration: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    add_context(configuration, "far", f"tcp://127.0.0.1:{port}")
+    (configuration / "config.json").write_text('{"currentContext": "far"}')
+    with pytest.raises(SetupError, match=r"context 'far'.*does not answer") as caught:
+        Engine.connect()
+    assert "docker context use default" in caught.value.hint
+
+
+def test_what_is_no_docker_engine_is_said_to_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
+        monkeypatch.setattr("sandbox.engine.ANSWER_SECONDS", 0.3)
+        with pytest.raises(SetupError, match="does not answer"):
+            Engine.connect()
+
+
+# -- over the network ---------------------------------------------------------------------------
+
+
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    far_reader, far_writer = await asyncio.open_unix_connection("/var/run/docker.sock")
+
+    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+        except OSError:
+            pass
+        finally:
+            target.close()
+
+    await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+
+def certificates(folder: Path) -> None:
+    """An authority, and a key that it signed for localhost, used at both ends."""
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    request = ("req", "-newkey", "rsa:2048", "-nodes")
+    openssl(
+        *request, "-x509", "-days", "2", "-subj", "/CN=test", "-keyout", "ca.key", "-out", "ca.pem"
+    )
+    openssl(*request, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "key.csr")
+    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        "key.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-days",
+        "2",
+        "-CAcreateserial",
+        "-extfile",
+        "names",
+        "-out",
+        "cert.pem",
+    )
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_a_sandbox_works_over_the_network(
+    image: Image, make_base: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    context = None
+    if tls:
+        certificates(tmp_path)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tmp_path / "ca.pem")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+        monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+        monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    server = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://localhost:{port}")
+    engine = await asyncio.to_thread(Engine.connect)
+    base: Base = make_base({"big": os.urandom(3_000_000)})
+    async with Sandbox.open(image, base, Policy(), engine=engine) as box:
+        result = await box.run("md5sum < big; cat big", output_limit=4_000_000)
+        assert result.output.total == 3_000_036
+        assert (
+            await box.read("big", limit=4_000_000) == result.output.head[36:] + result.output.tail
+        )
+    engine.close()
+    server.close()

@@ -1,0 +1,225 @@
+"""The parts of the supervisor that can be tried without a container."""
+
+import ast
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox import source, supervisor
+from sandbox.supervisor import files, paths
+from sandbox.supervisor.commands import Kept
+
+FOLDER = Path(supervisor.__file__).parent
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    monkeypatch.setattr(paths, "ROOT", str(folder))
+    return folder
+
+
+# -- what is sent in ----------------------------------------------------------------------------
+
+
+def texts() -> dict[str, str]:
+    root = Path(source.__file__).parent.parent
+    return {name: (root / (name.replace(".", "/") + ".py")).read_text() for name in source.MODULES}
+
+
+def test_all_of_it_is_python_3_7() -> None:
+    for name, text in texts().items():
+        tree = ast.parse(text, name, feature_version=(3, 7))
+        # Annotations are not evaluated; so newer ones do no harm there.
+        first = next(node for node in tree.body if not isinstance(node, ast.Expr))
+        assert isinstance(first, ast.ImportFrom), name
+        assert first.module == "__future__", name
+        for node in ast.walk(tree):
+            assert not isinstance(node, ast.NamedExpr | ast.Match), name
+
+
+def test_it_needs_the_standard_library_and_itself_only() -> None:
+    known: list[str] = []
+    for name, text in texts().items():
+        known.append(name)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                modules = [str(node.module)]
+                if node.module in ("sandbox", "sandbox.supervisor"):
+                    modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            for module in modules:
+                if module.startswith("sandbox"):
+                    assert module in known, f"{name} imports {module} before it is loaded"
+                else:
+                    assert module.partition(".")[0] in sys.stdlib_module_names
+
+
+def test_all_of_its_modules_are_sent() -> None:
+    there = {f"sandbox.supervisor.{path.stem}" for path in FOLDER.glob("*.py")}
+    assert there - {"sandbox.supervisor.__init__"} == {
+        name for name in source.MODULES if name.startswith("sandbox.supervisor.")
+    }
+
+
+def test_the_text_tells_its_length_first() -> None:
+    text = source.supervisor_source()
+    assert int(text[:10]) == len(text) - 10
+    compile(text[10:], "supervisor", "exec")
+
+
+# -- paths --------------------------------------------------------------------------------------
+
+
+def opened(path: str, **options: bool) -> str:
+    """Where a path leads, as the system sees what was opened."""
+    with paths.parent_of(path, **options) as (folder, name):
+        return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
+
+
+def test_a_path_leads_to_its_folder(workspace: Path) -> None:
+    (workspace / "a" / "b").mkdir(parents=True)
+    assert opened("a/b/c") == f"{workspace}/a/b/c"
+    assert opened("./a//b/./c") == f"{workspace}/a/b/c"
+    assert opened("a/../a/b") == f"{workspace}/a/b"
+    assert opened(f"{workspace}/a/x") == f"{workspace}/a/x"
+    assert opened("") == f"{workspace}/."
+    assert opened("a/..") == f"{workspace}/."
+
+
+@pytest.mark.parametrize("path", ["..", "a/../..", "../workspace/a", "/", "/etc/passwd", "/work"])
+def test_paths_out_of_the_workspace_are_refused(workspace: Path, path: str) -> None:
+    (workspace / "a").mkdir()
+    with pytest.raises(paths.OutsideError):
+        opened(path)
+
+
+def test_links_are_followed_while_they_stay_inside(workspace: Path) -> None:
+    (workspace / "a").mkdir()
+    (workspace / "in").symlink_to("a")
+    (workspace / "absolute").symlink_to(workspace / "a")
+    (workspace / "a" / "up").symlink_to("../a")
+    assert opened("in/x") == f"{workspace}/a/x"
+    assert opened("absolute/up/x") == f"{workspace}/a/x"
+    assert opened("in", follow=False) == f"{workspace}/in"
+    with pytest.raises(OSError, match="directory"):
+        opened("in/x", through=False)
+
+
+@pytest.mark.parametrize("target", ["..", "/etc", "../secret", "a/../../secret", "/proc/self"])
+def test_links_out_of_the_workspace_are_refused(workspace: Path, target: str) -> None:
+    (workspace / "a").mkdir()
+    (workspace / "out").symlink_to(target)
+    for path in ("out", "out/x", "a/../out/x"):
+        with pytest.raises(paths.OutsideError):
+            opened(path)
+
+
+def test_links_in_a_circle_end(workspace: Path) -> None:
+    (workspace / "a").symlink_to("b")
+    (workspace / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        opened("a/x")
+
+
+names = st.sampled_from(["a", "b", "c", "..", ".", "l1", "l2"])
+targets = st.lists(names, min_size=1, max_size=4).map("/".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    links=st.dictionaries(st.sampled_from(["l1", "a/l2", "a/b/c"]), targets, max_size=3),
+    absolute=st.booleans(),
+    path=st.lists(names, max_size=5).map("/".join),
+)
+def test_no_mixture_of_links_and_parents_leads_out(
+    tmp_path_factory: pytest.TempPathFactory, links: dict[str, str], absolute: bool, path: str
+) -> None:
+    workspace = tmp_path_factory.mktemp("links") / "workspace"
+    (workspace / "a" / "b").mkdir(parents=True)
+    (workspace / "b").mkdir()
+    for place, target in links.items():
+        (workspace / place).symlink_to(f"{workspace}/{target}" if absolute else target)
+    before, paths.ROOT = paths.ROOT, str(workspace)
+    try:
+        where = opened(path)
+    except OSError:
+        return
+    finally:
+        paths.ROOT = before
+    assert where == str(workspace) or where.startswith(f"{workspace}/")
+
+
+def test_only_regular_files_are_opened_and_none_blocks(workspace: Path) -> None:
+    os.mkfifo(workspace / "pipe")
+    (workspace / "folder").mkdir()
+    (workspace / "link").symlink_to("file")
+    (workspace / "file").write_text("x")
+    folder = os.open(workspace, os.O_RDONLY)
+    for name in ("pipe", "folder", "link"):
+        with pytest.raises(OSError, match=r"regular|directory|symbolic"):
+            paths.open_regular(folder, name, os.O_RDONLY)
+    fd = paths.open_regular(folder, "file", os.O_RDONLY)
+    assert os.read(fd, 9) == b"x"
+    os.close(fd)
+    os.close(folder)
+
+
+def test_a_deep_tree_with_closed_folders_is_removed(workspace: Path) -> None:
+    here = os.getcwd()
+    os.chdir(workspace)
+    try:
+        for _ in range(700):
+            os.mkdir("d")
+            os.chdir("d")
+        os.symlink("/etc", "link")
+        os.chmod(".", 0)
+    finally:
+        os.chdir(here)
+    folder = os.open(workspace, os.O_RDONLY)
+    paths.remove_tree(folder, "d")
+    os.close(folder)
+    assert not list(workspace.iterdir())
+
+
+def test_removing_a_link_leaves_what_it_leads_to(workspace: Path) -> None:
+    (workspace / "kept").mkdir()
+    (workspace / "kept" / "file").touch()
+    (workspace / "link").symlink_to("kept")
+    folder = os.open(workspace, os.O_RDONLY)
+    paths.remove_tree(folder, "link")
+    os.close(folder)
+    assert (workspace / "kept" / "file").exists()
+
+
+def test_a_written_file_gets_a_later_second(workspace: Path) -> None:
+    files.write("m.py", b"1", None)
+    first = (workspace / "m.py").stat()
+    files.write("m.py", b"2", None)
+    second = (workspace / "m.py").stat()
+    assert int(second.st_mtime) > int(first.st_mtime)
+    assert stat.S_IMODE(second.st_mode) == 0o644
+
+
+# -- kept output --------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(max_size=40)), st.integers(0, 30), st.integers(0, 30))
+def test_of_output_head_and_tail_are_kept(parts: list[bytes], live: int, tail: int) -> None:
+    kept = Kept(live, tail)
+    sent = b"".join(kept.add(part) for part in parts)
+    whole = b"".join(parts)
+    assert sent == whole[:live]
+    assert kept.total == len(whole)
+    rest = whole[live:]
+    assert kept.tail() == (rest[-tail:] if tail else b"")
