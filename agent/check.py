@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent import settings
-from agent.request import Request, task_of
+from agent.request import Request, image_of, settings_of, task_of
 from sandbox.container import Sandbox
-from sandbox.image import Image, ensure_image
+from sandbox.image import Image
 from sandbox.trees import TreeStore
 from tasks.runner import run_tests, support_files
 from tasks.task import Task, TestReport
@@ -45,15 +44,13 @@ async def check(request: Request, say: Callable[[str], None]) -> Found:
     Raises UsageError, SetupError or InfrastructureError, each shown to the user as it is.
     """
     begun = time.monotonic()
-    found = settings.load(request.checkout_folder(), request.flags)
-    for ignored in found.ignored:
-        say(f"{found.repository_file}: not set: {ignored}; see `greenroom trust`")
+    found = settings_of(request, say)
     with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
         store = TreeStore.create(Path(folder) / "trees.git")
         task, _ = task_of(request, found, store)
         for note in task.notes:
             say(note)
-        image = await ensure_image(task.image, progress=say)
+        image = await image_of(task, found, say)
         opened = time.monotonic()
         async with Sandbox.open(
             image, task.base, task.policy, rebuild=task.rebuild, support=support_files()

@@ -1,7 +1,7 @@
 """What the user asked for, made into a task: from a checkout, a commit, a suite or a task file."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +9,8 @@ from typing import Any, Self
 from agent import settings
 from agent.keys import Value
 from agent.settings import Settings
+from sandbox.buildjob import BuildSettings
+from sandbox.image import Image, ensure_image
 from sandbox.patch import Patch
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
@@ -70,6 +72,26 @@ class Checkout:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Checkout":
         return cls(Path(data["folder"]), data["fingerprint"], data["head"])
+
+
+def settings_of(request: Request, say: Callable[[str], None]) -> Settings:
+    """The settings in force for a request; what the repository's file asks in vain is said.
+
+    Raises UsageError for a file, a variable or a flag that is wrong.
+    """
+    found = settings.load(request.checkout_folder(), request.flags)
+    for ignored in found.ignored:
+        say(f"{found.repository_file}: not set: {ignored}; see `greenroom trust`")
+    return found
+
+
+async def image_of(task: Task, found: Settings, say: Callable[[str], None]) -> Image:
+    """The task's image, built as the settings say. Raises SetupError or UsageError."""
+    build = BuildSettings.from_environment(
+        network=found["build_network"] if found.given("build_network") else None,
+        ca_bundle=found["ca_bundle"],
+    )
+    return await ensure_image(task.image, progress=say, settings=build)
 
 
 def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, Checkout | None]:
