@@ -1,15 +1,14 @@
 """Proving a patch that anybody made: `greenroom verify`, without any model."""
 
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent import settings
-from agent.request import Request, suite_task, task_on_base
+from agent.request import Request, image_of, settings_of, suite_task, task_on_base
+from agent.settings import Settings
 from sandbox.errors import PatchError, UsageError
-from sandbox.image import ensure_image
 from sandbox.patch import Patch
 from sandbox.trees import Base, TreeStore
 from tasks.revision import base_of_commit, merge_base, patch_between
@@ -49,19 +48,19 @@ async def prove(request: Request, claim: Claim, say: Say) -> Proof:
     Raises UsageError or PatchError for a patch that is none or does not apply, SetupError when
     there is no engine or image; each is shown to the user as it is.
     """
-    async with _prepared(request, claim, say) as (task, patch):
-        image = await ensure_image(task.image, progress=say)
+    found = settings_of(request, say)
+    with _prepared(request, claim, found, say) as (task, patch):
+        image = await image_of(task, found, say)
         verdict = await verify(task, patch, image=image, progress=say)
         store = task.base.store
         diff = store.diff(task.base.tree, store.apply(task.base.tree, patch))
         return Proof(task, patch, verdict, diff.decode("utf-8", "replace"))
 
 
-@asynccontextmanager
-async def _prepared(request: Request, claim: Claim, say: Say) -> AsyncIterator[tuple[Task, Patch]]:
-    found = settings.load(request.checkout_folder(), request.flags)
-    for ignored in found.ignored:
-        say(f"{found.repository_file}: not set: {ignored}; see `greenroom trust`")
+@contextmanager
+def _prepared(
+    request: Request, claim: Claim, found: Settings, say: Say
+) -> Iterator[tuple[Task, Patch]]:
     with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
         store = TreeStore.create(Path(folder) / "trees.git")
         if request.suite_task:

@@ -5,7 +5,7 @@ attempt. A session stays readable after it was closed: its trees are in the run'
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -18,13 +18,13 @@ from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
 from agent.models.base import Model, Sampling
 from agent.outcome import Outcome
-from agent.request import Checkout, Request, task_of
+from agent.request import Checkout, Request, image_of, settings_of, task_of
 from agent.runs import Run
 from agent.settings import Settings
 from agent.solver import Plan, solve
 from agent.trajectory import History, Listener, Recorder
 from sandbox.errors import UsageError
-from sandbox.image import Image, ensure_image
+from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.trees import TreeStore
 from tasks.task import Task
@@ -129,9 +129,7 @@ async def start(
     Raises UsageError, SetupError or ModelError, each shown to the user as it is. Nothing is left
     of a run that could not begin.
     """
-    found = settings.load(request.checkout_folder(), request.flags)
-    for ignored in found.ignored:
-        say(f"{found.repository_file}: not set: {ignored}; see `greenroom trust`")
+    found = settings_of(request, say)
     model = await choose_model(found, say)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(model.close)
@@ -143,7 +141,8 @@ async def start(
             for note in task.notes:
                 say(note)
             plan = _plan(found, model)
-            image = await _ready(model, task, plan, say)
+            check_cost_limit(plan.limits, model.info)
+            image = await _ready(model, image_of(task, found, say))
         except BaseException:
             run.remove()
             raise
@@ -181,7 +180,8 @@ async def resume(
         store = run.store()
         task = task_from(history.started["task"], store)
         plan = _plan(found, model)
-        image = await _ready(model, task, plan, say)
+        check_cost_limit(plan.limits, model.info)
+        image = await _ready(model, image_of(task, found, say))
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         more = {"guidance": guidance} if guidance else {}
@@ -193,11 +193,10 @@ async def resume(
         )
 
 
-async def _ready(model: Model, task: Task, plan: Plan, say: Say) -> Image:
+async def _ready(model: Model, image: Coroutine[None, None, Image]) -> Image:
     """Makes image and model ready side by side; a model that is no use stops the image's build."""
-    check_cost_limit(plan.limits, model.info)
     preparing = asyncio.create_task(model.prepare())
-    imaging = asyncio.create_task(ensure_image(task.image, progress=say))
+    imaging = asyncio.create_task(image)
     tasks = (preparing, imaging)
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
