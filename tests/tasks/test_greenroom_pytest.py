@@ -103,6 +103,8 @@ def broken_teardown():
 
 def test_passes_then_breaks(broken_teardown): pass
 
+def test_fails_then_breaks(broken_teardown): assert 0, "the failure"
+
 @pytest.mark.parametrize("text", ["a::b", "x/y.py", "z[0]"])
 def test_odd_parameters(text): assert text
 """,
@@ -122,6 +124,7 @@ def test_every_outcome_has_its_status(tmp_path: Path) -> None:
         prefix + "test_strict": "failed",
         prefix + "test_without_setup": "error",
         prefix + "test_passes_then_breaks": "error",
+        prefix + "test_fails_then_breaks": "failed",
         prefix + "test_odd_parameters[a::b]": "passed",
         prefix + "test_odd_parameters[x/y.py]": "passed",
         prefix + "test_odd_parameters[z[0]]": "passed",
@@ -143,6 +146,7 @@ def test_a_failure_tells_the_assertion_with_its_values_and_the_frames(tmp_path: 
         ("tests/test_calc.py", "test_raises_inside", "broken(4)"),
         ("tests/test_calc.py", "broken", "return {}[twice(n)]"),
     ]
+    assert "the failure" in results["tests/test_calc.py::test_fails_then_breaks"].message
     assert results["tests/test_calc.py::test_later"].message == "later"
     assert results["tests/test_calc.py::test_without_setup"].message == "RuntimeError: no database"
 
@@ -224,15 +228,17 @@ def test_replaced_streams(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
 
-@pytest.fixture
-def nothing_works(monkeypatch):
-    def no(*_, **__): raise RuntimeError("replaced")
-    for owner, name in ((os, "write"), (os, "fstat"), (json, "dumps"), (builtins, "open")):
-        monkeypatch.setattr(owner, name, no)
 
-def test_replaced_library(nothing_works):
+def no(*_, **__): raise RuntimeError("replaced")
+KEPT = [(o, n, getattr(o, n)) for o, n in (
+    (os, "write"), (os, "fstat"), (os, "getpid"), (json, "dumps"), (builtins, "open"))]
+
+def test_replaced_library():
+    for owner, name, _ in KEPT: setattr(owner, name, no)
     assert 1 == 2
-def test_last(): pass
+def test_still_replaced(): pass
+def test_last():
+    for kept in KEPT: setattr(*kept)
 """
     found = run(tmp_path, {"test_a.py": body}, "-s")
     assert found.statuses() == {
@@ -241,10 +247,13 @@ def test_last(): pass
         "test_a.py::test_close_some": "passed",
         "test_a.py::test_replaced_streams": "passed",
         "test_a.py::test_replaced_library": "failed",
+        "test_a.py::test_still_replaced": "passed",
         "test_a.py::test_last": "passed",
     }
     assert found.parsed.ended
-    assert found.parsed.results["test_a.py::test_replaced_library"].frames[0].line == 23
+    assert (
+        found.parsed.results["test_a.py::test_replaced_library"].frames[0].code == "assert 1 == 2"
+    )
 
 
 def test_a_test_that_closes_every_descriptor_leaves_an_unended_run(tmp_path: Path) -> None:

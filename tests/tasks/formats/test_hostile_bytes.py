@@ -112,6 +112,12 @@ def test_documents_with_a_dtd_are_refused(xml: str) -> None:
     assert "unreadable" in parsed.reason
 
 
+def test_deep_nesting_is_refused() -> None:
+    parsed = parse_junit(b"<a>" * 1_000 + b"<testcase name='t'/>" + b"</a>" * 1_000)
+    assert not parsed.results
+    assert "nested deeper" in parsed.reason
+
+
 def test_the_parsers_of_untrusted_xml_use_the_hardened_library() -> None:
     source = (Path(__file__).parents[3] / "tasks" / "formats" / "junit.py").read_text()
     assert "from defusedxml.ElementTree import iterparse" in source
