@@ -5,6 +5,7 @@ attempt. A session stays readable after it was closed: its trees are in the run'
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
@@ -142,13 +143,13 @@ async def start(
                 say(note)
             plan = _plan(found, model)
             check_cost_limit(plan.limits, model.info)
-            image = await _ready(model, image_of(task, found, say))
+            image, loading = await _ready(model, image_of(task, found, say))
         except BaseException:
             run.remove()
             raise
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
-        _record_start(recorder, run, task, model, plan, found, checkout)
+        _record_start(recorder, run, task, model, plan, found, checkout, loading)
         yield Session(run, store, task, model, image, recorder, plan, checkout)
 
 
@@ -181,7 +182,7 @@ async def resume(
         task = task_from(history.started["task"], store)
         plan = _plan(found, model)
         check_cost_limit(plan.limits, model.info)
-        image = await _ready(model, image_of(task, found, say))
+        image, _ = await _ready(model, image_of(task, found, say))
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         more = {"guidance": guidance} if guidance else {}
@@ -193,20 +194,26 @@ async def resume(
         )
 
 
-async def _ready(model: Model, image: Coroutine[None, None, Image]) -> Image:
-    """Makes image and model ready side by side; a model that is no use stops the image's build."""
+async def _ready(model: Model, image: Coroutine[None, None, Image]) -> tuple[Image, float]:
+    """Makes image and model ready side by side; a model that is no use stops the image's build.
+
+    Returns the image and the seconds that the model took.
+    """
+    begun = time.monotonic()
     preparing = asyncio.create_task(model.prepare())
     imaging = asyncio.create_task(image)
-    tasks = (preparing, imaging)
+    ready_at: list[float] = []
+    preparing.add_done_callback(lambda _: ready_at.append(time.monotonic()))
+    both = (preparing, imaging)
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_EXCEPTION)
         for finished in done:
             finished.result()
     finally:
-        for unfinished in tasks:
+        for unfinished in both:
             unfinished.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    return imaging.result()
+        await asyncio.gather(*both, return_exceptions=True)
+    return imaging.result(), ready_at[0] - begun
 
 
 def _plan(found: Settings, model: Model) -> Plan:
@@ -240,6 +247,7 @@ def _record_start(
     plan: Plan,
     found: Settings,
     checkout: Checkout | None,
+    loading: float,
 ) -> None:
     recorder.emit(
         "run.started",
@@ -251,6 +259,7 @@ def _record_start(
         limits={**plan.limits.as_dict(), "candidates": plan.candidates},
         settings={name: value for name, value in found.values.items() if value not in (None, ())},
         checkout=checkout.as_data() if checkout else None,
+        ready={"model": round(loading, 3)},
     )
 
 
