@@ -156,7 +156,7 @@ def _own_extras(extras: Mapping[str, list[str]], into: Requirements) -> None:
     """What the project's own extras bring, where a requirement asks for them by its name."""
     seen: set[str] = set()
     while into.own_extras:
-        name = into.own_extras.pop()
+        name = into.own_extras.pop(0)
         if name not in seen:
             seen.add(name)
             into.add_all(extras.get(canonicalize_name(name), ()), f"the extra {name}")

@@ -32,7 +32,7 @@ TESTS = {
     ),
     "go": ("*_test.go", "testdata/"),
     "rust": ("tests/", "benches/"),
-    "java": ("src/test/", "src/*Test/"),
+    "java": ("**/src/test/", "**/src/*Test/"),
     "make": ("/tests/", "/test/"),
 }
 # What configures, builds or installs the tests or what they run.

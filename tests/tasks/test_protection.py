@@ -1,0 +1,166 @@
+import sys
+
+import pytest
+
+from sandbox.patch import FILE, Change, Patch
+from sandbox.trees import Base, TreeStore
+from tasks.protection import (
+    forbidden_patterns,
+    freed,
+    hides_module,
+    matches,
+    protected_patterns,
+    violations,
+)
+from tasks.task import Checks
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "path"),
+    [
+        ("python", "test_code.py"),
+        ("python", "src/pkg/tests/helpers.py"),
+        ("python", "tests/data/expected.json"),
+        ("python", "pkg/code_test.py"),
+        ("python", "deep/conftest.py"),
+        ("python", "pyproject.toml"),
+        ("python", "setup.cfg"),
+        ("python", "requirements-dev.txt"),
+        ("python", ".github/workflows/ci.yml"),
+        ("python", ".gitattributes"),
+        ("node", "src/a.test.ts"),
+        ("node", "src/__tests__/a.js"),
+        ("node", "package.json"),
+        ("node", "package-lock.json"),
+        ("go", "pkg/a_test.go"),
+        ("go", "pkg/testdata/x"),
+        ("rust", "tests/it.rs"),
+        ("rust", "Cargo.lock"),
+        ("java", "mod/src/test/java/ATest.java"),
+        ("java", "pom.xml"),
+        ("make", "Makefile"),
+        ("unknown", ".gitlab-ci.yml"),
+    ],
+)
+def test_tests_and_what_runs_them_are_protected(ecosystem: str, path: str) -> None:
+    assert matches(protected_patterns(ecosystem), path)
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "path"),
+    [
+        ("python", "src/pkg/code.py"),
+        ("python", "django/test/client.py"),
+        ("python", "pkg/testing.py"),
+        ("python", "pkg/contest.py"),
+        ("python", "README.md"),
+        ("python", ".gitignore"),
+        ("python", "docs/github/x.md"),
+        ("node", "src/latest.js"),
+        ("go", "pkg/a.go"),
+        ("rust", "src/lib.rs"),
+        ("java", "src/main/java/A.java"),
+    ],
+)
+def test_code_is_not_protected(ecosystem: str, path: str) -> None:
+    assert not matches(protected_patterns(ecosystem), path)
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "path"),
+    [
+        ("python", "conftest.py"),
+        ("python", "src/conftest.py"),
+        ("python", "pytest.ini"),
+        ("python", "sub/setup.cfg"),
+        ("python", "sitecustomize.py"),
+        ("python", "x.pth"),
+        ("python", "evil.egg-info/entry_points.txt"),
+        ("python", "evil.dist-info/METADATA"),
+        ("python", ".github/workflows/x.yml"),
+        ("python", ".vscode/tasks.json"),
+        ("python", "greenroom.toml"),
+        ("node", "node_modules/jest/index.js"),
+        ("node", "jest.config.js"),
+        ("go", "vendor/modules.txt"),
+        ("rust", ".cargo/config.toml"),
+        ("java", "src/test/resources/junit-platform.properties"),
+        ("make", "GNUmakefile"),
+    ],
+)
+def test_additions_that_change_the_run_are_forbidden(ecosystem: str, path: str) -> None:
+    assert matches(forbidden_patterns(ecosystem), path)
+
+
+@pytest.mark.parametrize("path", ["tests/test_new.py", "src/pkg/new.py", "docs/x.md", "data.csv"])
+def test_new_tests_and_code_are_welcome(path: str) -> None:
+    assert not matches(forbidden_patterns("python"), path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("random.py", "src/random.py", "tests/random.py", "pkg/tests/json.py", "lib/re.py"),
+        *("pytest.py", "pytest/__init__.py", "_pytest/config/__init__.py", "src/pluggy/x.py"),
+        "unittest/mock.py",
+    ],
+)
+def test_a_new_module_must_not_hide_one_that_tests_import(path: str) -> None:
+    assert hides_module(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["pkg/random.py", "src/pkg/types.py", "mine.py", "src/mine/json.py", "random.txt", "json"],
+)
+def test_modules_inside_a_package_hide_nothing(path: str) -> None:
+    assert not hides_module(path)
+
+
+def test_a_package_that_is_there_already_may_grow() -> None:
+    existing = {"src/calendar/__init__.py": FILE}
+    assert not hides_module("src/calendar/new.py", existing)
+    assert hides_module("src/random/new.py", existing)
+
+
+def test_every_module_of_python_is_known() -> None:
+    assert {"json", "random", "unittest", "ast"} <= sys.stdlib_module_names
+
+
+def test_the_users_own_patterns_come_last_and_can_free() -> None:
+    patterns = protected_patterns("python", ("/golden/", "!tests/helpers.py", "!/setup.cfg"))
+    assert matches(patterns, "golden/x")
+    assert not matches(patterns, "tests/helpers.py")
+    assert not matches(patterns, "setup.cfg")
+    assert matches(patterns, "tests/test_a.py")
+    assert freed(patterns, "setup.cfg")
+
+
+def test_violations_name_each_change_and_why(tmp_path_factory: pytest.TempPathFactory) -> None:
+    store = TreeStore.create(tmp_path_factory.mktemp("store") / "trees")
+    tree = store.add_tree(
+        [("code.py", FILE, b""), ("tests/test_a.py", FILE, b""), ("tests/test_b.py", FILE, b"")]
+    )
+    checks = Checks(
+        "pytest",
+        "pytest",
+        protected=protected_patterns("python"),
+        forbidden_additions=(*forbidden_patterns("python"), "!/tomllib.py"),
+    )
+    patch = Patch(
+        (
+            Change("code.py", FILE, b"1"),
+            Change("conftest.py", FILE, b"1"),
+            Change("random.py", FILE, b"1"),
+            Change("tomllib.py", FILE, b"1"),
+            Change("tests/test_a.py", FILE, b"1"),
+            Change("tests/test_b.py", None, None),
+            Change("tests/test_c.py", FILE, b"1"),
+            Change("setup.py", None, None),
+        )
+    )
+    found = {v.path: str(v) for v in violations(checks, Base(store, tree), patch)}
+    assert set(found) == {"conftest.py", "random.py", "tests/test_a.py", "tests/test_b.py"}
+    assert found["tests/test_a.py"] == "tests/test_a.py is protected"
+    assert "change how tests run" in found["conftest.py"]
+    assert "in the place of a module" in found["random.py"]
