@@ -31,6 +31,7 @@ from agent.turn import Exhausted, TurnTaker
 from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import InfrastructureError, SetupError
 from sandbox.image import Image
+from tasks.screening import screen
 from tasks.task import Task, TestReport, Verdict
 from tasks.verify import verify
 from tools.tool import Toolbox, ToolContext
@@ -296,9 +297,10 @@ class _Attempt:
     async def _prove(self) -> None:
         """Asks the clean room. Raises _Stop when it says solved; else its reasons go back."""
         self._recorder.emit("progress", text="proving the change in a clean room")
+        patch = await self._bench.patch()
         verdict = await verify(
             self._task,
-            await self._bench.patch(),
+            patch,
             image=self._image,
             baseline=self._baseline,
             progress=lambda text: self._recorder.emit("progress", text=text),
@@ -308,6 +310,9 @@ class _Attempt:
         if verdict.status == "infrastructure failed":
             raise InfrastructureError("; ".join(verdict.reasons))
         if verdict.solved:
+            # What is handed over is what was proved: without the changes to protected files.
+            proved = screen(self._task.base, patch, self._task.checks).patch
+            self._tree = self._bench.tree(proved)
             raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "", verdict)
         self._refused_tree = self._tree
         await self._reflect(Situation(verdict.report or self._report, verdict=verdict), False)

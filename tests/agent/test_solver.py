@@ -118,6 +118,15 @@ async def test_a_changed_test_does_not_count(bench: Bench) -> None:
     assert not outcome.verdict.solved
 
 
+async def test_what_is_handed_over_is_what_was_proved(bench: Bench) -> None:
+    more = edit("== 8", "== 8\n    assert double(0) == 0", "test_calc.py")
+    outcome = await bench.attempt(bench.task(), [{"calls": [*more["calls"], *FIX["calls"]]}])
+    assert outcome.status == "solved"
+    assert outcome.patch.paths == ("calc.py",)
+    assert outcome.verdict
+    assert any("test_calc.py" in reason for reason in outcome.verdict.reasons)
+
+
 async def test_the_turn_limit_holds(bench: Bench) -> None:
     looking = {"calls": [call("read_file", path="calc.py")]}
     outcome = await bench.attempt(bench.task(), [looking] * 5, limits=Limits(turns=2))
