@@ -132,6 +132,7 @@ class FaultServer:
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
 
     @property
     def root(self) -> str:
@@ -151,10 +152,16 @@ class FaultServer:
             self._server.close()
         for writer in self._writers:
             writer.transport.abort()
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=5)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(writer)
+        handler = asyncio.current_task()
+        if handler is not None:
+            self._handlers.add(handler)
+            handler.add_done_callback(self._handlers.discard)
         try:
             while request := await _read(reader):
                 await self._reply(self._next(request), reader, writer)

@@ -488,6 +488,13 @@ async def test_retry_after_is_honoured(headers: dict[str, str]) -> None:
     assert 0.3 <= first.seconds <= 31
 
 
+async def test_the_pause_is_kept_before_the_next_request() -> None:
+    start = time.monotonic()
+    async with FaultServer(error(429, "x", {"Retry-After": "0.3"}), answer("hi")) as server:
+        await turn(server)
+    assert time.monotonic() - start >= 0.3
+
+
 async def test_a_wait_that_is_too_long_is_said_at_once() -> None:
     problem = await failure(error(429, "daily limit", {"Retry-After": "86400"}))
     assert "asks to wait 86400 s" in problem.message
@@ -538,10 +545,11 @@ async def test_a_server_that_answered_before_is_waited_for() -> None:
         opened = model(server)
         async for _event in opened.generate(TASK, [], Sampling()):
             pass
-    again = opened.generate(TASK, [], Sampling())
-    assert isinstance(await anext(again), Retrying)
-    await again.aclose()
+    events: list[Event] = []
+    with pytest.raises(ModelError, match="asked 3 times"):
+        await collect(opened, events)
     await opened.close()
+    assert len(reasons(events)) == 2
 
 
 async def test_an_unknown_host_is_named() -> None:
@@ -745,6 +753,12 @@ async def test_a_turn_that_takes_too_long_is_cut() -> None:
     assert done.finish == "cut"
     assert "cut off after" in done.problem
     assert done.message.text.startswith("aa")
+
+
+async def test_a_turn_that_falls_silent_is_cut_when_its_time_is_over() -> None:
+    async with FaultServer(stream(sse(delta(content="a")), "hang")) as server:
+        _, done = await asyncio.wait_for(turn(server, turn_timeout=0.3), 5)
+    assert (done.finish, done.message.text) == ("cut", "a")
 
 
 async def test_pings_without_an_answer_do_not_last_for_ever() -> None:

@@ -84,6 +84,12 @@ def test_arguments_that_are_no_object_become_one(arguments: str) -> None:
     assert json.loads(sound_arguments(arguments)) == {"unparsed": arguments}
 
 
+def test_a_malformed_call_goes_back_in_a_form_that_every_server_can_parse() -> None:
+    call = ToolCall("c1", "shell", '{"command": ')
+    function = written(AssistantMessage(calls=(call,)))[0]["tool_calls"][0]["function"]
+    assert json.loads(function["arguments"]) == {"unparsed": '{"command": '}
+
+
 def test_sound_arguments_are_not_touched() -> None:
     assert sound_arguments('{"a":  1}') == '{"a":  1}'
 
