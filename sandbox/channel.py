@@ -139,6 +139,23 @@ class Channel(asyncio.Protocol):
                 await self._send_input(ident, chunk)
         self.send(protocol.END, ident)
 
+    def send_input(self, ident: int, data: bytes) -> None:
+        """Send a few bytes that belong to a request, at once."""
+        self.send(protocol.INPUT, ident, data)
+
+    def end_input(self, ident: int) -> None:
+        """Say that nothing more belongs to a request."""
+        self.send(protocol.END, ident)
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the stream until `resume_reading`."""
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self._failure and not self._transport.is_reading():
+            self._transport.resume_reading()
+
     async def finish(self, pending: Request) -> dict[str, Any]:
         """Wait for a request's reply. Cancelling the wait forgets the request."""
         try:

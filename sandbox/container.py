@@ -25,6 +25,7 @@ from sandbox.results import (
     listing,
     search_result,
 )
+from sandbox.terminal import join_terminal
 from sandbox.trees import Base
 from sandbox.upload import patch_records
 from sandbox.wire import Wire
@@ -211,6 +212,10 @@ class Sandbox:
         if not result.ok:
             raise FileProblem(path, "cannot be searched: " + result.output.text.strip()[-200:])
         return search_result(result.output, limit)
+
+    async def shell(self, *, cwd: str = ".") -> int:
+        """Join this process's terminal to a login shell in the sandbox: its exit code."""
+        return await join_terminal(self._wire, self._container.channel, cwd)
 
     async def delta(self) -> Patch:
         """What differs from the prepared base, as a patch on the base tree. Ignored files and

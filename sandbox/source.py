@@ -16,6 +16,9 @@ MODULES = (
     "sandbox.supervisor.records",
     "sandbox.supervisor.pristine",
     "sandbox.supervisor.commands",
+    "sandbox.supervisor.terminal",
+    "sandbox.supervisor.stream",
+    "sandbox.supervisor.accounts",
     "sandbox.supervisor.main",
 )
 # The container's command reads the length and then the text from its standard input.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -108,7 +109,7 @@ class Command:
                 del self._input[: os.write(self.stdin, self._input[:CHUNK])]
         except BlockingIOError:
             return
-        except BrokenPipeError:
+        except OSError:  # a pipe that nobody reads, a terminal that has ended
             self._input.clear()
             self._input_ended = True
         if self._input_ended:
@@ -180,6 +181,10 @@ def _read(fd: int) -> bytes | None:
         return os.read(fd, CHUNK)
     except BlockingIOError:
         return None
+    except OSError as error:
+        if error.errno == errno.EIO:  # how a terminal ends
+            return b""
+        raise
 
 
 def _pending(fd: int) -> bool:

@@ -157,7 +157,7 @@ def _search_file(path: str, expression: re.Pattern[bytes], left: int, line_bytes
         return left
     # Line by line only: an anchored pattern may match a line and nothing in the whole content.
     for number, line in enumerate(content.split(b"\n"), 1):
-        bare = line.removesuffix(b"\r")
+        bare = line[:-1] if line.endswith(b"\r") else line
         if expression.search(bare):
             print(json.dumps([path, number, os.fsdecode(bare[:line_bytes])]))
             left -= 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import gc
 import json
 import os
@@ -14,65 +13,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox import protocol
-from sandbox.supervisor import files, paths, processes, records
+from sandbox.supervisor import accounts, files, paths, processes, records
 from sandbox.supervisor.commands import Command
 from sandbox.supervisor.pristine import Pristine
 from sandbox.supervisor.shim import Shim
+from sandbox.supervisor.stream import Outbox, Upload
+from sandbox.supervisor.terminal import Terminal
 from sandbox.supervisor.tree import Tree
 
-PRIVATE = "/run/greenroom"
 READ_SIZE = 256 * 1024
 HIGH_WATER = 1 << 20
 TICK = 1.0
-
-
-class Outbox:
-    """Frames on their way to the host, written as the stream takes them."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._waiting: collections.deque[memoryview] = collections.deque()
-        self.size = 0
-
-    def send(self, kind: int, ident: int, payload: bytes = b"") -> None:
-        frame = protocol.encode(kind, ident, payload)
-        self._waiting.append(memoryview(frame))
-        self.size += len(frame)
-
-    def flush(self) -> None:
-        """Write what the stream takes now. Raises BrokenPipeError when the host is gone."""
-        while self._waiting:
-            try:
-                done = os.write(self._fd, self._waiting[0])
-            except BlockingIOError:
-                return
-            self.size -= done
-            if done == len(self._waiting[0]):
-                self._waiting.popleft()
-            else:
-                self._waiting[0] = self._waiting[0][done:]
-
-
-class Upload:
-    """Bytes of a request as they come in, and what to do at their end. After a failure the rest is
-    dropped; the failure is the answer."""
-
-    def __init__(self, feed: Callable[[bytes], None], finish: Callable[[], Any]) -> None:
-        self._feed = feed
-        self._finish = finish
-        self._failure: OSError | None = None
-
-    def feed(self, data: bytes) -> None:
-        if self._failure is None:
-            try:
-                self._feed(data)
-            except OSError as error:
-                self._failure = error
-
-    def finish(self) -> Any:
-        if self._failure is not None:
-            raise self._failure
-        return self._finish()
 
 
 class Supervisor:
@@ -86,6 +37,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, Command] = {}
         self._idle: list[Shim] = []
+        self._held: list[tuple[Command, str]] = []
         self._uploads: dict[int, Upload] = {}
         self._streams: dict[int, Iterator[bytes]] = {}
         self._account = processes.Account(0)
@@ -105,6 +57,8 @@ class Supervisor:
             self._pump_streams()
             self._outbox.flush()
             self._watch_target()
+            if self._held and self._outbox.size <= HIGH_WATER:
+                self._release()
             for key, _ in self._selector.select(self._patience()):
                 # An earlier event of this round may have ended what this one belongs to.
                 if key.fd in self._selector.get_map():
@@ -184,13 +138,13 @@ class Supervisor:
     def _op_init(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         self._account = processes.Account(request["uid"])
         self._tree = Tree(self._account)
-        self._environment = _environment(request["env"], request["home"])
+        self._environment = accounts.environment(request["env"], request["home"])
         with self._account.acting():
-            _write_profile(request["home"], self._environment["PATH"])
+            accounts.write_profile(request["home"], self._environment["PATH"])
         self._lease = request["lease"]
         self._idle.append(Shim())
         for name, text in request["accounts"].items():
-            _write_account(name, text)
+            accounts.write_account(name, text)
         return {"python": sys.version.split()[0]}
 
     def _op_load(self, ident: int, request: dict[str, Any]) -> None:
@@ -198,7 +152,7 @@ class Supervisor:
         self._uploads[ident] = Upload(self._acting(loader.feed), _nothing(loader.finish))
 
     def _op_support(self, ident: int, request: dict[str, Any]) -> None:
-        loader = records.Loader(PRIVATE, request["moment_ns"])
+        loader = records.Loader(accounts.PRIVATE, request["moment_ns"])
         self._uploads[ident] = Upload(loader.feed, _nothing(loader.finish))
 
     def _op_remember(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
@@ -283,24 +237,55 @@ class Supervisor:
         self._tree.suspect = True
         self._start(ident, {"argv": request["argv"]}, request)
 
+    def _op_shell(self, ident: int, request: dict[str, Any]) -> None:
+        self._tree.suspect = True
+        request["env"] = {**self._environment, **request["env"]}
+        shim = self._idle.pop() if self._idle else Shim()
+        terminal = Terminal(ident, shim, request, self._outbox.send)
+        terminal.open(self._account, request["argv"], request)
+        self._watch(terminal)
+
+    def _op_resize(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        terminal = self._commands.get(request["target"])
+        if isinstance(terminal, Terminal):
+            terminal.resize(terminal.out, request["rows"], request["columns"])
+        return {}
+
     def _start(self, ident: int, what: dict[str, Any], request: dict[str, Any]) -> None:
         request["env"] = {**self._environment, **request["env"]}
         shim = self._idle.pop() if self._idle else Shim()
         command = Command(ident, shim, request, self._outbox.send)
         command.start(self._account.uid, what, request)
-        self._commands[ident] = command
-        watch = self._selector.register
-        watch(command.out, selectors.EVENT_READ, lambda: self._read_pipe(command, "out"))
-        watch(shim.fileno(), selectors.EVENT_READ, lambda: self._end_command(command))
-        if command.events >= 0:
-            watch(command.events, selectors.EVENT_READ, lambda: self._read_pipe(command, "events"))
+        self._watch(command)
+
+    def _watch(self, command: Command) -> None:
+        self._commands[command.ident] = command
+        end = lambda: self._end_command(command)  # noqa: E731 - bound to this command
+        self._selector.register(command.shim.fileno(), selectors.EVENT_READ, end)
+        for name in ("out", "events"):
+            if getattr(command, name) >= 0:
+                self._watch_pipe(command, name)
 
     # -- commands while they run --------------------------------------------------------------
 
     def _read_pipe(self, command: Command, name: str) -> None:
-        ended = command.read_output() if name == "out" else command.read_events()
-        if ended:
+        if self._outbox.size > HIGH_WATER:
+            # A host that reads slowly holds the command up, and not this process's memory.
+            self._held.append((command, name))
             self._selector.unregister(getattr(command, name))
+        elif command.read_output() if name == "out" else command.read_events():
+            self._selector.unregister(getattr(command, name))
+
+    def _release(self) -> None:
+        """Read on from the pipes that were held up."""
+        held, self._held = self._held, []
+        for command, name in held:
+            if command.ident in self._commands:
+                self._watch_pipe(command, name)
+
+    def _watch_pipe(self, command: Command, name: str) -> None:
+        read = lambda: self._read_pipe(command, name)  # noqa: E731 - bound to this pipe
+        self._selector.register(getattr(command, name), selectors.EVENT_READ, read)
 
     def _watch_input(self, command: Command) -> None:
         if not command.wants_to_write:
@@ -380,39 +365,12 @@ class Supervisor:
         self._uploads[ident] = Upload(text.extend, lambda: work(json.loads(bytes(text))))
 
 
-def _environment(given: dict[str, str], home: str) -> dict[str, str]:
-    """The image's variables with those given; programs of the sandbox's home are found first."""
-    search = os.environ.get("PATH") or os.defpath
-    if "/usr/local/bin" not in search.split(":"):
-        search = "/usr/local/bin:" + search
-    own = {name: text for name, text in os.environ.items() if name != "LC_CTYPE"}
-    return {**own, **given, "PATH": f"{home}/.local/bin:{search}"}
-
-
 def _nothing(work: Callable[[], None]) -> Callable[[], dict[str, Any]]:
     def done() -> dict[str, Any]:
         work()
         return {}
 
     return done
-
-
-def _write_profile(home: str, search: str) -> None:
-    """A login shell starts with the distribution's PATH: give it the image's again."""
-    quoted = search.replace("'", "'\\''")
-    with open(home + "/.profile", "w") as stream:
-        stream.write(f"PATH='{quoted}'\nexport PATH\n")
-
-
-def _write_account(name: str, line: str) -> None:
-    """Add the sandbox's entry where the image links /etc/passwd and /etc/group to."""
-    link = "/etc/" + name
-    target = PRIVATE + "/" + name
-    if os.path.islink(link) and os.readlink(link) == target:
-        with open(f"/etc/{name}.image") as stream:
-            known = stream.read()
-        with open(target, "w") as stream:
-            stream.write(known + line)
 
 
 def main() -> None:

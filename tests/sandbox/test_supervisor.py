@@ -14,6 +14,12 @@ from sandbox import source, supervisor
 from sandbox.supervisor import files, paths
 from sandbox.supervisor.commands import Kept
 
+# What came to the standard library after Python 3.7 and is easily used by mistake.
+LATER = {
+    "removeprefix", "removesuffix", "copy_file_range", "memfd_create", "pidfd_open", "send_fds",
+    "recv_fds", "waitstatus_to_exitcode", "cached_property", "cache", "pairwise", "batched",
+    "fwalk_at", "posix_spawn", "raise_signal", "pidfd_send_signal", "unparse", "prod", "isqrt",
+}  # fmt: skip
 FOLDER = Path(supervisor.__file__).parent
 
 
@@ -43,6 +49,7 @@ def test_all_of_it_is_python_3_7() -> None:
         assert first.module == "__future__", name
         for node in ast.walk(tree):
             assert not isinstance(node, ast.NamedExpr | ast.Match), name
+            assert not (isinstance(node, ast.Attribute) and node.attr in LATER), (name, node.attr)
 
 
 def test_it_needs_the_standard_library_and_itself_only() -> None:

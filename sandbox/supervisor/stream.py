@@ -1,0 +1,59 @@
+"""The supervisor's side of the stream: frames out, and what comes in for a request."""
+
+from __future__ import annotations
+
+import collections
+import os
+from collections.abc import Callable
+from typing import Any
+
+from sandbox import protocol
+
+
+class Outbox:
+    """Frames on their way to the host, written as the stream takes them."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._waiting: collections.deque[memoryview] = collections.deque()
+        self.size = 0
+
+    def send(self, kind: int, ident: int, payload: bytes = b"") -> None:
+        frame = protocol.encode(kind, ident, payload)
+        self._waiting.append(memoryview(frame))
+        self.size += len(frame)
+
+    def flush(self) -> None:
+        """Write what the stream takes now. Raises BrokenPipeError when the host is gone."""
+        while self._waiting:
+            try:
+                done = os.write(self._fd, self._waiting[0])
+            except BlockingIOError:
+                return
+            self.size -= done
+            if done == len(self._waiting[0]):
+                self._waiting.popleft()
+            else:
+                self._waiting[0] = self._waiting[0][done:]
+
+
+class Upload:
+    """Bytes of a request as they come in, and what to do at their end. After a failure the rest is
+    dropped; the failure is the answer."""
+
+    def __init__(self, feed: Callable[[bytes], None], finish: Callable[[], Any]) -> None:
+        self._feed = feed
+        self._finish = finish
+        self._failure: OSError | None = None
+
+    def feed(self, data: bytes) -> None:
+        if self._failure is None:
+            try:
+                self._feed(data)
+            except OSError as error:
+                self._failure = error
+
+    def finish(self) -> Any:
+        if self._failure is not None:
+            raise self._failure
+        return self._finish()
