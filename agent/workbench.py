@@ -29,6 +29,7 @@ class Workbench:
         self.task = task
         self.by_products: frozenset[str] = frozenset()
         self._recorder = recorder
+        self._named: set[str] = set()
 
     @classmethod
     @asynccontextmanager
@@ -61,8 +62,15 @@ class Workbench:
             yield bench
 
     async def patch(self) -> Patch:
-        """The workspace's change against the base, without what the tests leave behind."""
+        """The workspace's change against the base, without what the tests leave behind.
+
+        What cannot be part of a patch (a link, a pipe) is named once.
+        """
         patch = await self.box.delta()
+        for note in self.box.delta_notes:
+            if note not in self._named:
+                self._named.add(note)
+                self._recorder.emit("note", text=f"not part of the patch: {note}")
         kept = tuple(change for change in patch.changes if change.path not in self.by_products)
         return Patch(kept)
 
