@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +13,7 @@ from agent.models import discovery
 from agent.models.discovery import CachedModel, Found, FoundServer, cached_models, hub_cache
 from agent.models.servers import PROFILES
 from agent.models.settings import ModelSettings
-from tests.faults.server import FaultServer, Reply, document, page
+from tests.faults.server import FaultServer, Reply, document, in_thread, page
 
 
 @pytest.fixture
@@ -118,6 +121,26 @@ async def test_servers_that_share_a_port_are_told_apart(
         monkeypatch.setattr(discovery, "PROFILES", shared)
         found = await discovery.discover(nothing_here)
     assert [one.profile for one in found.servers] == [profile]
+
+
+def test_the_command_shows_a_server_on_this_machine_and_would_use_it(tmp_path: Path) -> None:
+    with in_thread(FaultServer(models=["gpt-oss:20b"])) as server:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("greenroom"), "models", "--json"],
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(tmp_path),
+                "OLLAMA_HOST": f"127.0.0.1:{server.port}",
+            },
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+    shown = json.loads(done.stdout)
+    assert {"profile": "ollama", "address": server.base_url, "models": ["gpt-oss:20b"]} in shown[
+        "servers"
+    ]
+    assert shown["default"] == "ollama:gpt-oss:20b"
 
 
 # Weights.
