@@ -322,12 +322,12 @@ def _ignore_rules(
     with CheckoutFiles(checkout.common_folder) as repository:
         info = _rules_in(repository, "info/exclude")
     own = readable_lines(excludes.read_bytes()[:MAX_RULES_BYTES]) if excludes else ()
-    rules = [("", lines) for lines in (own, info) if lines]
+    rules = [("", own), ("", info)]
     for path in sorted(selection.files):
         folder, _, name = path.rpartition("/")
         if name == ".gitignore":
             rules.append((folder, _rules_in(files, path)))
-    return tuple(rules)
+    return tuple(rule for rule in rules if rule[1])
 
 
 def _rules_in(files: CheckoutFiles, path: str) -> tuple[str, ...]:
