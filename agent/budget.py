@@ -71,8 +71,8 @@ class Ledger:
         return spent / 1e6
 
     def add(self, usage: Usage) -> None:
-        """Counts the tokens of one model call."""
-        self.input_tokens += usage.input_tokens
+        """Counts the tokens of one model call, those of answers that were lost on the way too."""
+        self.input_tokens += usage.input_tokens + usage.abandoned_tokens
         self.output_tokens += usage.output_tokens
         self.reasoning_tokens += usage.reasoning_tokens
         self.cached_tokens += usage.cached_tokens

@@ -46,6 +46,8 @@ KEYS: Mapping[str, Key] = {
         ),
         Key("base_url", "text", None, "guarded", "address of an OpenAI-compatible server"),
         Key("api_key_variable", "text", None, "guarded", "variable that holds the server's key"),
+        Key("context_window", "integer", None, "guarded", "tokens that the model takes", (), 512),
+        Key("model_timeout", "number", 600.0, "lower", "seconds to a turn's first token", (), 1),
         Key("price_input", "number", None, "guarded", "US dollars per million input tokens", (), 0),
         Key(
             "price_output", "number", None, "guarded", "US dollars per million output tokens", (), 0
@@ -109,7 +111,15 @@ KEYS: Mapping[str, Key] = {
 }
 
 #: The keys by subject, as the commands offer them as flags.
-MODEL = ("model", "base_url", "price_input", "price_output", "candidates")
+MODEL = (
+    "model",
+    "base_url",
+    "context_window",
+    "model_timeout",
+    "price_input",
+    "price_output",
+    "candidates",
+)
 SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
 LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
 CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow")

@@ -5,6 +5,7 @@ now. Only one that makes more of those pass is tried on the whole suite. The win
 a turn like any other, and what it leads to is proved like any other.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from agent.budget import Ledger
 from agent.models.base import TurnDone
 from agent.trajectory import Recorder
 from agent.workbench import Workbench
+from sandbox.patch import Patch
 from tasks.task import TestReport
 from tools.tool import Toolbox, ToolContext, ToolLimits
 
@@ -33,6 +35,9 @@ class Screening:
     tree: str
     tried: int = 0
 
+    def __post_init__(self) -> None:
+        self._fewest: tuple[int, TurnDone | None] = (len(self.report.failing) or 1, None)
+
     async def screen(self, turns: AsyncGenerator[TurnDone, None]) -> TurnDone | None:
         """The turn to take: the first that turns everything green, else the one after which the
         fewest tests fail. None when none makes fewer fail than now.
@@ -42,29 +47,36 @@ class Screening:
         """
         base = self.bench.task.base
         state = base.store.between(base.tree, self.tree)
-        best: TurnDone | None = None
-        fewest = len(self.report.failing) or 1
-        async with aclosing(turns):
-            async for done in turns:
-                if not self._changes(done):
-                    best = done
-                    break
-                self.tried += 1
-                await self.bench.box.reset(state)
-                failing = await self._try(done, fewest)
-                self.recorder.emit(
-                    "candidate",
-                    turn=self.ledger.turns,
-                    number=self.tried,
-                    failing=failing,
-                    calls=[[call.name, call.arguments] for call in done.message.calls],
-                )
-                if failing is not None and failing < fewest:
-                    best, fewest = done, failing
-                if fewest == 0 or self.ledger.exhausted():
-                    break
+        try:
+            async with asyncio.timeout(self.ledger.seconds_left), aclosing(turns):
+                best = await self._best(turns, state)
+        except TimeoutError:
+            if self.ledger.seconds_left > 0:
+                raise
+            best = self._fewest[1]
         await self.bench.box.reset(state)
         return best
+
+    async def _best(self, turns: AsyncGenerator[TurnDone, None], state: Patch) -> TurnDone | None:
+        async for done in turns:
+            self.ledger.add(done.usage)
+            if not self._changes(done):
+                return done
+            self.tried += 1
+            await self.bench.box.reset(state)
+            failing = await self._try(done, self._fewest[0])
+            self.recorder.emit(
+                "candidate",
+                turn=self.ledger.turns,
+                number=self.tried,
+                failing=failing,
+                calls=[[call.name, call.arguments] for call in done.message.calls],
+            )
+            if failing is not None and failing < self._fewest[0]:
+                self._fewest = (failing, done)
+            if self._fewest[0] == 0 or self.ledger.exhausted():
+                break
+        return self._fewest[1]
 
     def _changes(self, done: TurnDone) -> bool:
         tools = [self.toolbox.find(call.name) for call in done.message.calls]

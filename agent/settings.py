@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from agent import paths
 from agent.keys import KEYS, BadValue, Key, Value, from_toml, parse_text
@@ -176,9 +177,11 @@ def restore(recorded: Mapping[str, object], flags: Mapping[str, Value]) -> Setti
 
 
 def secrets(found: Settings, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The texts that must never be written: the key that the model's server is given."""
+    """The texts that must never be written: the key that the model's server is given, and a
+    password in its address."""
     key = environment.get(found["api_key_variable"] or "OPENAI_API_KEY", "")
-    return (key,) if key else ()
+    password = urlsplit(found["base_url"] or "").password
+    return tuple(text for text in (key, password) if text)
 
 
 def top_of(folder: Path) -> Path:

@@ -46,26 +46,28 @@ class TurnTaker:
         Raises Exhausted then, and ModelError when the model cannot answer.
         """
         said: list[str] = []
-        room = 4 * (self._ledger.limits.tokens - self._ledger.tokens)
+        heard, room = 0, 4 * (self._ledger.limits.tokens - self._ledger.tokens)
         events = self._model.generate(conversation, self._toolbox.specs, self._sampling)
         try:
             async with asyncio.timeout(self._ledger.seconds_left), aclosing(events):
                 async for event in events:
                     match event:
                         case TurnDone():
+                            self._ledger.add(event.usage)
                             return event
                         case ReasoningDelta(text):
                             self._recorder.emit("delta", kind="reasoning", text=text)
                             said.append(text)
+                            heard += len(text)
                         case TextDelta(text):
                             self._recorder.emit("delta", kind="text", text=text)
                             said.append(text)
+                            heard += len(text)
                         case CallStarted(_, name):
                             self._recorder.emit("delta", kind="call", text=name)
                         case Retrying(reason, seconds, _):
                             self._recorder.emit("retry", reason=reason, seconds=seconds)
-                    room -= len(said[-1]) if said else 0
-                    if room < 0:
+                    if heard > room:
                         break
         except TimeoutError:
             if self._ledger.seconds_left > 0:
@@ -80,8 +82,7 @@ class TurnTaker:
         return self._model.candidates(conversation, self._toolbox.specs, self._sampling, count)
 
     def record(self, done: TurnDone) -> None:
-        """Counts and records a turn that was taken."""
-        self._ledger.add(done.usage)
+        """Records a turn that was taken."""
         self._recorder.emit(
             "turn",
             turn=self._ledger.turns,
@@ -89,7 +90,7 @@ class TurnTaker:
             usage=self._ledger.usage(),
             finish=done.finish,
             problem=done.problem,
-            first_token_seconds=done.timings.get("first_token"),
+            first_token_seconds=done.timings.get("first_token_seconds"),
         )
 
     async def perform(self, done: TurnDone, context: ToolContext) -> Sequence[Message]:

@@ -1,6 +1,7 @@
 """`greenroom config`: every setting, its value, and where it came from."""
 
 import argparse
+from collections.abc import Sequence
 
 from agent import settings
 from agent.cli.command import add_checkout
@@ -22,17 +23,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, console: Console) -> int:
     found = settings.load(settings.top_of(options.checkout), {})
+    hidden = settings.secrets(found)
     if options.json:
         console.document(
             {
-                name: {"value": found[name], "source": found.sources[name], "help": key.help}
+                name: {
+                    "value": _masked(found[name], hidden),
+                    "source": found.sources[name],
+                    "help": key.help,
+                }
                 for name, key in KEYS.items()
             }
         )
         return 0
     rows = [("SETTING", "VALUE", "FROM", "")]
     for name, key in KEYS.items():
-        rows.append((name, _shown(key, found[name]), found.sources[name], key.help))
+        rows.append(
+            (name, _shown(key, _masked(found[name], hidden)), found.sources[name], key.help)
+        )
     for row in table(rows).splitlines():
         console.say(row)
     for ignored in found.ignored:
@@ -40,6 +48,12 @@ def main(options: argparse.Namespace, console: Console) -> int:
             f"{found.repository_file} asks in vain for {ignored}; see `greenroom trust`", "yellow"
         )
     return 0
+
+
+def _masked(value: Value, hidden: Sequence[str]) -> Value:
+    for secret in hidden:
+        value = value.replace(secret, "***") if isinstance(value, str) else value
+    return value
 
 
 def _shown(key: Key, value: Value) -> str:

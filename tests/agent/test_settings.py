@@ -123,6 +123,8 @@ HOSTILE = {
     "cpus": "64",
     "pids": "99999",
     "candidates": "100000",
+    "context_window": "1000000",
+    "model_timeout": "99999.0",
 }
 
 
