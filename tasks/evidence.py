@@ -52,16 +52,17 @@ async def grade(trial: Trial) -> Evidence:
     """Grade a patch. Raises as `Rooms.run` does."""
     proving = await _proving(trial)
     if proving:
-        sentence = f"{_counted(proving, 'failed')} without the patch and {_verb(proving)} with it"
+        passes = "passes" if len(proving) == 1 else "pass"
+        sentence = f"{count(proving, 'failed', 'failed')} without the patch and {passes} with it"
         return Evidence("proved", proving, f"{sentence}: {listed(proving)}.")
     reproducing = await _reproducing(trial)
     if reproducing:
-        return Evidence(
-            "reproduced",
+        sentence = count(
             reproducing,
-            f"{_counted(reproducing, 'fails', 'that the patch adds')} on the base and "
-            f"{_verb(reproducing)} with the patch: {listed(reproducing)}.",
+            "that the patch adds fails on the base and passes with the patch",
+            "that the patch adds fail on the base and pass with the patch",
         )
+        return Evidence("reproduced", reproducing, f"{sentence}: {listed(reproducing)}.")
     return Evidence(
         "regression-only",
         (),
@@ -148,12 +149,6 @@ def listed(ids: Sequence[str], limit: int = 5) -> str:
     return ", ".join(ids[:limit]) + more
 
 
-def _counted(ids: Sequence[str], verb: str, which: str = "") -> str:
-    which = f" {which}" if which else ""
-    if len(ids) == 1:
-        return f"1 test{which} {verb}"
-    return f"{len(ids)} tests{which} {'fail' if verb == 'fails' else verb}"
-
-
-def _verb(ids: Sequence[str]) -> str:
-    return "passes" if len(ids) == 1 else "pass"
+def count(ids: Sequence[str], one: str, many: str) -> str:
+    """How many tests do something, as the start of a sentence."""
+    return f"1 test {one}" if len(ids) == 1 else f"{len(ids)} tests {many}"

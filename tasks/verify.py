@@ -13,7 +13,7 @@ from sandbox.errors import InfrastructureError, PatchError
 from sandbox.image import Image
 from sandbox.patch import Patch, check_patch
 from tasks.compare import Comparison, compare, described
-from tasks.evidence import Trial, grade, listed
+from tasks.evidence import Trial, count, grade, listed
 from tasks.rooms import RoomRun, Rooms, last_words
 from tasks.screening import is_test_path, screen
 from tasks.task import Task, TestReport, Verdict
@@ -45,6 +45,8 @@ async def verify(
     started = time.monotonic()
     try:
         verdict = await _Verification(task, patch, image, baseline, progress).decide()
+    except PatchError as error:
+        verdict = Verdict("invalid patch", (str(error),))
     except InfrastructureError as error:
         verdict = Verdict("infrastructure failed", (f"The clean room broke down: {error}",))
     return replace(verdict, seconds=time.monotonic() - started)
@@ -85,8 +87,8 @@ class _Verification:
         report = run.report
         broken = self._broken(report)
         if broken:
-            return self._failed(broken, report)
-        if self._baseline is None:
+            return self._broken_verdict(broken, report)
+        if self._baseline is None or _partial(self._baseline):
             self._baseline = (await self._rooms.run("running the tests on the base")).report
         comparison = self._compare(report)
         reasons = self._missing_expected(report)
@@ -140,12 +142,29 @@ class _Verification:
             reasons.append(report.reason)
             reasons += [f"It said: {error}" for error in report.errors[:3]]
         elif not report.passed:
-            skipped = [r for r in report.results.values() if r.status == "skipped"]
-            told = f"; {len(skipped)} were skipped" if skipped else ""
-            failing = f"; {len(report.failing)} fail" if report.failing else ""
-            reasons.append(f"No test passes on the patch{failing}{told}.")
+            skipped = [r.id for r in report.results.values() if r.status == "skipped"]
+            counts = [
+                count(ids, one, many)
+                for ids, one, many in (
+                    (report.failing, "fails", "fail"),
+                    (skipped, "is skipped", "are skipped"),
+                )
+                if ids
+            ]
+            reasons.append("; ".join(["No test passes on the patch", *counts]) + ".")
             reasons += self._sentences(report, report.failing, "{id} {how}.")
         return reasons
+
+    def _broken_verdict(self, reasons: Sequence[str], report: TestReport) -> Verdict:
+        verdict = self._failed(reasons, report)
+        if self._baseline is None:
+            return verdict
+        comparison = self._compare(report)
+        return replace(
+            verdict,
+            newly_passing=comparison.newly_passing,
+            newly_failing=comparison.newly_failing,
+        )
 
     def _compare(self, report: TestReport) -> Comparison:
         """Against the baseline, without what hidden tests put in the place of older ones."""
@@ -259,7 +278,7 @@ class _Verification:
         )
         if comparison.still_failing:
             self._notes.append(
-                f"{len(comparison.still_failing)} tests fail with and without the patch: "
+                f"{count(comparison.still_failing, 'fails', 'fail')} with and without the patch: "
                 f"{listed(comparison.still_failing)}."
             )
         reasons = (evidence.sentence, *self._notes)
@@ -268,6 +287,12 @@ class _Verification:
     def _failed(self, reasons: Sequence[str], report: TestReport | None) -> Verdict:
         notes = tuple(self._notes)
         return Verdict("failed", (*reasons, *notes), report=report, baseline=self._baseline)
+
+
+def _partial(baseline: TestReport) -> bool:
+    """Whether a run on the base stopped early, so that it may lack tests that pass. One that was
+    killed at its time limit would be again."""
+    return bool(baseline.errors) or (not baseline.complete and baseline.exit_code is not None)
 
 
 def _flaky_note(flaky: Sequence[str]) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ class TestSolved:
     async def test_what_failed_before_and_still_fails_is_said(self, judge: Judge) -> None:
         verdict = await judge(CALC, {"README": "words\n"})
         assert (verdict.status, verdict.grade) == ("solved", "regression-only")
-        assert verdict.reasons[1] == f"1 tests fail with and without the patch: {ADD}."
+        assert verdict.reasons[1] == f"1 test fails with and without the patch: {ADD}."
 
 
 class TestFailed:

@@ -52,7 +52,10 @@ Judge = Callable[..., "tuple[Verdict, list[str]]"]
 @pytest.fixture
 def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., object]:
     async def judge(
-        on_patch: Outcomes, on_base: Outcomes, expected: tuple[str, ...] = ()
+        on_patch: Outcomes,
+        on_base: Outcomes,
+        expected: tuple[str, ...] = (),
+        baseline: TestReport | None = None,
     ) -> tuple[Verdict, list[str]]:
         store = TreeStore.create(tmp_path / "store")
         base = Base(store, store.add_tree([("a.py", FILE, b"old")]))
@@ -61,7 +64,8 @@ def judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., obj
         rooms = ScriptedRooms(task, {"ok": "p", **on_patch}, {"ok": "p", **on_base})
         monkeypatch.setattr(subject, "Rooms", lambda *_: rooms)
         patch = Patch((Change("a.py", FILE, b"new"),))
-        verdict = await subject.verify(task, patch, image=Image("sha256:0", "none"))
+        image = Image("sha256:0", "none")
+        verdict = await subject.verify(task, patch, image=image, baseline=baseline)
         return verdict, rooms.asked
 
     return judge
@@ -138,3 +142,29 @@ async def test_a_hundred_failing_tests_are_not_run_again(judged: Judge) -> None:
     assert asked == ["patch: all", "base: all"]
     assert len(verdict.reasons) == subject.NAMED + 1
     assert verdict.reasons[-1] == "The same holds for 90 more tests."
+
+
+def known(errors: tuple[str, ...] = (), complete: bool = True) -> TestReport:
+    results = {id: TestResult(id, "passed") for id in ("ok", "x")}
+    return TestReport(results, complete, "pytest", "pytest", errors, exit_code=int(not complete))
+
+
+async def test_a_baseline_that_is_known_is_not_run_again(judged: Judge) -> None:
+    verdict, asked = await judged({"x": "f"}, {"x": "p"}, baseline=known())
+    assert verdict.newly_failing == ("x",)
+    assert "base: all" not in asked
+
+
+@pytest.mark.parametrize("partial", [known(errors=("a file is broken",)), known(complete=False)])
+async def test_a_baseline_that_stopped_early_is_run_again(
+    judged: Judge, partial: TestReport
+) -> None:
+    _, asked = await judged({"x": "p"}, {"x": "p"}, baseline=partial)
+    assert asked[:2] == ["patch: all", "base: all"]
+
+
+async def test_what_fails_newly_is_told_even_where_no_test_passes(judged: Judge) -> None:
+    verdict, asked = await judged({"ok": "f", "x": "s"}, {}, baseline=known())
+    assert verdict.reasons[0] == ("No test passes on the patch; 1 test fails; 1 test is skipped.")
+    assert verdict.newly_failing == ("ok",)
+    assert asked == ["patch: all"]
