@@ -146,7 +146,9 @@ class _Attempt:
             raise _Stop("nothing to do", "all tests pass already")
         self._expect_failing(report)
         self._progress = Progress(report, self._tree)
-        self._suspects = await suspects_of(self._bench, report)
+        if self._plan.candidates > 1:
+            # Who ranks candidates needs to know where; others get their first turn at once.
+            self._suspects = await suspects_of(self._bench, report)
         opening = prompts.opening(self._task, self._state_text())
         self._new_epoch("start", opening, by_products=sorted(self._bench.by_products))
 
@@ -319,6 +321,9 @@ class _Attempt:
 
     async def _reflect(self, situation: Situation, insist: bool) -> None:
         advice = self._progress.tested(situation.report, self._tree)
+        if not self._suspects and situation.verdict is None:
+            self._suspects = await suspects_of(self._bench, situation.report)
+            situation = replace(situation, suspects=self._suspects)
         text = reflect(replace(situation, repeats=advice.repeats))
         self._say(UserMessage(text + (prompts.INSIST if insist else ""), "reflection"))
         await self._follow(advice)
