@@ -4,22 +4,20 @@ A change that turns the tests green is not believed here: `tasks.verify` decides
 and what it refuses goes back to the model with the reasons.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from agent import prompts
 from agent.budget import Ledger, Limits
-from agent.codec import message_data, message_from, report_from, verdict_data
-from agent.conversation import Message, UserMessage
+from agent.codec import message_from, report_from, verdict_data
+from agent.conversation import UserMessage
+from agent.dialogue import Dialogue, last_words
 from agent.localise import suspects_of
 from agent.models.base import (
     ContextOverflow,
     Model,
     Sampling,
     TurnDone,
-    conversation_text,
-    estimate_tokens,
 )
 from agent.outcome import Outcome, Status
 from agent.progress import Advice, Progress
@@ -39,8 +37,6 @@ from tools.tool import Toolbox, ToolContext
 #: Turns in a row that may be unusable, or end with nothing changed, before the attempt gives up.
 _MALFORMED = 5
 _IDLE = 3
-#: A conversation that fills this share of the model's window starts a new epoch.
-_WINDOW_SHARE = 0.85
 _NO_REPORT = TestReport({}, complete=False, command="", framework="unknown")
 
 
@@ -117,7 +113,7 @@ class _Attempt:
         self._ledger = Ledger(plan.limits, model.info.price)
         self._taker = TurnTaker(model, toolbox, plan.sampling, recorder, self._ledger)
         self._context = ToolContext(bench.box, task, on_output=bench.show)
-        self._conversation: list[Message] = []
+        self._dialogue = Dialogue(recorder)
         self._baseline = self._report = _NO_REPORT
         self._tree = self._tested_tree = task.base.tree
         self._progress = Progress(_NO_REPORT, task.base.tree)
@@ -150,7 +146,7 @@ class _Attempt:
             # Who ranks candidates needs to know where; others get their first turn at once.
             self._suspects = await suspects_of(self._bench, report)
         opening = prompts.opening(self._task, self._state_text())
-        self._new_epoch("start", opening, by_products=sorted(self._bench.by_products))
+        self._dialogue.begin("start", opening, by_products=sorted(self._bench.by_products))
 
     def _expect_failing(self, report: TestReport) -> None:
         """Without words that say otherwise, the task is that what fails on the base passes.
@@ -165,7 +161,8 @@ class _Attempt:
 
     async def take_up(self, history: History, guidance: str) -> None:
         """Goes on from the last complete turn of an earlier process."""
-        self._conversation = [message_from(data) for data in history.messages]
+        messages = [message_from(data) for data in history.messages]
+        self._dialogue = Dialogue(self._recorder, messages)
         self._baseline = self._report = report_from(history.baseline or {})
         self._expect_failing(self._baseline)
         await self._bench.settle(history.by_products)
@@ -177,7 +174,7 @@ class _Attempt:
             self._progress.tested(self._report, self._tree)
         self._tested_tree = self._tree
         if guidance:
-            self._say(UserMessage(guidance, "guidance"))
+            self._dialogue.say(UserMessage(guidance, "guidance"))
 
     # One turn.
 
@@ -189,9 +186,9 @@ class _Attempt:
         self._recorder.emit("turn.started", turn=self._ledger.turns)
         done = await self._choose()
         self._taker.record(done)
-        self._say(done.message)
+        self._dialogue.say(done.message)
         for message in await self._taker.perform(done, self._context):
-            self._say(message)
+            self._dialogue.say(message)
         tree = self._bench.tree(await self._bench.patch())
         if tree != self._tree:
             self._progress.changed()
@@ -202,15 +199,12 @@ class _Attempt:
 
     async def _choose(self) -> TurnDone:
         """The next turn; a conversation that outgrew the model's window starts a new epoch."""
-        window = self._model.info.context_window
-        grown = len(self._conversation) > 3
-        size = estimate_tokens(conversation_text(self._conversation))
-        if window and grown and size > window * _WINDOW_SHARE:
+        if self._dialogue.fills(self._model.info.context_window):
             self._epoch_from_state("context", prompts.OVERFLOW)
         try:
             return await self._ask()
         except ContextOverflow:
-            if not grown:
+            if not self._dialogue.grown:
                 raise
             self._epoch_from_state("context", prompts.OVERFLOW)
             return await self._ask()
@@ -219,13 +213,13 @@ class _Attempt:
         """A turn as the model streams it, or the best of several candidates."""
         try:
             if self._plan.candidates == 1:
-                return await self._taker.stream(self._conversation)
+                return await self._taker.stream(self._dialogue.messages)
         except Exhausted as reached:
             raise _Stop("not solved", str(reached)) from None
         screening = Screening(
             self._bench, self._toolbox, self._recorder, self._ledger, self._report, self._tree
         )
-        turns = self._taker.candidates(self._conversation, self._plan.candidates)
+        turns = self._taker.candidates(self._dialogue.messages, self._plan.candidates)
         done = await screening.screen(turns)
         if done is None:
             none = f"none of {screening.tried} candidates makes fewer tests fail"
@@ -325,14 +319,14 @@ class _Attempt:
             self._suspects = await suspects_of(self._bench, situation.report)
             situation = replace(situation, suspects=self._suspects)
         text = reflect(replace(situation, repeats=advice.repeats))
-        self._say(UserMessage(text + (prompts.INSIST if insist else ""), "reflection"))
+        self._dialogue.say(UserMessage(text + (prompts.INSIST if insist else ""), "reflection"))
         await self._follow(advice)
 
     def _unusable_turn(self, problem: str) -> None:
         self._malformed += 1
         if self._malformed >= _MALFORMED:
             raise _Stop("not solved", f"{_MALFORMED} turns in a row were unusable: {problem}")
-        self._say(UserMessage(prompts.UNUSABLE.format(problem=problem), "notice"))
+        self._dialogue.say(UserMessage(prompts.UNUSABLE.format(problem=problem), "notice"))
 
     def _idle_turn(self, done: TurnDone, finished: bool) -> None:
         """The model ended its turn, and nothing is solved: once is a slip, again is its answer."""
@@ -340,19 +334,19 @@ class _Attempt:
         unchanged = self._tree == self._task.base.tree
         if self._idle >= (2 if finished else _IDLE):
             how = "without a change" if unchanged else f"with {counts(self._report)}"
-            said = _last_words(done)
+            said = last_words(done.message)
             raise _Stop("not solved", f"the model gave up {how}" + (said and f": {said}"))
         if unchanged:
-            self._say(UserMessage(prompts.NOTHING_CHANGED, "notice"))
+            self._dialogue.say(UserMessage(prompts.NOTHING_CHANGED, "notice"))
         else:
             state = counts(self._report)
-            self._say(UserMessage(prompts.NOT_SOLVED.format(state=state), "notice"))
+            self._dialogue.say(UserMessage(prompts.NOT_SOLVED.format(state=state), "notice"))
 
     async def _follow(self, advice: Advice) -> None:
         """Does what the watch on progress advises."""
         match advice.step:
             case "tell":
-                self._say(UserMessage(prompts.CIRCLE.format(what=advice.what), "notice"))
+                self._dialogue.say(UserMessage(prompts.CIRCLE.format(what=advice.what), "notice"))
             case "restart":
                 best = self._progress.best
                 await self._bench.restore(best.tree, self._tree)
@@ -368,19 +362,11 @@ class _Attempt:
         return reflect(Situation(self._report, suspects=self._suspects))
 
     def _epoch_from_state(self, kind: str, reason: str) -> None:
-        first = next(m.text for m in self._conversation if isinstance(m, UserMessage))
         diff = self._bench.diff(self._task.base.tree, self._tree)
-        messages = prompts.restart(self._task, first, reason, diff, self._state_text())
-        self._new_epoch(kind, messages)
-
-    def _new_epoch(self, reason: str, messages: list[Message], **more: object) -> None:
-        self._conversation = list(messages)
-        data = [message_data(message) for message in messages]
-        self._recorder.emit("epoch", reason=reason, messages=data, **more)
-
-    def _say(self, message: Message) -> None:
-        self._conversation.append(message)
-        self._recorder.emit("message", message=message_data(message))
+        first = self._dialogue.task
+        self._dialogue.begin(
+            kind, prompts.restart(self._task, first, reason, diff, self._state_text())
+        )
 
     def _end_turn(self) -> None:
         self._recorder.emit(
@@ -420,15 +406,3 @@ class _Attempt:
             grade=stop.verdict.grade if stop.verdict else None,
         )
         return outcome
-
-
-def _last_words(done: TurnDone) -> str:
-    """What the model said as it ended its turn: its text, else the summary of its last call."""
-    said = done.message.text
-    if not said.strip() and done.message.calls:
-        try:
-            arguments = json.loads(done.message.calls[-1].arguments)
-        except ValueError:
-            return ""
-        said = str(arguments.get("summary", "")) if isinstance(arguments, dict) else ""
-    return " ".join(said.split())[:300]

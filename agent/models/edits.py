@@ -116,16 +116,16 @@ def _module_names(tree: ast.Module) -> frozenset[str] | None:
             names.add(node.name)
         else:
             names |= _bound(node)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Global):
-            names.update(node.names)
+    for part in ast.walk(tree):
+        if isinstance(part, ast.Global):
+            names.update(part.names)
     return None if "*" in names else frozenset(names)
 
 
 def _bound(tree: ast.AST) -> set[str]:
     """Names that something in `tree` binds, comprehensions left out."""
     names: set[str] = set()
-    todo = [tree]
+    todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
         match node:

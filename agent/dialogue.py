@@ -1,0 +1,65 @@
+"""The conversation of an attempt: append-only within an epoch, and recorded as it grows."""
+
+import json
+from collections.abc import Sequence
+
+from agent.codec import message_data
+from agent.conversation import AssistantMessage, Message, UserMessage
+from agent.models.base import conversation_text, estimate_tokens
+from agent.trajectory import Recorder
+
+#: A conversation that fills this share of the model's window starts a new epoch.
+_WINDOW_SHARE = 0.85
+#: An epoch's opening: it cannot be made any shorter.
+_OPENING = 3
+
+
+class Dialogue:
+    """The messages of the epoch, and the recorder that gets each one."""
+
+    def __init__(self, recorder: Recorder, messages: Sequence[Message] = ()) -> None:
+        self._recorder = recorder
+        self._messages = list(messages)
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        return self._messages
+
+    @property
+    def task(self) -> str:
+        """The text of the first user message, which every epoch begins with."""
+        return next(m.text for m in self._messages if isinstance(m, UserMessage))
+
+    @property
+    def grown(self) -> bool:
+        """Whether there is more than an epoch's opening, so that a new epoch is shorter."""
+        return len(self._messages) > _OPENING
+
+    def fills(self, window: int | None) -> bool:
+        """Whether it is time for a new epoch in a window of so many tokens."""
+        if window is None or not self.grown:
+            return False
+        return estimate_tokens(conversation_text(self._messages)) > window * _WINDOW_SHARE
+
+    def say(self, message: Message) -> None:
+        """Appends a message."""
+        self._messages.append(message)
+        self._recorder.emit("message", message=message_data(message))
+
+    def begin(self, reason: str, messages: Sequence[Message], **more: object) -> None:
+        """A new epoch: these messages replace all before them."""
+        self._messages = list(messages)
+        data = [message_data(message) for message in messages]
+        self._recorder.emit("epoch", reason=reason, messages=data, **more)
+
+
+def last_words(message: AssistantMessage) -> str:
+    """What the model said as it ended its turn: its text, else the summary of its last call."""
+    said = message.text
+    if not said.strip() and message.calls:
+        try:
+            arguments = json.loads(message.calls[-1].arguments)
+        except ValueError:
+            return ""
+        said = str(arguments.get("summary", "")) if isinstance(arguments, dict) else ""
+    return " ".join(said.split())[:300]
