@@ -140,7 +140,6 @@ class _Verification:
         reasons = []
         if not report.complete:
             reasons.append(report.reason)
-            reasons += [f"It said: {error}" for error in report.errors[:3]]
         elif not report.passed:
             skipped = [r.id for r in report.results.values() if r.status == "skipped"]
             counts = [
@@ -153,6 +152,9 @@ class _Verification:
             ]
             reasons.append("; ".join(["No test passes on the patch", *counts]) + ".")
             reasons += self._sentences(report, report.failing, "{id} {how}.")
+        if reasons:
+            named = [error for error in report.errors if not _told(error, report)]
+            reasons += [f"The test run said: {error}" for error in named[:3]]
         return reasons
 
     def _broken_verdict(self, reasons: Sequence[str], report: TestReport) -> Verdict:
@@ -287,6 +289,11 @@ class _Verification:
     def _failed(self, reasons: Sequence[str], report: TestReport | None) -> Verdict:
         notes = tuple(self._notes)
         return Verdict("failed", (*reasons, *notes), report=report, baseline=self._baseline)
+
+
+def _told(error: str, report: TestReport) -> bool:
+    """Whether an error is that of a file that fails as a test does."""
+    return any(error.startswith(f"{id} could not be collected") for id in report.failing)
 
 
 def _partial(baseline: TestReport) -> bool:

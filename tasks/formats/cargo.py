@@ -12,6 +12,7 @@ _RUNNING = re.compile(r"running \d+ tests?$")
 _SUMMARY = re.compile(r"test result: (?:ok|FAILED)\. (\d+) passed; (\d+) failed; (\d+) ignored")
 _SECTION = re.compile(r"---- (.+?) stdout ----$")
 _PANIC = re.compile(r"panicked at (?:'.*', )?([^\s:']+\.rs):(\d{1,9}):\d+")
+_FAILED = re.compile(r"test failed, to rerun|\d+ targets? failed:$")  # tests failed, not the build
 _OUTCOMES: dict[str, Status] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
 
 
@@ -80,6 +81,6 @@ def _message(text: str) -> str:
 def _errors(lines: list[str]) -> Iterable[str]:
     """Each compiler error with the place that its next lines name."""
     for number, line in enumerate(lines):
-        if re.match(r"error(\[E\d+\])?: ", line) and "test failed, to rerun" not in line:
+        if re.match(r"error(\[E\d+\])?: ", line) and not _FAILED.search(line):
             arrows = (n.strip() for n in lines[number + 1 : number + 4] if "-->" in n)
             yield " ".join([line, *arrows])

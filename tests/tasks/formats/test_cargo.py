@@ -27,6 +27,8 @@ failures:
 test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s
 
 error: test failed, to rerun pass `--lib`
+error: doctest failed, to rerun pass `--doc`
+error: 1 target failed:
      Running tests/it.rs (target/debug/deps/it-b68507e33777fd6c)
 
 running 1 test
