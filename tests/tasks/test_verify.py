@@ -195,10 +195,10 @@ class TestFailed:
 
     async def test_an_infinite_loop_is_named(self, judge: Judge) -> None:
         loop = {"calc.py": "def add(a, b):\n    while True: pass\ndef twice(n): return n * 2\n"}
-        verdict = await judge(CALC, loop, timeout=10.0)
+        verdict = await judge(CALC, loop, timeout=7.0)
         assert verdict.status == "failed"
         assert (
-            only_reason(verdict) == f"The tests did not end within 10 seconds; {ADD} was running."
+            only_reason(verdict) == f"The tests did not end within 7 seconds; {ADD} was running."
         )
 
     async def test_no_test_at_all(self, judge: Judge) -> None:
