@@ -10,8 +10,9 @@ from agent.cli.console import Console
 from agent.cli.text import count
 from agent.session import Session
 from sandbox.errors import UsageError
-from tasks.branch import commit_on_branch
+from tasks.branch import commit_on_branch, uncommitted_changes
 from tasks.checkout import apply_to_checkout
+from tasks.workspace import named
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,13 @@ def _ask(session: Session, console: Console) -> str:
 
 def _apply(session: Session, console: Console) -> None:
     checkout = session.needed_checkout()
-    apply_to_checkout(checkout.folder, session.task.base, session.patch(), checkout.fingerprint)
+    base, patch = session.task.base, session.patch()
+    applied = apply_to_checkout(checkout.folder, base, patch, checkout.fingerprint)
     session.record_applied("apply", str(checkout.folder))
-    console.say(f"Applied to {checkout.folder}: {count(len(session.patch()), 'file')} changed.")
+    console.say(f"Applied to {checkout.folder}: {count(len(patch), 'file')} changed.")
+    if applied.changed_meanwhile:
+        changed = named(applied.changed_meanwhile)
+        console.say(f"Changed meanwhile, and not in the proof: {changed}.", "yellow")
 
 
 def _branch(session: Session, name: str, console: Console) -> None:
@@ -123,6 +128,10 @@ def _branch(session: Session, name: str, console: Console) -> None:
     )
     session.record_applied("branch", name)
     console.say(f"Committed {commit[:12]} on the new branch {name}; your checkout is as it was.")
+    if missing := uncommitted_changes(checkout.folder, session.task.base):
+        console.say(
+            f"The proof had uncommitted changes that the branch lacks: {named(missing)}.", "yellow"
+        )
 
 
 def _write(session: Session, target: str, console: Console) -> None:
