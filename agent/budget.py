@@ -6,10 +6,10 @@ the same, and seconds need nobody's report.
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from agent.models.base import ModelInfo, Price, Usage
+from agent.models.base import ModelInfo, Price, Sampling, Usage
 from sandbox.errors import UsageError
 
 
@@ -24,6 +24,15 @@ class Limits:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn."""
+
+    limits: Limits = field(default_factory=Limits)
+    sampling: Sampling = field(default_factory=Sampling)
+    candidates: int = 1
 
 
 def check_cost_limit(limits: Limits, info: ModelInfo) -> None:

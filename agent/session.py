@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any
 
 from agent import runs, settings, trajectory
-from agent.budget import Limits, check_cost_limit
+from agent.budget import Limits, Plan, check_cost_limit
 from agent.choice import choose_model
 from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
@@ -22,7 +22,7 @@ from agent.outcome import Outcome
 from agent.request import Checkout, Request, image_of, settings_of, task_of
 from agent.runs import Run
 from agent.settings import Settings
-from agent.solver import Plan, solve
+from agent.solver import solve
 from agent.trajectory import History, Listener, Recorder
 from sandbox.errors import UsageError
 from sandbox.image import Image

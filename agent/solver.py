@@ -5,10 +5,10 @@ and what it refuses goes back to the model with the reasons.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from agent import prompts
-from agent.budget import Ledger, Limits
+from agent.budget import Ledger, Plan
 from agent.codec import message_from, report_from, verdict_data
 from agent.conversation import UserMessage
 from agent.dialogue import Dialogue, last_words
@@ -16,7 +16,6 @@ from agent.localise import suspects_of
 from agent.models.base import (
     ContextOverflow,
     Model,
-    Sampling,
     TurnDone,
 )
 from agent.outcome import Outcome, Status
@@ -38,15 +37,6 @@ from tools.tool import Toolbox, ToolContext
 _MALFORMED = 5
 _IDLE = 3
 _NO_REPORT = TestReport({}, complete=False, command="", framework="unknown")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn."""
-
-    limits: Limits = field(default_factory=Limits)
-    sampling: Sampling = field(default_factory=Sampling)
-    candidates: int = 1
 
 
 class _Stop(Exception):

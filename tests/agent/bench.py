@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.budget import Limits
+from agent.budget import Limits, Plan
 from agent.models.scripted import open_script
 from agent.outcome import Outcome
-from agent.solver import Plan, solve
+from agent.solver import solve
 from agent.trajectory import History, Recorder
 from sandbox.image import Image
 from sandbox.patch import FILE
