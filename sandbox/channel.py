@@ -21,6 +21,7 @@ STDOUT, STDERR = 1, 2
 MAX_DIAGNOSTICS = 16 * 1024
 MAX_HTTP_HEAD = 16 * 1024
 INPUT_CHUNK = 512 * 1024
+WRITE_BUFFER = 2 << 20
 PING_SECONDS = 15.0
 ATTACH_SECONDS = 30.0
 
@@ -89,6 +90,7 @@ class Channel(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what asyncio gives here
         self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from sandbox.delta import BaseIndex, read_delta
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import PatchError, UsageError
+from sandbox.history import LARGEST, history_bytes, make_history
 from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
 from sandbox.patch import Patch, check_patch
 from sandbox.policy import MIB, Policy
 from sandbox.prepare import check_fits, load_base, rebuild_again, rebuild_first
+from sandbox.profile import PRIVATE
 from sandbox.rebuild import Rebuild
 from sandbox.results import (
     CommandResult,
@@ -266,8 +268,18 @@ class Sandbox:
     async def _prepare(self) -> None:
         entries = await asyncio.to_thread(lambda: self._index.entries)
         check_fits(entries, self.policy)
-        await self._container.start(self.image.reference, resettable=self._resettable)
-        await load_base(self._wire, self._container.uid, self.base, entries, self._support)
+        private = self.policy.private_bytes(self._resettable)
+        needed = history_bytes(entries.values())
+        git = None
+        if needed <= min(LARGEST, self.policy.spare_bytes(resettable=self._resettable)):
+            private += needed
+            git = asyncio.ensure_future(asyncio.to_thread(make_history, self.base, PRIVATE))
+        try:
+            await self._container.start(self.image.reference, private_bytes=private)
+        finally:
+            history = await to_its_end(git) if git else None
+        uid = self._container.uid
+        await load_base(self._wire, uid, self.base, entries, self._support, history)
         if self.rebuild is not None:
             self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
         if self._resettable:

@@ -46,14 +46,15 @@ class Container:
             raise InfrastructureError("The sandbox is not open.")
         return self._channel
 
-    async def start(self, image: str, *, resettable: bool) -> None:
-        """Create the container, attach, start it, and send the supervisor. Raises SetupError when
+    async def start(self, image: str, *, private_bytes: int) -> None:
+        """Create the container, attach, start it, and send the supervisor; `private_bytes` is the
+        size of its own folder. Raises SetupError when
         the image is missing or the engine refuses, InfrastructureError when it fails later."""
         api = self._engine.api
         sweep = asyncio.ensure_future(asyncio.to_thread(remove_leftovers, api))
         try:
             self._created = True
-            self.ident = await self._call(lambda: self._create(image, resettable))
+            self.ident = await self._call(lambda: self._create(image, private_bytes))
             self._channel = await Channel.attach(
                 self._engine.address, self._engine.api_version, self.ident
             )
@@ -95,7 +96,7 @@ class Container:
         except OSError as error:
             raise InfrastructureError(f"The Docker engine does not answer: {error}") from error
 
-    def _create(self, image: str, resettable: bool) -> str:
+    def _create(self, image: str, private_bytes: int) -> str:
         import docker  # noqa: PLC0415
 
         def create() -> str:
@@ -104,7 +105,7 @@ class Container:
                 self._engine.ready_image(image),
                 self.uid,
                 owner_labels(),
-                resettable=resettable,
+                private_bytes=private_bytes,
                 machine=self._engine.machine,
             )
             made = self._engine.api.create_container_from_config(config, name=self.name)

@@ -50,6 +50,21 @@ class Policy:
         """The size of /run/greenroom, which holds a resettable sandbox's copy of its base."""
         return PRIVATE_BYTES + (self.workspace_bytes if resettable else 0)
 
+    def spare_bytes(self, *, resettable: bool = False) -> int:
+        """Memory that no file system and no process was counted for."""
+        return self.memory_bytes - sum(self._parts(resettable).values())
+
+    def _parts(self, resettable: bool) -> dict[str, int]:
+        return {
+            "workspace": self.workspace_bytes,
+            "tmp": self.tmp_bytes,
+            "home": self.home_bytes,
+            "shm": self.shm_bytes,
+            "support files": self.private_bytes(resettable),
+            "files at 1 KiB each": (self.workspace_inodes + 2 * self.scratch_inodes) * INODE_BYTES,
+            "processes": PROCESS_BYTES,
+        }
+
     def check(self, *, resettable: bool = False) -> None:
         """Raise UsageError, with the arithmetic, for limits that contradict each other."""
         for name in ("memory_bytes", "pids", "workspace_bytes", "workspace_inodes", "open_files"):
@@ -59,15 +74,7 @@ class Policy:
             raise UsageError("The sandbox's cpus and command_timeout have to be above zero.")
         if self.pids < 16:
             raise UsageError(f"The sandbox's pids is {self.pids}; at least 16 are needed.")
-        parts = {
-            "workspace": self.workspace_bytes,
-            "tmp": self.tmp_bytes,
-            "home": self.home_bytes,
-            "shm": self.shm_bytes,
-            "support files": self.private_bytes(resettable),
-            "files at 1 KiB each": (self.workspace_inodes + 2 * self.scratch_inodes) * INODE_BYTES,
-            "processes": PROCESS_BYTES,
-        }
+        parts = self._parts(resettable)
         total = sum(parts.values())
         if total > self.memory_bytes:
             terms = " + ".join(f"{name} {size / MIB:,.0f}" for name, size in parts.items())

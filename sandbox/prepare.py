@@ -4,16 +4,18 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
+from itertools import chain
 
 from sandbox.accounts import USER
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
+from sandbox.history import History
 from sandbox.policy import MIB, Policy
 from sandbox.profile import HOME
 from sandbox.rebuild import Rebuild
 from sandbox.results import CommandResult
 from sandbox.trees import Base, Entry
-from sandbox.upload import base_records, support_records
+from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
 
 LEASE_SECONDS = 60.0
@@ -30,27 +32,6 @@ ENVIRONMENT = {
     "PIP_NO_INDEX": "1",
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
 }
-# So that `git diff` and `git log` work inside. Nobody trusts it. It is laid out by hand, to save
-# starting git for each part. All files count as big while they are added: git then writes one pack
-# instead of a file each.
-MAKE_GIT = """
-command -v git >/dev/null && mkdir .git .git/objects .git/refs .git/refs/heads || exit 0
-echo 'ref: refs/heads/main' >.git/HEAD
-echo '[core]
-\trepositoryformatversion = 0
-\tfilemode = true
-\tbare = false
-[user]
-\tname = sandbox
-\temail = sandbox@localhost
-[gc]
-\tauto = 0
-[maintenance]
-\tauto = false' >.git/config
-{ git -c core.bigFileThreshold=1 -c core.compression=1 -c core.safecrlf=false add -A -f . &&
-git commit -q --allow-empty --no-verify -m base; } >/dev/null 2>&1 || rm -rf .git
-"""
-GIT_SECONDS = 60.0
 
 
 def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
@@ -71,9 +52,14 @@ def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
 
 
 async def load_base(
-    wire: Wire, uid: int, base: Base, entries: Mapping[str, Entry], support: Mapping[str, bytes]
+    wire: Wire,
+    uid: int,
+    base: Base,
+    entries: Mapping[str, Entry],
+    support: Mapping[str, bytes],
+    history: History | None,
 ) -> None:
-    """Send the accounts, the support files and the base, and make the workspace's git."""
+    """Send the accounts, the support files, the base, and its git repository."""
     moment = int(time.time()) * 10**9
     accounts = {
         "passwd": f"{USER}:x:{uid}:{uid}:{USER}:{HOME}:/bin/bash\n",
@@ -89,12 +75,14 @@ async def load_base(
             "accounts": accounts,
         }
     )
-    if support:
+    private = {**support, **(history.private if history else {})}
+    if private:
         request = {"op": "support", "moment_ns": moment}
-        await wire.send(request, support_records(support))
-    records = base_records(base, entries.values())
+        await wire.send(request, file_records(private))
+    records = chain(
+        base_records(base, entries.values()), file_records(history.workspace if history else {})
+    )
     await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))
-    await wire.run(["sh", "-c", MAKE_GIT], seconds=GIT_SECONDS)
     await wire.ask({"op": "remember"})
 
 

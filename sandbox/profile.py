@@ -50,10 +50,11 @@ def container_config(
     uid: int,
     labels: dict[str, str],
     *,
-    resettable: bool = False,
+    private_bytes: int,
     machine: str = "",
 ) -> dict[str, Any]:
-    """The body of the API's create call. `machine` is the engine's architecture."""
+    """The body of the API's create call. `private_bytes` is the size of the supervisor's folder,
+    `machine` the engine's architecture."""
     return {
         "Image": image,
         "Entrypoint": list(COMMAND),
@@ -70,11 +71,11 @@ def container_config(
         "Hostname": "sandbox",
         "NetworkDisabled": True,
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(policy, uid, resettable, machine or platform.machine()),
+        "HostConfig": _host_config(policy, uid, private_bytes, machine or platform.machine()),
     }
 
 
-def _host_config(policy: Policy, uid: int, resettable: bool, machine: str) -> dict[str, Any]:
+def _host_config(policy: Policy, uid: int, private: int, machine: str) -> dict[str, Any]:
     limits = {
         "nofile": policy.open_files,
         "core": 0,
@@ -102,17 +103,16 @@ def _host_config(policy: Policy, uid: int, resettable: bool, machine: str) -> di
         "CgroupnsMode": "private",
         "LogConfig": {"Type": "none", "Config": {}},
         "Ulimits": [{"Name": name, "Soft": n, "Hard": n} for name, n in limits.items()],
-        "Tmpfs": _file_systems(policy, uid, resettable),
+        "Tmpfs": _file_systems(policy, uid, private),
         "Sysctls": {"kernel.shm_rmid_forced": "1"},
         "MaskedPaths": list(MASKED),
         "ReadonlyPaths": list(READ_ONLY),
     }
 
 
-def _file_systems(policy: Policy, uid: int, resettable: bool) -> dict[str, str]:
+def _file_systems(policy: Policy, uid: int, private: int) -> dict[str, str]:
     own = f"uid={uid},gid={uid},mode=0755"
     scratch = policy.scratch_inodes
-    private = policy.private_bytes(resettable)
     parts = {
         WORKSPACE: (policy.workspace_bytes, policy.workspace_inodes, own),
         HOME: (policy.home_bytes, scratch, own),

@@ -57,7 +57,7 @@ class Decoder:
         self._kinds = kinds
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
+    def feed(self, data: bytes | memoryview) -> list[tuple[int, int, bytes]]:
         """The frames that `data` completes: kind, request number, payload.
 
         Raises ProtocolError on an unknown kind or a length over MAX_PAYLOAD.
@@ -75,7 +75,8 @@ class Decoder:
             end = start + HEADER.size + length
             if len(buffer) < end:
                 break
-            frames.append((kind, ident, bytes(buffer[start + HEADER.size : end])))
+            with memoryview(buffer) as view:
+                frames.append((kind, ident, bytes(view[start + HEADER.size : end])))
             start = end
         del buffer[:start]
         return frames
@@ -95,28 +96,27 @@ class RecordDecoder:
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = b""
         self._current: tuple[int, bytes, bytes, int] | None = None
         self._offset = 0
 
     @property
     def idle(self) -> bool:
         """Whether the stream ended at the end of a record."""
-        return self._current is None and not self._buffer
+        return self._current is None and not self._rest
 
     def feed(self, data: bytes) -> list[tuple[int, bytes, bytes, int, bytes, int]]:
         """The pieces in `data`. Raises ProtocolError on an unknown kind or a malformed head."""
-        buffer = self._buffer
-        buffer += data
+        data = self._rest + data if self._rest else data
         pieces = []
         start = 0
         while True:
             if self._current is None:
-                start = self._read_head(buffer, start)
+                start = self._read_head(data, start)
                 if self._current is None:
                     break
             kind, path, identity, size = self._current
-            chunk = bytes(buffer[start : start + size - self._offset])
+            chunk = data[start : start + size - self._offset]
             if not chunk and size:
                 break
             pieces.append((kind, path, identity, size, chunk, self._offset))
@@ -125,21 +125,21 @@ class RecordDecoder:
             if self._offset < size:
                 break
             self._current = None
-        del buffer[:start]
+        self._rest = data[start:]
         return pieces
 
-    def _read_head(self, buffer: bytearray, start: int) -> int:
-        if len(buffer) - start < RECORD.size:
+    def _read_head(self, data: bytes, start: int) -> int:
+        if len(data) - start < RECORD.size:
             return start
-        kind, path_length, id_length, size = RECORD.unpack_from(buffer, start)
+        kind, path_length, id_length, size = RECORD.unpack_from(data, start)
         if kind not in (DELETED, FILE, EXECUTABLE, SYMLINK) or not path_length:
             raise ProtocolError("a malformed file record")
         if id_length > MAX_ID_BYTES or (kind in (DELETED, SYMLINK) and size > MAX_PAYLOAD):
             raise ProtocolError("a malformed file record")
         end = start + RECORD.size + path_length + id_length
-        if len(buffer) < end:
+        if len(data) < end:
             return start
-        path = bytes(buffer[start + RECORD.size : end - id_length])
-        self._current = (kind, path, bytes(buffer[end - id_length : end]), size)
+        path = data[start + RECORD.size : end - id_length]
+        self._current = (kind, path, data[end - id_length : end], size)
         self._offset = 0
         return int(end)

@@ -36,11 +36,11 @@ def patch_records(patch: Patch) -> Iterator[bytes]:
     return _batched(record for part in (deleted, written) for record in part)
 
 
-def support_records(support: Mapping[str, bytes]) -> Iterator[bytes]:
-    """The records of support files, in batches."""
+def file_records(files: Mapping[str, bytes]) -> Iterator[bytes]:
+    """The records of plain files, in batches."""
     return _batched(
         protocol.encode_record(protocol.FILE, encode_path(path), content)
-        for path, content in sorted(support.items())
+        for path, content in sorted(files.items())
     )
 
 
@@ -54,6 +54,9 @@ def _batched(records: Iterable[bytes]) -> Iterator[bytes]:
     batch: list[bytes] = []
     size = 0
     for record in records:
+        if len(record) >= BATCH and not batch:
+            yield record
+            continue
         batch.append(record)
         size += len(record)
         if size >= BATCH:

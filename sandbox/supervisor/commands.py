@@ -17,7 +17,7 @@ CHUNK = 64 * 1024
 MAX_PIPE = 1 << 20  # what an unprivileged process may make a pipe hold
 EVENTS_FD = 1000
 OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
-SHIM_PATIENCE = 10.0
+SHIM_PATIENCE = 30.0
 
 
 class Kept:

@@ -11,7 +11,6 @@ import os
 import re
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,11 +163,3 @@ def _search_file(path: str, expression: re.Pattern[bytes], left: int, line_bytes
             if not left:
                 break
     return left
-
-
-def clock_has_passed(moment_ns: int) -> None:
-    """Wait until files written now get a later time than `moment_ns`: the kernel stamps files by a
-    clock that ticks every few milliseconds."""
-    coarse = getattr(time, "CLOCK_REALTIME_COARSE", 5)
-    while time.clock_gettime_ns(coarse) <= moment_ns:
-        time.sleep(0.001)

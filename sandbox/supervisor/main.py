@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -21,9 +23,11 @@ from sandbox.supervisor.stream import Outbox, Upload
 from sandbox.supervisor.terminal import Terminal
 from sandbox.supervisor.tree import Tree
 
+WRITING = frozenset(("run", "shell", "write", "remove", "apply"))
 READ_SIZE = 256 * 1024
+SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
+PIPE_SIZE = 1 << 20
 HIGH_WATER = 1 << 20
-TICK = 1.0
 
 
 class Supervisor:
@@ -33,6 +37,7 @@ class Supervisor:
         self._source = source
         self._decoder = protocol.Decoder(protocol.HOST_KINDS)
         self._outbox = Outbox(target)
+        self._arrived = bytearray(READ_SIZE)
         self._target = target
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, Command] = {}
@@ -52,6 +57,8 @@ class Supervisor:
         """Work until the host is gone. Ends by SystemExit."""
         for fd in (self._source, self._target):
             os.set_blocking(fd, False)
+            with contextlib.suppress(OSError):  # the system may allow no more
+                fcntl.fcntl(fd, SET_PIPE_SIZE, PIPE_SIZE)
         self._selector.register(self._source, selectors.EVENT_READ, self._read_host)
         while True:
             self._pump_streams()
@@ -69,13 +76,14 @@ class Supervisor:
 
     def _read_host(self) -> None:
         try:
-            data = os.read(self._source, READ_SIZE)
+            # Into one buffer that stays: memory for each large read would have to be mapped anew.
+            size = os.readv(self._source, [self._arrived])
         except BlockingIOError:
             return
-        if not data:
+        if not size:
             raise SystemExit(0)
         self._heard = time.monotonic()
-        for kind, ident, payload in self._decoder.feed(data):
+        for kind, ident, payload in self._decoder.feed(memoryview(self._arrived)[:size]):
             self._take(kind, ident, payload)
 
     def _take(self, kind: int, ident: int, payload: bytes) -> None:
@@ -107,6 +115,8 @@ class Supervisor:
             self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
 
     def _begin(self, ident: int, request: dict[str, Any]) -> Any:
+        if request["op"] in WRITING:
+            self._tree.expect_writes()
         return getattr(self, "_op_" + request["op"])(ident, request)
 
     def _stream(self, ident: int, chunks: Iterator[bytes]) -> None:
@@ -324,12 +334,11 @@ class Supervisor:
     # -- time and helpers ---------------------------------------------------------------------
 
     def _patience(self) -> float:
-        if any(True for _ in self._streams) and self._outbox.size < HIGH_WATER:
+        if self._streams and self._outbox.size < HIGH_WATER:
             return 0.0
-        nearest = min(
-            (c.deadline for c in self._commands.values()), default=time.monotonic() + TICK
-        )
-        return min(TICK, max(0.0, nearest - time.monotonic()))
+        moments = [command.deadline for command in self._commands.values()]
+        nearest: float = min([self._heard + self._lease, *moments])
+        return max(0.0, nearest - time.monotonic())
 
     def _check_time(self) -> None:
         now = time.monotonic()

@@ -11,6 +11,7 @@ from sandbox.supervisor import paths
 from sandbox.supervisor.processes import Account, remove_ipc_objects
 from sandbox.supervisor.tree import CREATE, stamp_of
 
+COMMON_MODES = (0o644, 0o755)  # what opening gives with the usual umask
 STORE = "/run/greenroom/pristine"
 MOUNTS = (paths.ROOT, "/home/sandbox", "/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 
@@ -48,7 +49,8 @@ class Pristine:
                 fd = os.open(path, CREATE, mode)
                 try:
                     copy_range(self._pack, fd, offset, size)
-                    os.fchmod(fd, mode)
+                    if mode not in COMMON_MODES:
+                        os.fchmod(fd, mode)
                     os.utime(fd, ns=(moment, moment))
                     stamps[path] = stamp_of(os.fstat(fd))
                 finally:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from sandbox.supervisor import files, paths
 from sandbox.supervisor.processes import Account
 
 MAX_DEPTH = 256
+COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | paths.PLAIN
 
 
@@ -39,6 +41,7 @@ class Tree:
         self._account = account
         self._identities: dict[str, bytes] = {}
         self._before: dict[str, tuple[int, ...]] = {}
+        self._latest = 0
         self.prepared: dict[str, Prepared] = {}
         self.suspect = False  # a command may have written since contents were compared
 
@@ -50,7 +53,13 @@ class Tree:
             path: Prepared(stamp, identities.get(path)) for path, stamp in current.items()
         }
         self._identities = {}
-        self._pass_clock()
+        self._note_time()
+
+    def expect_writes(self) -> None:
+        """See, before anything may write, that a write gets another time than what is prepared. The
+        kernel stamps files by a clock that ticks every few milliseconds."""
+        while time.clock_gettime_ns(COARSE_CLOCK) <= self._latest:
+            time.sleep(0.0005)
 
     def before_rebuild(self) -> None:
         """Note the state from which a rebuild starts."""
@@ -69,7 +78,7 @@ class Tree:
             if path in current:
                 self.prepared[path] = Prepared(current[path], None)
                 made.append(path)
-        self._pass_clock()
+        self._note_time()
         return sorted(made)
 
     def identify(self, names: Iterable[str]) -> None:
@@ -85,6 +94,7 @@ class Tree:
         """What differs from the prepared tree: [path, kind, size, executable] of each changed one,
         deleted paths, and [path, reason] of what was left out."""
         current, notes = self._walk()
+        hidden = tuple(path + "/" for path, _ in notes)
         changed = []
         with self._account.acting():
             for path, stamp in current.items():
@@ -98,7 +108,9 @@ class Tree:
                 changed.append((path, kind, stamp[0], bool(stamp[4] & 0o100)))
                 if len(changed) > limit:
                     return {"too_many": limit}
-        deleted = [path for path in self.prepared if path not in current]
+        # What lies in a folder that could not be read is not gone.
+        gone = (path for path in self.prepared if path not in current)
+        deleted = [path for path in gone if not path.startswith(hidden)]
         return {"changed": changed, "deleted": deleted, "notes": notes}
 
     def fetch(self, names: Iterable[str], limit: int) -> Iterator[bytes]:
@@ -126,7 +138,7 @@ class Tree:
             if known is not None:
                 known.stamp = stamp
         self.suspect = False
-        self._pass_clock()
+        self._note_time()
 
     def expect(self, path: str, identity: bytes) -> None:
         """Note the git id of a file that is being loaded."""
@@ -150,15 +162,16 @@ class Tree:
         known = self.prepared.get(path)
         return stamp != (known.stamp if known else None)
 
-    def _pass_clock(self) -> None:
-        latest = max((known.stamp[2] for known in self.prepared.values()), default=0)
-        files.clock_has_passed(latest)
+    def _note_time(self) -> None:
+        self._latest = max((known.stamp[2] for known in self.prepared.values()), default=0)
 
     def _walk(self) -> tuple[dict[str, tuple[int, ...]], list[tuple[str, str]]]:
         """The stamps of all files and links, and what was left out and why."""
         found: dict[str, tuple[int, ...]] = {}
         notes: list[tuple[str, str]] = []
         with self._account.acting():
+            if os.stat(paths.ROOT).st_mode & 0o700 != 0o700:
+                os.chmod(paths.ROOT, 0o755)  # noqa: S103 - as it is mounted
             self._walk_folder(os.open(paths.ROOT, paths.FOLDER), "", 0, found, notes)
         return found, notes
 

@@ -27,7 +27,7 @@ async def test_a_fork_bomb_that_spins_leaves_nothing(box: Sandbox) -> None:
     began = time.monotonic()
     result = await box.run(f"python3 -c '{script}' & sleep 100", timeout=1)
     assert result.reason == "timeout"
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
     assert (await box.run("true")).ok
 
 

@@ -179,12 +179,13 @@ async def test_a_base_that_does_not_fit_is_refused_before_anything_starts(
             pass
 
 
-async def test_a_base_that_fits_only_without_its_git_opens_without(
+async def test_a_base_whose_git_does_not_fit_the_memory_opens_without(
     image: Image, make_base: Any
 ) -> None:
-    base = make_base({"big": os.urandom(6 * MIB)})
-    async with Sandbox.open(image, base, Policy(workspace_bytes=8 * MIB)) as box:
-        assert (await box.run("ls -A")).output.text == "big\n"
+    base = make_base({"big": os.urandom(60 * MIB)})
+    policy = Policy(memory_bytes=Policy().memory_bytes - Policy().spare_bytes() + 10 * MIB)
+    async with Sandbox.open(image, base, policy) as box:
+        assert (await box.run("ls -A; git status")).output.text.startswith("big\nfatal: not a git")
 
 
 async def test_a_missing_image_is_said(base: Base, engine: Engine) -> None:

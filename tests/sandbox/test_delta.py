@@ -141,6 +141,11 @@ class TestOfContainer:
         ):
             assert named in notes
 
+    async def test_what_a_closed_folder_holds_is_not_deleted(self, box: Sandbox) -> None:
+        await box.run("chmod 000 lib a.py .")
+        assert not await box.delta()
+        assert set(box.delta_notes) == {"lib Permission denied", "a.py Permission denied"}
+
     async def test_a_folder_in_place_of_a_file_and_the_other_way(self, box: Sandbox) -> None:
         await box.run("rm a.py; mkdir a.py; echo 1 > a.py/inner; rm -r lib; echo 2 > lib")
         assert shown(await box.delta()) == {

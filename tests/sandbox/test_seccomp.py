@@ -60,12 +60,16 @@ def test_the_profiles_say_the_same_as_far_as_the_machines_do() -> None:
 
 @pytest.mark.parametrize("name", ["amd64", "arm64", "x86_64", "aarch64"])
 def test_the_engine_s_names_of_machines_are_known(name: str) -> None:
-    options = container_config(Policy(), "image", 5, {}, machine=name)["HostConfig"]["SecurityOpt"]
+    options = container_config(Policy(), "image", 5, {}, private_bytes=1, machine=name)[
+        "HostConfig"
+    ]["SecurityOpt"]
     assert json.loads(options[1].removeprefix("seccomp="))["syscalls"]
 
 
 def test_the_container_has_no_way_out() -> None:
-    config = container_config(Policy(), "image", 12345, {"a": "b"}, machine="x86_64")
+    config = container_config(
+        Policy(), "image", 12345, {"a": "b"}, private_bytes=1, machine="x86_64"
+    )
     host = config["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"] is True
