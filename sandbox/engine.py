@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.accounts import image_with_accounts
+from sandbox.abilities import Abilities, abilities
 from sandbox.errors import SetupError
+from sandbox.identity import image_with_identity
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 OLDEST_API = (1, 40)
@@ -69,12 +70,12 @@ class Engine:
     `api` is docker-py's low-level client; its calls block, so they belong in a thread.
     """
 
-    def __init__(self, address: Address, api: Any, version: dict[str, Any]) -> None:
+    def __init__(self, address: Address, api: Any, version: str, can: Abilities) -> None:
         self.address = address
         self.api = api
-        self.version = str(version["Version"])
+        self.version = version
         self.api_version = str(api.api_version)
-        self.machine = str(version.get("Arch", ""))
+        self.abilities = can
         self._ready: dict[str, str] = {}
 
     @classmethod
@@ -86,6 +87,7 @@ class Engine:
             # The version's own page is the same in all versions of the API.
             version = _client(address, "1.40", ANSWER_SECONDS).version(api_version=False)
             api = _client(address, version["ApiVersion"], REQUEST_SECONDS)
+            info = api.info()
         except Exception as error:
             # docker-py, requests and urllib3 each raise their own for the same few causes.
             raise explain(address, error) from error
@@ -94,13 +96,13 @@ class Engine:
                 f"The Docker engine at {address.url} is version {version['Version']}.",
                 "Greenroom needs 19.03 or newer: update it.",
             )
-        return cls(address, api, version)
+        return cls(address, api, version["Version"], abilities(info, address.url))
 
     def ready_image(self, image: str) -> str:
         """The id of `image` made ready for sandboxes, looked up once. Blocks; raises what docker-py
         raises."""
         if image not in self._ready:
-            self._ready[image] = image_with_accounts(self.api, image)
+            self._ready[image] = image_with_identity(self.api, image)
         return self._ready[image]
 
     def forget_image(self, image: str) -> None:

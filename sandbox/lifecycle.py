@@ -19,12 +19,15 @@ T = TypeVar("T")
 # High and unique: limits per user (inotify, pipes) are then not shared with any other sandbox or
 # with a user of this machine.
 FIRST_UID, LAST_UID = 0x10000000, 0x6FFFFFFF
+FIRST_MAPPED_UID, LAST_MAPPED_UID = 20_000, 60_000
 REMOVAL_SECONDS = 10.0
 OUT_OF_MEMORY = 137
 
 
-def new_uid() -> int:
-    return FIRST_UID + secrets.randbelow(LAST_UID - FIRST_UID)
+def new_uid(*, mapped: bool) -> int:
+    """A uid for one sandbox; of the few that there are when the engine maps them."""
+    first, last = (FIRST_MAPPED_UID, LAST_MAPPED_UID) if mapped else (FIRST_UID, LAST_UID)
+    return first + secrets.randbelow(last - first)
 
 
 class Container:
@@ -34,7 +37,7 @@ class Container:
         self._engine = engine
         self._policy = policy
         self.name = f"greenroom-{secrets.token_hex(8)}"
-        self.uid = new_uid()
+        self.uid = new_uid(mapped=engine.abilities.maps_uids)
         self.ident = ""
         self._created = False
         self._channel: Channel | None = None
@@ -106,7 +109,7 @@ class Container:
                 self.uid,
                 owner_labels(),
                 private_bytes=private_bytes,
-                machine=self._engine.machine,
+                abilities=self._engine.abilities,
             )
             made = self._engine.api.create_container_from_config(config, name=self.name)
             return str(made["Id"])

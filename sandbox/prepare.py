@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import chain
 
-from sandbox.accounts import USER
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
 from sandbox.history import History
+from sandbox.identity import USER
 from sandbox.policy import MIB, Policy
 from sandbox.profile import HOME
 from sandbox.rebuild import Rebuild

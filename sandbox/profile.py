@@ -1,10 +1,10 @@
 """The hardened container that every sandbox is: a Policy as the Docker API's configuration."""
 
-import platform
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from sandbox.abilities import Abilities
 from sandbox.policy import MIB, Policy
 from sandbox.source import COMMAND
 
@@ -12,6 +12,7 @@ WORKSPACE = "/workspace"
 HOME = "/home/sandbox"
 PRIVATE = "/run/greenroom"
 CAPABILITIES = ("SETUID", "SETGID", "KILL")
+HOST_NAME = "sandbox"
 OOM_SCORE = 500
 NANO = 10**9
 # Docker's own list, and what else tells about the host.
@@ -40,8 +41,7 @@ READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tri
 @cache
 def seccomp_profile(machine: str) -> str:
     """The seccomp profile for a machine (x86_64, aarch64), as JSON text."""
-    name = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine.lower(), machine.lower())
-    return files("sandbox").joinpath(f"seccomp/{name}.json").read_text("utf-8")
+    return files("sandbox").joinpath(f"seccomp/{machine}.json").read_text("utf-8")
 
 
 def container_config(
@@ -51,10 +51,10 @@ def container_config(
     labels: dict[str, str],
     *,
     private_bytes: int,
-    machine: str = "",
+    abilities: Abilities,
 ) -> dict[str, Any]:
     """The body of the API's create call. `private_bytes` is the size of the supervisor's folder,
-    `machine` the engine's architecture."""
+    `abilities` what the engine's machine can do."""
     return {
         "Image": image,
         "Entrypoint": list(COMMAND),
@@ -68,14 +68,13 @@ def container_config(
         "OpenStdin": True,
         "StdinOnce": True,
         "Tty": False,
-        "Hostname": "sandbox",
-        "NetworkDisabled": True,
+        "Hostname": HOST_NAME,
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(policy, uid, private_bytes, machine or platform.machine()),
+        "HostConfig": _host_config(policy, uid, private_bytes, abilities),
     }
 
 
-def _host_config(policy: Policy, uid: int, private: int, machine: str) -> dict[str, Any]:
+def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -> dict[str, Any]:
     limits = {
         "nofile": policy.open_files,
         "core": 0,
@@ -83,20 +82,29 @@ def _host_config(policy: Policy, uid: int, private: int, machine: str) -> dict[s
         "memlock": 0,
         "msgqueue": 0,
     }
+    optional: dict[str, Any] = {}
+    if abilities.limits_cpu:
+        optional["NanoCpus"] = int(min(policy.cpus, abilities.cpus) * NANO)
+    if abilities.swappiness:
+        optional["MemorySwappiness"] = 0
     return {
+        **optional,
         "AutoRemove": True,
         "Init": False,
+        # Not NetworkDisabled, although that starts in half the time: /etc/hosts would be empty, and
+        # `localhost` no name. The resolvers of the host are nobody's business.
         "NetworkMode": "none",
+        "ExtraHosts": [f"{HOST_NAME}:127.0.0.1"],
+        "Dns": ["127.0.0.1"],
+        "DnsSearch": ["."],
         "ReadonlyRootfs": True,
         "Privileged": False,
         "CapDrop": ["ALL"],
         "CapAdd": list(CAPABILITIES),
-        "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp_profile(machine)}"],
+        "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp_profile(abilities.machine)}"],
         "PidsLimit": policy.pids,
         "Memory": policy.memory_bytes,
         "MemorySwap": policy.memory_bytes,
-        "MemorySwappiness": 0,
-        "NanoCpus": int(policy.cpus * NANO),
         "OomScoreAdj": OOM_SCORE,
         "IpcMode": "private",
         "ShmSize": policy.shm_bytes,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from sandbox import protocol
 from sandbox.channel import Channel, Request
-from sandbox.errors import InfrastructureError
+from sandbox.errors import InfrastructureError, UsageError
 from sandbox.lifecycle import Container
 from sandbox.policy import MIB, Policy
 from sandbox.profile import WORKSPACE
@@ -25,6 +25,7 @@ T = TypeVar("T")
 # What reading an answer raises that is not of the agreed form.
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 LIVE_BYTES = MIB
+LARGEST_INPUT = 16 * MIB  # the supervisor holds it until the command has read it
 # Beyond a command's own time: for the supervisor to end it and to answer.
 ANSWER_SECONDS = 60.0
 UPLOAD_SECONDS = 300.0
@@ -75,7 +76,7 @@ class Wire:
         """A request that bytes answer, taken as they come."""
         pending = self._channel.begin(request, lambda _, payload: take(payload))
         if names is not None:
-            await self._channel.upload(pending.ident, iter([names]))
+            await self._upload(pending, iter([names]))
         await self._reply(pending, path, UPLOAD_SECONDS)
 
     async def send(
@@ -86,8 +87,8 @@ class Wire:
     ) -> None:
         """A request with bytes that belong to it."""
         pending = self._channel.begin(request, _unexpected)
-        await self._channel.upload(pending.ident, chunks)
-        await self._reply(pending, path, UPLOAD_SECONDS)
+        await self._upload(pending, chunks)
+        await self._reply(pending, path, ANSWER_SECONDS)
 
     async def run(
         self,
@@ -103,6 +104,11 @@ class Wire:
         on_output: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
         """Run a command (or another operation, `op`, that runs as one). Cancelling kills it."""
+        if len(stdin) > LARGEST_INPUT:
+            raise UsageError(
+                f"A command's input has {len(stdin):,} bytes; at most {LARGEST_INPUT:,} are taken.",
+                "Write it to a file first.",
+            )
         limit = self._policy.output_bytes if output_limit is None else output_limit
         time_limit = self._policy.command_timeout if seconds is None else seconds
         taken = _Taken(limit, events_limit, on_output)
@@ -121,7 +127,7 @@ class Wire:
         pending = self._channel.begin(request, taken.take)
         taken.pending = pending
         try:
-            await self._channel.upload(pending.ident, iter([stdin]))
+            await self._upload(pending, iter([stdin]))
             reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
         except BaseException:
             self._channel.drop(pending)
@@ -140,15 +146,28 @@ class Wire:
     def _channel(self) -> Channel:
         return self._container.channel
 
+    async def _upload(
+        self, pending: Request, chunks: Iterable[bytes] | AsyncIterator[bytes]
+    ) -> None:
+        try:
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                await self._channel.upload(pending.ident, chunks)
+        except TimeoutError:
+            raise await self._silent(UPLOAD_SECONDS) from None
+
+    async def _silent(self, seconds: float) -> InfrastructureError:
+        """What to raise when nothing comes any more; ends the container."""
+        await self._channel.close()
+        return InfrastructureError(
+            f"The sandbox {self._container.name} did not answer within {seconds:g} seconds."
+        )
+
     async def _reply(self, pending: Request, path: str, seconds: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(seconds):
                 reply = await self._channel.finish(pending)
         except TimeoutError:
-            await self._channel.close()
-            raise InfrastructureError(
-                f"The sandbox {self._container.name} did not answer within {seconds:g} seconds."
-            ) from None
+            raise await self._silent(seconds) from None
         except InfrastructureError as error:
             why = await self._container.last_words()
             raise InfrastructureError(

@@ -86,6 +86,12 @@ async def test_the_environment_is_the_documented_one(box: Sandbox) -> None:
     assert not any(line.startswith(("GREENROOM", "LC_CTYPE")) for line in lines)
 
 
+async def test_it_knows_its_own_name_and_no_resolver(box: Sandbox) -> None:
+    script = "import socket; print(socket.gethostbyname(socket.gethostname()))"
+    result = await box.run(f"python3 -c '{script}'; grep nameserver /etc/resolv.conf")
+    assert result.output.text == "127.0.0.1\nnameserver 127.0.0.1\n"
+
+
 async def test_a_login_shell_finds_the_same_programs(box: Sandbox) -> None:
     plain = await box.run("echo $PATH")
     login = await box.run(["bash", "-lc", "echo $PATH"])
@@ -143,6 +149,8 @@ async def test_input_is_given_whole_and_may_be_left_unread(box: Sandbox) -> None
     plain = await box.run("md5sum < large.bin")
     assert result.output.text == plain.output.text
     assert (await box.run("true", stdin=LARGE)).ok
+    with pytest.raises(UsageError, match="Write it to a file"):
+        await box.run("true", stdin=bytes(17 * MIB))
     assert (await box.run("head -c 3", stdin=LARGE)).output.head == LARGE[:3]
 
 

@@ -1,9 +1,11 @@
 """The profiles as data. What they stop is tried in tests/attacks."""
 
 import json
+from typing import Any
 
 import pytest
 
+from sandbox.abilities import Abilities
 from sandbox.policy import Policy
 from sandbox.profile import container_config, seccomp_profile
 
@@ -58,19 +60,28 @@ def test_the_profiles_say_the_same_as_far_as_the_machines_do() -> None:
     assert arm["syscalls"][1:] == x86["syscalls"][1:]
 
 
-@pytest.mark.parametrize("name", ["amd64", "arm64", "x86_64", "aarch64"])
-def test_the_engine_s_names_of_machines_are_known(name: str) -> None:
-    options = container_config(Policy(), "image", 5, {}, private_bytes=1, machine=name)[
-        "HostConfig"
-    ]["SecurityOpt"]
-    assert json.loads(options[1].removeprefix("seccomp="))["syscalls"]
+def config(policy: Policy | None = None, **can: Any) -> dict[str, Any]:
+    policy, abilities = policy or Policy(), Abilities(**can)
+    return container_config(
+        policy, "image", 12345, {"a": "b"}, private_bytes=1, abilities=abilities
+    )
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_container_gets_its_machine_s_profile(machine: str) -> None:
+    options = config(machine=machine)["HostConfig"]["SecurityOpt"]
+    assert options[1] == "seccomp=" + seccomp_profile(machine)
+
+
+def test_no_more_processors_are_asked_for_than_there_are() -> None:
+    assert config(cpus=1)["HostConfig"]["NanoCpus"] == 10**9
+    assert config(Policy(cpus=0.5), cpus=8)["HostConfig"]["NanoCpus"] == 5 * 10**8
+    assert "NanoCpus" not in config(limits_cpu=False)["HostConfig"]
 
 
 def test_the_container_has_no_way_out() -> None:
-    config = container_config(
-        Policy(), "image", 12345, {"a": "b"}, private_bytes=1, machine="x86_64"
-    )
-    host = config["HostConfig"]
+    made = config(machine="x86_64")
+    host = made["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"] is True
     assert host["CapDrop"] == ["ALL"]
@@ -80,6 +91,6 @@ def test_the_container_has_no_way_out() -> None:
     assert not {"Binds", "Mounts", "Devices", "PidMode", "UTSMode"} & host.keys()
     assert "uid=12345" in host["Tmpfs"]["/workspace"]
     assert all("size=" in mount and "nr_inodes=" in mount for mount in host["Tmpfs"].values())
-    assert config["StdinOnce"] is True
-    assert config["Labels"] == {"a": "b"}
-    assert "Env" not in config
+    assert made["StdinOnce"] is True
+    assert made["Labels"] == {"a": "b"}
+    assert "Env" not in made
