@@ -210,10 +210,20 @@ def check(key: Key, value: Value) -> Value:
     if isinstance(value, float) and not math.isfinite(value):
         raise BadValue(f"expected a finite number, got {value!r}")
     if key.minimum is not None and isinstance(value, int | float) and value < key.minimum:
-        raise BadValue(f"expected at least {key.minimum:g}, got {value!r}")
+        got = value if key.kind == "size" else repr(value)
+        raise BadValue(f"expected at least {plain(key, key.minimum)}, got {got}")
     if key.kind == "text" and not str(value).strip():
         raise BadValue("expected a text, got an empty one")
     return value
+
+
+def plain(key: Key, value: int | float) -> str:
+    """A number as it is written for its key: a size as `2G`."""
+    if key.kind == "size" and value >= 1 << 20:
+        for unit in ("G", "M"):
+            if value % _UNITS[unit] == 0:
+                return f"{value // _UNITS[unit]:.0f}{unit}"
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
 
 
 def _noun(key: Key) -> str:

@@ -11,7 +11,8 @@ from agent.settings import Settings
 from sandbox.errors import PatchError, UsageError
 from sandbox.patch import Patch
 from sandbox.trees import Base, TreeStore
-from tasks.revision import base_of_commit, merge_base, patch_between
+from tasks.discovery import find_checkout
+from tasks.revision import base_of_commit, merge_base, patch_between, resolve
 from tasks.task import Task, Verdict
 from tasks.verify import verify
 from tasks.workspace import prepare_base
@@ -104,6 +105,14 @@ def revisions_of(folder: Path, text: str) -> tuple[str, str]:
     """
     first, dots, second = text.partition("...") if "..." in text else text.partition("..")
     if not dots:
+        checkout = find_checkout(folder)
+        try:
+            resolve(checkout, text)
+        except UsageError:
+            raise UsageError(
+                f"{text!r} is neither a file nor a commit of {checkout.top}",
+                "Give a diff's file, commits such as A..B, or - for standard input.",
+            ) from None
         return f"{text}^", text
     first, second = first or "HEAD", second or "HEAD"
     if dots == "...":

@@ -80,8 +80,9 @@ def settings_of(request: Request, say: Callable[[str], None]) -> Settings:
     Raises UsageError for a file, a variable or a flag that is wrong.
     """
     found = settings.load(request.checkout_folder(), request.flags)
-    for ignored in found.ignored:
-        say(f"{found.repository_file}: not set: {ignored}; see `greenroom trust`")
+    if found.ignored:
+        asked = "; ".join(found.ignored)
+        say(f"{found.repository_file} is not trusted (see `greenroom trust`), so not set: {asked}")
     return found
 
 

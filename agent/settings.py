@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent import paths
-from agent.keys import KEYS, BadValue, Key, Value, from_toml, parse_text
+from agent.keys import KEYS, BadValue, Key, Value, from_toml, parse_text, plain
 from agent.trust import is_trusted
 from sandbox.errors import UsageError
 
@@ -95,6 +95,11 @@ def repository_file(checkout: Path) -> RepositoryFile | None:
         table = tool.get("greenroom") if isinstance(tool, dict) else None
         if isinstance(table, dict):
             return RepositoryFile(project, "pyproject.toml [tool.greenroom]", table)
+        if table is not None:
+            raise UsageError(
+                f"{project}: tool.greenroom: expected a table, got {table!r:.80}",
+                "Write the settings below [tool.greenroom].",
+            )
     return None
 
 
@@ -102,9 +107,17 @@ def read_toml(path: Path) -> dict[str, object]:
     """The table in `path`. Raises UsageError that names the file and the bad line."""
     try:
         with path.open("rb") as stream:
-            return tomllib.load(stream)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+            data = stream.read(_MAX_FILE + 1)
+        if len(data) > _MAX_FILE:
+            raise UsageError(f"{path} is larger than any settings file: over {_MAX_FILE:,} bytes")
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise UsageError(f"{path} is not UTF-8 text (at line {line})", "Mend the file.") from None
+    except tomllib.TOMLDecodeError as problem:
         raise UsageError(f"{path} is not valid TOML: {problem}", "Mend the file.") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not valid TOML: nested too deeply", "Mend the file.") from None
     except OSError as problem:
         raise UsageError(f"cannot read {path}: {problem.strerror}") from None
 
@@ -122,6 +135,7 @@ def _checked(table: Mapping[str, object], label: str) -> dict[str, Value]:
     return values
 
 
+_MAX_FILE = 4 << 20
 _LIST_KEYS = "`greenroom config` lists every key."
 #: Variables of this prefix that are no settings.
 _OTHER_VARIABLES = frozenset({"GREENROOM_DEBUG"})
@@ -160,7 +174,7 @@ def _refusal(key: Key, value: Value, current: Value) -> str:
         if current is None:
             return ""
         if isinstance(current, int | float) and value > current:
-            return f"only a trusted file may raise it above {current:g}"
+            return f"only a trusted file may raise it above {plain(key, current)}"
     return ""
 
 

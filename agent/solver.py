@@ -121,7 +121,7 @@ class _Attempt:
         report = await self._bench.test("baseline")
         await self._bench.settle((await self._bench.box.delta()).paths)
         self._baseline = self._report = report
-        if not report.results and not report.errors:
+        if not report.ran:
             why = report.reason or "no test ran"
             raise SetupError(
                 f"the tests could not be run: `{report.command}`: {why}\n"

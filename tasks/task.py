@@ -110,6 +110,15 @@ class TestReport:
         return tuple(id for id, result in self.results.items() if result.status in FAILING)
 
     @property
+    def ran(self) -> bool:
+        """Whether there is anything to go by: a test, or a file of tests that could not be loaded.
+
+        A shell exits with 126 or 127 when it could not start the command at all.
+        """
+        started = self.exit_code not in (126, 127) or bool(self.passed)
+        return started and bool(self.results or self.errors)
+
+    @property
     def green(self) -> bool:
         """Complete, at least one test passed, none failing, nothing kept from running."""
         return self.complete and bool(self.passed) and not self.failing and not self.errors

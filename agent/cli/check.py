@@ -42,7 +42,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         )
     else:
         _print(found, console)
-    return 0 if found.report.results else 3
+    return 0 if found.report.ran else 3
 
 
 def _print(found: check.Found, console: Console) -> None:
@@ -79,7 +79,8 @@ def _verdict(found: check.Found, report: TestReport, console: Console) -> None:
         console.say(report.reason, "yellow")
     for missing in found.missing:
         console.say(f"missing: {missing}", "yellow")
-    if not report.results:
+    if not report.ran:
+        console.say("the tests could not be run", "red")
         tail = report.output.strip().splitlines()[-15:]
         console.say("the end of the output:")
         for line in tail:

@@ -11,7 +11,7 @@ from types import ModuleType
 from agent.cli.console import Console
 from agent.cli.process import Interrupted
 from agent.keys import KEYS, BadValue, Value, parse_text
-from sandbox.errors import GreenroomError, UsageError
+from sandbox.errors import GreenroomError, SetupError, UsageError
 
 USAGE = 2
 
@@ -43,7 +43,11 @@ def execute(module: ModuleType, name: str, words: Sequence[str]) -> int:
     try:
         options = parser.parse_args(words)
         console = Console(
-            quiet=options.quiet, verbose=options.verbose, json=getattr(options, "json", False)
+            quiet=options.quiet,
+            verbose=options.verbose,
+            json=getattr(options, "json", False),
+            lines=getattr(options, "events", False),
+            raw=getattr(options, "patch_file", None) == "-",
         )
         code: int = module.main(options, console)
     except GreenroomError as error:
@@ -59,7 +63,26 @@ def execute(module: ModuleType, name: str, words: Sequence[str]) -> int:
         # The reader of our output went away; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        # The last resort: a full disk, a folder that may not be written, or a fault of ours. None
+        # of them may pass for exit code 1, which says that a task was not solved.
+        if debug:
+            traceback.print_exc()
+        console.error(_unexpected(error))
+        return SetupError.exit_code
     return code
+
+
+def _unexpected(error: Exception) -> GreenroomError:
+    """An error that no part of the program has words for, in words."""
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return SetupError(f"the system says: {error.strerror}{where}", "--debug shows where.")
+    said = " ".join(str(error).split())[:300]
+    return GreenroomError(
+        f"an error inside of greenroom: {type(error).__name__}{f': {said}' if said else ''}",
+        "This is a fault of ours. --debug shows where it happened; please report it.",
+    )
 
 
 def add_checkout(parser: argparse.ArgumentParser) -> None:

@@ -16,15 +16,24 @@ _STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", 
 class Console:
     """The terminal, or what stands for it.
 
-    With `json` the only thing on standard output is the last document, and all else goes to
-    standard error. Colour is used on a terminal only, and never with NO_COLOR.
+    With `json` (one last document), `lines` (a line per event) or `raw` (a patch) that data is the
+    only thing on standard output, and all else goes to standard error. Colour is used on a terminal
+    only, and never with NO_COLOR.
     """
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False, json: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        json: bool = False,
+        lines: bool = False,
+        raw: bool = False,
+    ) -> None:
         self.quiet = quiet
         self.verbose = verbose
         self.json = json
-        self._out: IO[str] = sys.stderr if json else sys.stdout
+        self._out: IO[str] = sys.stderr if json or lines or raw else sys.stdout
         self.terminal = self._out.isatty()
         dumb = os.environ.get("TERM") == "dumb"
         self._colour = self.terminal and not os.environ.get("NO_COLOR") and not dumb
@@ -39,7 +48,7 @@ class Console:
         return shutil.get_terminal_size((100, 24)).columns
 
     def style(self, text: str, *styles: str) -> str:
-        if not self._colour or not text:
+        if not self._colour or not text or not styles:
             return text
         codes = ";".join(_STYLES[style] for style in styles)
         return f"\x1b[{codes}m{text}\x1b[0m"

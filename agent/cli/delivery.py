@@ -35,27 +35,49 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what happens with the proved patch (default: asks)")
     group.add_argument("--apply", action="store_true", help="apply it to the checkout")
     group.add_argument("--branch", metavar="NAME", help="commit it on a new branch")
-    group.add_argument("--patch", metavar="FILE", help="write it to FILE; - is standard output")
+    group.add_argument(
+        "--patch",
+        dest="patch_file",
+        metavar="FILE",
+        help="write it to FILE; - is standard output",
+    )
 
 
 def chosen(options: argparse.Namespace) -> Ways:
-    """The way that the flags say. Raises UsageError for more than one."""
+    """The way that the flags say. Raises UsageError for more than one, and for one that cannot
+    work: better before the run than after it."""
     ways: list[Ways] = []
     if options.apply:
         ways.append(Ways("apply"))
     if options.branch is not None:
         ways.append(Ways("branch", options.branch))
-    if options.patch is not None:
-        ways.append(Ways("patch", options.patch))
+    if options.patch_file is not None:
+        ways.append(Ways("patch", options.patch_file))
     if len(ways) > 1:
         raise UsageError(
             f"{' and '.join(way.flag for way in ways)} were both given", "Give one of them."
         )
-    if ways and ways[0].target == "-" and options.json:
-        raise UsageError(
-            "--patch - and --json both want standard output", "The JSON has the patch."
-        )
-    return ways[0] if ways else Ways("ask")
+    way = ways[0] if ways else Ways("ask")
+    if way.way == "patch":
+        _check_target(way.target, options)
+    return way
+
+
+def _check_target(target: str, options: argparse.Namespace) -> None:
+    if target == "-":
+        if options.json:
+            raise UsageError(
+                "--patch - and --json both want standard output", "The JSON has the patch."
+            )
+        if options.events:
+            raise UsageError(
+                "--patch - and --events both want standard output", "Give --patch a file."
+            )
+        return
+    path = Path(target)
+    if not target or path.is_dir() or not path.parent.is_dir():
+        why = "there is no such folder" if target and not path.is_dir() else "it is no file's name"
+        raise UsageError(f"--patch {target or "''"}: {why}", "Give a file in a folder that exists.")
 
 
 def show_diff(console: Console, diff: str) -> None:
@@ -79,6 +101,19 @@ def deliver(session: Session, ways: Ways, console: Console) -> str:
     Returns a sentence that the user typed instead of `y`: the model's next turn; else nothing.
     Raises UsageError when the checkout has changed meanwhile; nothing is overwritten then.
     """
+    try:
+        return _deliver(session, ways, console)
+    except UsageError as error:
+        later = f"The patch stays with the run: {_later(session)}"
+        error.hint = f"{error.hint}\n  {later}".strip()
+        raise
+
+
+def _later(session: Session) -> str:
+    return f"greenroom show {session.run.id} --diff"
+
+
+def _deliver(session: Session, ways: Ways, console: Console) -> str:
     match ways.way:
         case "apply":
             _apply(session, console)
@@ -93,14 +128,14 @@ def deliver(session: Session, ways: Ways, console: Console) -> str:
 
 
 def _ask(session: Session, console: Console) -> str:
-    later = f"greenroom show {session.run.id} --diff"
+    later = _later(session)
     if session.checkout is None:
         console.say(f"\nThe patch: {later}")
         return ""
     if not (sys.stdin.isatty() and console.terminal):
         console.say(f"\nNothing was applied. To apply it: {later} | git apply")
         return ""
-    answer = input("\nApply this to your checkout? [y/N, or a sentence for the model] ").strip()
+    answer = _answer(later, console)
     if answer.lower() in {"y", "yes"}:
         _apply(session, console)
     elif answer.lower() in {"", "n", "no"}:
@@ -108,6 +143,18 @@ def _ask(session: Session, console: Console) -> str:
     else:
         return answer
     return ""
+
+
+def _answer(later: str, console: Console) -> str:
+    """What the user types; nothing at the end of the input. Ctrl-C ends the program."""
+    try:
+        return input("\nApply this to your checkout? [y/N, or a sentence for the model] ").strip()
+    except EOFError:
+        console.say()
+        return ""
+    except KeyboardInterrupt:
+        console.say(f"\nNothing was applied. The patch stays with the run: {later}")
+        raise
 
 
 def _apply(session: Session, console: Console) -> None:
@@ -143,9 +190,6 @@ def _write(session: Session, target: str, console: Console) -> None:
     try:
         Path(target).write_bytes(diff)
     except OSError as problem:
-        raise UsageError(
-            f"cannot write {target}: {problem.strerror}",
-            f"The patch stays with the run: greenroom show {session.run.id} --diff",
-        ) from None
+        raise UsageError(f"cannot write {target}: {problem.strerror}") from None
     session.record_applied("patch", target)
     console.say(f"Wrote the patch to {target}.")

@@ -57,4 +57,7 @@ def _held_back(before: settings.Settings, name: str) -> bool:
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise UsageError("standard input is not a terminal, so nobody can be asked", "Give --yes.")
-    return input("Trust it? [y/N] ").strip().lower() in {"y", "yes"}
+    try:
+        return input("Trust it? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False

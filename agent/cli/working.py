@@ -10,10 +10,11 @@ from agent.cli.delivery import Ways
 from agent.cli.process import run
 from agent.cli.text import count, duration
 from agent.cli.view import LiveView
+from agent.models.base import ModelError
 from agent.outcome import Outcome
 from agent.session import Session, resume
 from agent.trajectory import Listener
-from sandbox.errors import GreenroomError, UsageError
+from sandbox.errors import GreenroomError, InfrastructureError, UsageError
 
 SOLVED, NOT_SOLVED = 0, 1
 Opening = AbstractAsyncContextManager[Session]
@@ -85,7 +86,7 @@ async def _solve(opening: Opening, console: Console) -> tuple[Session, Outcome]:
             console.say(f"\nstopped. Go on with: greenroom resume {session.run.id}", "yellow")
         raise
     except GreenroomError as error:
-        if session and session.begun:
+        if session and session.begun and isinstance(error, ModelError | InfrastructureError):
             error.hint = (
                 f"{error.hint}\n  Go on later with: greenroom resume {session.run.id}".strip()
             )

@@ -1,57 +1,97 @@
-"""From the lines that failing tests ran to the lines worth changing."""
+"""From the lines that failing tests ran to the places worth changing."""
 
 import ast
-from collections.abc import Iterator, Mapping
+import io
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
 
-#: A default in a signature acts when the function runs; the line itself ran once, at import.
-_SIGNATURE = 0.5
-#: Constants and class attributes are set at import, where no test's trace sees them.
+from agent.models.names import FUNCTIONS
+from agent.models.python_source import PythonSource
+
+#: A default acts when its function runs; the line itself ran once, at import, untraced.
+_DEFAULTS = 0.5
+#: So did constants and class attributes, and they act anywhere.
 _OUTSIDE = 0.2
 
+Span = tuple[int, int]
 
-def line_weights(tree: ast.Module, ran: Mapping[int, float]) -> dict[int, float]:
-    """How much a change of each line of a file is worth trying, 0 to 1; lines without a weight are
-    not. `ran` holds the suspicion of the lines that failing tests ran.
 
-    A statement of several lines counts as one. Docstrings are no statements.
+def weigh(source: PythonSource, ran: Mapping[int, float]) -> list[float]:
+    """How much a change at each character of a file is worth trying, 0 to 1; the end included.
+
+    `ran` holds the suspicion of the lines that failing tests ran. A statement of several lines
+    counts as one. What does not act when the code runs has no weight: comments, docstrings,
+    annotations, and the names under which things are defined.
     """
+    weights = [0.0] * (len(source.text) + 1)
+    if source.tree is None:
+        for line, score in ran.items():
+            _set(weights, source.line_span(line), score)
+        return weights
     highest = max(ran.values(), default=0.0)
-    weights: dict[int, float] = {}
-    for first, last, outside in _statements(tree, inside=False):
-        weight = max((ran.get(line, 0.0) for line in range(first, last + 1)), default=0.0)
-        if outside:
-            weight = max(weight, _OUTSIDE * highest)
-        for line in range(first, last + 1):
-            weights[line] = max(weights.get(line, 0.0), weight)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.stmt | ast.ExceptHandler):
+            first, last = _lines(node)
+            score = max((ran.get(line, 0.0) for line in range(first, last + 1)), default=0.0)
+            start, end = source.line_span(first)[0], source.line_span(last)[1]
+            _set(weights, (max(start, source.offset(node)), end), score)
+    for node in ast.walk(source.tree):
+        if isinstance(node, FUNCTIONS):
+            _set(weights, (source.offset(node), source.offset(node.body[0]) - 1), 0.0)
             body = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
-            weight = _SIGNATURE * max((ran.get(line, 0.0) for line in body), default=0.0)
-            for line in range(node.lineno, max(node.lineno + 1, node.body[0].lineno)):
-                weights[line] = weight
-    for line in _docstring_lines(tree):
-        weights.pop(line, None)
-    return {line: weight for line, weight in weights.items() if weight > 0}
+            score = _DEFAULTS * max((ran.get(line, 0.0) for line in body), default=0.0)
+            for default in [*node.args.defaults, *node.args.kw_defaults]:
+                if default is not None:
+                    _set(weights, source.span(default), score)
+    for value in _values_outside(source.tree):
+        _set(weights, source.span(value), _OUTSIDE * highest)
+    for span in _inert(source):
+        _set(weights, span, 0.0)
+    return weights
 
 
-def _statements(node: ast.AST, inside: bool) -> Iterator[tuple[int, int, bool]]:
-    """First line, last line and "is outside of functions" of each statement; of a compound
-    statement only its head."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _statements(child, inside=True)
-            continue
-        if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
-            body = getattr(child, "body", None)
-            if not isinstance(child, ast.ClassDef | ast.match_case):
-                last = body[0].lineno - 1 if body else child.end_lineno or child.lineno
-                assigns = isinstance(child, ast.Assign | ast.AnnAssign)
-                yield child.lineno, max(last, child.lineno), assigns and not inside
-            yield from _statements(child, inside)
+def _set(weights: list[float], span: Span, score: float) -> None:
+    """The end of a span counts: to add something there is a change of it."""
+    first, last = span
+    for place in range(first, last + 1):
+        weights[place] = score
 
 
-def _docstring_lines(tree: ast.Module) -> Iterator[int]:
-    for node in ast.walk(tree):
-        match getattr(node, "body", None):
-            case [ast.Expr(value=ast.Constant(value=str())) as text, *_]:
-                yield from range(text.lineno, (text.end_lineno or text.lineno) + 1)
+def _lines(node: ast.stmt | ast.ExceptHandler) -> Span:
+    """First and last line of a statement; of a compound one only its head."""
+    body: Sequence[ast.stmt] = getattr(node, "body", ())
+    last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+    return node.lineno, max(last, node.lineno)
+
+
+def _values_outside(tree: ast.AST) -> Iterator[ast.expr]:
+    """The values assigned at the top of the module and of its classes."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            yield node.value
+        elif isinstance(node, ast.stmt) and not isinstance(node, FUNCTIONS):
+            yield from _values_outside(node)
+
+
+def _inert(source: PythonSource) -> Iterator[Span]:
+    """Places of which a change means nothing: docstrings, annotations, comments."""
+    for node in ast.walk(source.tree or ast.Module([], [])):
+        match node:
+            case (
+                ast.AnnAssign(annotation=annotation) | ast.arg(annotation=ast.expr() as annotation)
+            ):
+                yield source.span(annotation)
+            case ast.Expr(value=ast.Constant(value=str()) as text):
+                yield source.span(text)
+            case _:
+                pass
+    reader = io.StringIO(source.text).readline
+    try:
+        for token in tokenize.generate_tokens(reader):
+            if token.type == tokenize.COMMENT:
+                start = source.line_span(token.start[0])[0] + token.start[1]
+                yield start, start + len(token.string)
+    except (tokenize.TokenError, SyntaxError):
+        # Only the parser's word counts; what it takes and the tokenizer does not has no comments
+        # that are known.
+        return

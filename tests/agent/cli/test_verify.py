@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from tests.agent.cli.conftest import User
+
+pytestmark = pytest.mark.docker
+
+ADDED = "\n\ndef test_zero():\n    assert add(0, 0) == 0\n"
+
+
+def mend(user: User) -> str:
+    """Mends the checkout and returns the diff."""
+    text = (user.checkout / "calc.py").read_text()
+    (user.checkout / "calc.py").write_text(text.replace("a - b", "a + b"))
+    return user.git("diff")
+
+
+def test_uncommitted_changes_are_proved(user: User) -> None:
+    done = user.greenroom("verify", "-", stdin=mend(user))
+    assert done.returncode == 0, done.stderr
+    assert "solved (proved: tests that failed before pass with it)" in done.stdout
+    assert "now passes: test_calc.py::test_add" in done.stdout
+
+
+def test_a_file_and_json(user: User) -> None:
+    (user.home / "fix.patch").write_text(mend(user))
+    done = user.greenroom("verify", str(user.home / "fix.patch"), "--json")
+    document = json.loads(done.stdout)
+    assert (document["status"], document["grade"]) == ("solved", "proved")
+    assert document["files"] == ["calc.py"]
+
+
+@pytest.mark.parametrize("commits", ["HEAD~1..HEAD", "HEAD~1...main", "HEAD"])
+def test_commits_are_proved(user: User, commits: str) -> None:
+    mend(user)
+    user.commit()
+    done = user.greenroom("verify", commits, "-q")
+    assert done.returncode == 0, done.stderr
+    assert "solved (proved" in done.stdout
+
+
+def test_a_patch_that_breaks_a_test_fails(user: User) -> None:
+    text = (user.checkout / "calc.py").read_text()
+    (user.checkout / "calc.py").write_text(text.replace("a * 2", "a * 3"))
+    done = user.greenroom("verify", "-", stdin=user.git("diff"))
+    assert done.returncode == 1
+    assert "test_calc.py::test_double passed before the patch and now fails" in done.stdout
+
+
+def test_a_forged_test_run_is_an_invalid_patch(user: User) -> None:
+    user.write({"conftest.py": "import calc\ncalc.add = lambda a, b: 5\n"})
+    user.git("add", "-N", "conftest.py")
+    done = user.greenroom("verify", "-", stdin=user.git("diff"))
+    assert done.returncode == 1
+    assert "invalid patch" in done.stdout
+    assert "conftest.py" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "The patch is empty."),
+        ("<html>no</html>", "HTML"),
+        ("hello\n", "There is no diff"),
+        ("--- a/gone.py\n+++ b/gone.py\n@@ -1 +1 @@\n-a\n+b\n", "gone.py"),
+    ],
+)
+def test_what_is_no_patch_is_said_without_a_run(user: User, text: str, said: str) -> None:
+    done = user.greenroom("verify", "-", stdin=text)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["nonsense", "nope.patch", "HEAD~9..HEAD"])
+def test_what_is_neither_file_nor_commit_is_said(user: User, name: str) -> None:
+    done = user.greenroom("verify", name)
+    assert done.returncode == 2
+    assert name.partition("..")[0] in done.stderr
