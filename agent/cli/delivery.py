@@ -77,7 +77,7 @@ def _check_target(target: str, options: argparse.Namespace) -> None:
     path = Path(target)
     if not target or path.is_dir() or not path.parent.is_dir():
         why = "there is no such folder" if target and not path.is_dir() else "it is no file's name"
-        raise UsageError(f"--patch {target or "''"}: {why}", "Give a file in a folder that exists.")
+        raise UsageError(f"--patch {target!r}: {why}", "Give a file in a folder that exists.")
 
 
 def show_diff(console: Console, diff: str) -> None:
