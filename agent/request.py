@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent import settings
-from agent.keys import Value
+from agent.keys import KEYS, Value
 from agent.settings import Settings
 from sandbox.buildjob import BuildSettings
+from sandbox.errors import UsageError
 from sandbox.image import Image, ensure_image
 from sandbox.patch import Patch
 from sandbox.policy import Policy
@@ -18,6 +19,12 @@ from tasks.files import read_task_file
 from tasks.repository import Overrides, detect, task_from_checkout, task_on
 from tasks.suites import suite
 from tasks.task import Task
+
+#: What a task of a suite brings with it, so that no flag may set it.
+_SUITE_OWN = (
+    *("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow", "include"),
+    *("exclude", "image", "apt", "pip", "test_timeout"),
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def settings_of(request: Request, say: Callable[[str], None]) -> Settings:
     """
     found = settings.load(request.checkout_folder(), request.flags)
     if found.ignored:
-        asked = "; ".join(found.ignored)
+        asked = ", ".join(found.ignored)
         say(f"{found.repository_file} is not trusted (see `greenroom trust`), so not set: {asked}")
     return found
 
@@ -116,7 +123,16 @@ def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, 
 
 
 def suite_task(request: Request, found: Settings, store: TreeStore) -> Task:
-    """A suite's task, with what was set for it; its own checks stay as they are."""
+    """A suite's task, with the words and bounds that were given; its own checks stay as they are.
+
+    Raises UsageError for a task that does not exist, and for a flag that has no say in it.
+    """
+    own = [KEYS[name].flag for name in _SUITE_OWN if name in request.flags]
+    if own:
+        raise UsageError(
+            f"{own[0]} cannot be given with --task: a suite's task has its own",
+            "Leave it out, or work on a checkout.",
+        )
     task = suite.load(request.suite_task or "", store)
     changes: dict[str, Any] = {}
     if request.words:
@@ -136,10 +152,17 @@ def task_on_base(base: Base, request: Request, found: Settings) -> Task:
 
 
 def detected(request: Request) -> Task:
-    """The task as it is detected in the checkout, no setting counted; its base is gone after."""
+    """The task as it is detected in the checkout, with the request's own `test_cmd` and `rebuild`
+    and no other setting; its base is gone after."""
+    given = Overrides(test_cmd=_flag(request, "test_cmd"), rebuild=_flag(request, "rebuild"))
     with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
         store = TreeStore.create(Path(folder) / "trees.git")
-        return task_from_checkout(request.folder, store, "").task
+        return task_from_checkout(request.folder, store, "", overrides=given).task
+
+
+def _flag(request: Request, name: str) -> str | None:
+    value = request.flags.get(name)
+    return value if isinstance(value, str) else None
 
 
 def _overrides(request: Request, found: Settings) -> Overrides:

@@ -123,12 +123,13 @@ def find(name: str | None) -> Run:
 
 def summarise(run: Run) -> Summary:
     """Reads a run's log; a log that cannot be read is summarised as damaged."""
+    status = "not begun"
     try:
-        events = trajectory.live(run.events())
+        events = trajectory.live(run.events()) if run.trajectory.exists() else []
     except UsageError:
-        events = []
+        events, status = [], "damaged"
     if not events or events[0]["type"] != "run.started":
-        return Summary(run.id, "", "running" if run.busy() else "not begun", "", "", 0, 0.0)
+        return Summary(run.id, "", "running" if run.busy() else status, "", "", 0, 0.0)
     started = events[0]
     ends = [event for event in events if event["type"] == "run.ended"]
     turns = [event for event in events if event["type"] == "turn.ended"]

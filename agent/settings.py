@@ -22,7 +22,8 @@ from sandbox.errors import UsageError
 
 @dataclass(frozen=True)
 class Settings:
-    """Every key's value and source; `ignored` says what the repository's file asked in vain."""
+    """Every key's value and source; `ignored` names the keys that the repository's file set in
+    vain, with the bound it may not pass where there is one."""
 
     values: Mapping[str, Value]
     sources: Mapping[str, str]
@@ -71,9 +72,9 @@ def load(
     if checkout and found:
         trusted = is_trusted(checkout, found.table)
         for name, value in _checked(found.table, found.label).items():
-            refusal = "" if trusted else _refusal(KEYS[name], value, values[name])
-            if refusal:
-                ignored.append(f"{name} ({refusal})")
+            refusal = None if trusted else _refusal(KEYS[name], value, values[name])
+            if refusal is not None:
+                ignored.append(name + refusal)
             else:
                 put(name, value, found.label)
     for name, value in _from_environment(environment).items():
@@ -90,7 +91,7 @@ def repository_file(checkout: Path) -> RepositoryFile | None:
     if own.is_file():
         return RepositoryFile(own, "greenroom.toml", read_toml(own))
     project = checkout / "pyproject.toml"
-    if project.is_file() and b"greenroom" in project.read_bytes():
+    if project.is_file() and b"greenroom" in _beginning(project):
         tool = read_toml(project).get("tool", {})
         table = tool.get("greenroom") if isinstance(tool, dict) else None
         if isinstance(table, dict):
@@ -103,6 +104,11 @@ def repository_file(checkout: Path) -> RepositoryFile | None:
     return None
 
 
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_MAX_FILE)
+
+
 def read_toml(path: Path) -> dict[str, object]:
     """The table in `path`. Raises UsageError that names the file and the bad line."""
     try:
@@ -113,7 +119,9 @@ def read_toml(path: Path) -> dict[str, object]:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
-        raise UsageError(f"{path} is not UTF-8 text (at line {line})", "Mend the file.") from None
+        raise UsageError(
+            f"{path} is not valid TOML: not UTF-8 text (at line {line})", "Mend the file."
+        ) from None
     except tomllib.TOMLDecodeError as problem:
         raise UsageError(f"{path} is not valid TOML: {problem}", "Mend the file.") from None
     except RecursionError:
@@ -166,16 +174,12 @@ def nearest(name: str, known: Mapping[str, object]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _refusal(key: Key, value: Value, current: Value) -> str:
-    """Why an untrusted repository may not set `key` to `value`; empty when it may."""
+def _refusal(key: Key, value: Value, current: Value) -> str | None:
+    """None when an untrusted repository may set `key` to `value`; else what to add to its name."""
     if key.reach == "guarded":
-        return "only a trusted file may set it"
-    if key.reach == "lower" and isinstance(value, int | float):
-        if current is None:
-            return ""
-        if isinstance(current, int | float) and value > current:
-            return f"only a trusted file may raise it above {plain(key, current)}"
-    return ""
+        return ""
+    raises = isinstance(value, int | float) and isinstance(current, int | float) and value > current
+    return f" above {plain(key, current)}" if key.reach == "lower" and raises else None
 
 
 def restore(recorded: Mapping[str, object], flags: Mapping[str, Value]) -> Settings:

@@ -141,7 +141,10 @@ def read(path: Path) -> list[dict[str, Any]]:
             event = json.loads(line)
             version = event["v"]
         except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{path}, line {number}: not an event of a trajectory") from None
+            raise UsageError(
+                f"{path}, line {number}: not an event of a trajectory",
+                "The log is damaged and the run lost; `greenroom solve` starts a new one.",
+            ) from None
         if version != VERSION:
             raise UsageError(
                 f"{path}, line {number}: version {version} of the format; this is {VERSION}",

@@ -58,6 +58,12 @@ def commit_on_branch(folder: Path, base: Base, patch: Patch, name: str, message:
     return commit
 
 
+def check_new_branch(folder: Path, name: str) -> None:
+    """Raise UsageError when `name` cannot be a new branch of the checkout, as `commit_on_branch`
+    would: before any work is done for it."""
+    _new_reference(find_checkout(folder).git, name)
+
+
 def uncommitted_changes(folder: Path, base: Base) -> tuple[str, ...]:
     """The paths where `base` differs from the checkout's HEAD: what a proof on the base had, and a
     branch made of HEAD does not have. Empty where that cannot be told (no commit; a repository

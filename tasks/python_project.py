@@ -131,8 +131,17 @@ class PythonProject:
         if not takes:
             raise UsageError(
                 f"{where} asks for Python {wanted}; the sandbox's image has {version}.",
-                "Name an image that has it: --image python:3.12, or `image` in greenroom.toml.",
+                f"Name an image that has it: --image python:{_fitting(wanted)}, or `image` in "
+                f"greenroom.toml.",
             )
+
+
+def _fitting(wanted: str) -> str:
+    """The newest minor version of Python 3 that `wanted` takes, up to 3.30."""
+    takes = SpecifierSet(wanted)
+    minors = [minor for minor in range(14, -1, -1) if takes.contains(f"3.{minor}.99")]
+    minors += [minor for minor in range(15, 31) if takes.contains(f"3.{minor}.99")]
+    return f"3.{minors[0]}" if minors else "VERSION"
 
 
 def poetry_specifier(text: str) -> str:

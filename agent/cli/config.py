@@ -43,9 +43,11 @@ def main(options: argparse.Namespace, console: Console) -> int:
         )
     for row in table(rows).splitlines():
         console.say(row)
-    for ignored in found.ignored:
+    if found.ignored:
+        asked = ", ".join(found.ignored)
         console.say(
-            f"{found.repository_file} asks in vain for {ignored}; see `greenroom trust`", "yellow"
+            f"{found.repository_file} is not trusted (see `greenroom trust`), so not set: {asked}",
+            "yellow",
         )
     return 0
 

@@ -5,7 +5,7 @@ import json
 import os
 
 from agent import settings
-from agent.cli.command import add_checkout
+from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
 from agent.keys import KEYS, Key, Value
 from agent.request import Request, detected
@@ -26,13 +26,14 @@ _HEAD = """\
 def configure(parser: argparse.ArgumentParser) -> None:
     add_checkout(parser)
     parser.add_argument("--force", action="store_true", help="replace an existing greenroom.toml")
+    add_settings(parser, ("test_cmd", "rebuild"))
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
     target = settings.top_of(options.checkout) / "greenroom.toml"
     if target.exists() and not options.force:
         raise UsageError(f"{target} exists", "Edit it, or give --force to replace it.")
-    task = detected(Request(options.checkout))
+    task = detected(Request(options.checkout, flags=flags(options)))
     temporary = target.with_name(".greenroom.toml.new")
     try:
         temporary.write_text(_text(task), "utf-8")
@@ -70,4 +71,6 @@ def _toml(key: Key, value: Value) -> str:
         return json.dumps(list(value))
     if isinstance(value, bool):
         return str(value).lower()
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value:g}" if isinstance(value, float) else str(value)

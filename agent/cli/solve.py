@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.cli import delivery, working
@@ -11,6 +12,7 @@ from agent.keys import CHECKS, LIMITS, MODEL, SAMPLING, SANDBOX
 from agent.request import Request
 from agent.session import start
 from sandbox.errors import UsageError
+from tasks.branch import check_new_branch
 
 DESCRIPTION = """\
 Solve a task in a git checkout: a model works in a sandbox until the tests pass, a clean room proves
@@ -28,7 +30,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words",
-        nargs="?",
+        nargs="*",
         metavar="TASK",
         help="the task in words; - reads it from standard input",
     )
@@ -51,6 +53,10 @@ def main(options: argparse.Namespace, console: Console) -> int:
     given = [name for name in ("task", "task_file") if getattr(options, name)]
     if len(given) == 2:
         raise UsageError("--task and --task-file were both given", "Give one of them.")
+    if given and options.checkout != Path():
+        raise UsageError(
+            f"-C and --{given[0].replace('_', '-')} were both given", "The task has its own folder."
+        )
     ways = delivery.chosen(options)
     if options.task and ways.writes_checkout:
         raise UsageError(
@@ -59,21 +65,43 @@ def main(options: argparse.Namespace, console: Console) -> int:
         )
     request = Request(
         folder=options.checkout,
-        words=_words(options.words),
+        words=_words(options.words, console),
         suite_task=options.task,
         expected=tuple(options.expect),
         flags=flags(options),
     )
     if options.task_file:
         request = request.with_task_file(options.task_file)
+    if ways.way == "branch":
+        check_new_branch(request.folder, ways.target)
     view = working.View(options, console)
     return working.conduct(start(request, view.listeners, view.say), view, ways)
 
 
-def _words(given: str | None) -> str:
-    if given != "-":
-        return (given or "").strip()
-    words = sys.stdin.read().strip()
+def _words(given: Sequence[str], console: Console) -> str:
+    """The task's words. Raises UsageError for more than one argument, and for no text."""
+    if len(given) > 1:
+        raise UsageError(
+            f"the task came as {len(given)} arguments, {given[0]!r} and {given[1]!r} among them",
+            f'Put it in quotes: greenroom solve "{" ".join(given)[:60]}"',
+        )
+    if list(given) != ["-"]:
+        return _text(given[0].encode("utf-8", "surrogateescape")) if given else ""
+    if sys.stdin.isatty():
+        console.note("type the task; Ctrl-D on a line of its own ends it", "dim")
+    words = _text(sys.stdin.buffer.read())
     if not words:
-        raise UsageError("the task was to come from standard input, which is empty")
+        raise UsageError(
+            "the task was to come from standard input, which is empty",
+            "Pipe a text in, or give the task as an argument.",
+        )
     return words
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8").strip()
+    except UnicodeDecodeError as problem:
+        raise UsageError(
+            f"the task is not UTF-8 text: {problem.reason} at byte {problem.start}"
+        ) from None

@@ -51,7 +51,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
 
 
 def _held_back(before: settings.Settings, name: str) -> bool:
-    return any(entry.startswith(f"{name} ") for entry in before.ignored)
+    return any(entry.split()[0] == name for entry in before.ignored)
 
 
 def _confirmed() -> bool:

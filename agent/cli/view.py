@@ -117,6 +117,7 @@ class LiveView:
         self._line(f"> {event['name']} {_arguments(event['arguments'], width)}", "cyan")
 
     def _result(self, event: Event) -> None:
+        self._doing = ""
         lines = event["text"].strip("\n").splitlines()
         limit = len(lines) if self._console.verbose else _BLOCK_LINES
         for line in lines[:limit]:
@@ -174,6 +175,7 @@ class LiveView:
             self._line(f"  {report['reason']}", "yellow")
 
     def _verdict(self, event: Event) -> None:
+        self._doing = ""
         verdict = event["verdict"]
         good = verdict["status"] == "solved"
         grade = f", {verdict['grade']}" if verdict["grade"] else ""
@@ -202,7 +204,7 @@ class LiveView:
         parts.append(duration(time.monotonic() - self._start))
         if self._tests:
             parts.append(self._tests)
-        self._console.status(" | ".join([*parts, self._doing]))
+        self._console.status(" | ".join([*parts, *([self._doing] if self._doing else [])]))
 
 
 def _arguments(text: str, width: int) -> str:

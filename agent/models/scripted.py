@@ -60,8 +60,9 @@ class ScriptedModel(Model):
         answered = sum(isinstance(message, AssistantMessage) for message in conversation)
         place = max(answered, self._given)
         if place >= len(self._turns):
+            turns = "1 turn" if len(self._turns) == 1 else f"{len(self._turns)} turns"
             raise ModelError(
-                f"the script {self.info.name} is over: it has {len(self._turns)} turns",
+                f"the script {self.info.name} is over: it has {turns}",
                 "Add a turn to it, or lower --turn-limit.",
             )
         message = self._turns[place]

@@ -241,7 +241,7 @@ def test_a_hostile_settings_file_sets_nothing_and_is_said(user: User) -> None:
     user.write({"greenroom.toml": 'base_url = "http://192.0.2.1/v1"\nimage = "evil"\n'})
     done = user.greenroom("solve", "-m", user.script(FIX))
     assert done.returncode == 0, done.stderr
-    assert "not set: image (only a trusted file may set it)" in done.stdout
+    assert "(see `greenroom trust`), so not set: base_url, image\n" in done.stdout
     user.greenroom("trust", "--yes")
     assert "evil" in user.greenroom("config").stdout
 
