@@ -19,6 +19,11 @@ def problem_of(
         return ""
     if assembly.server_finish in _LOST:
         return _LOST[assembly.server_finish]
+    return problem_without_calls(message, usage, limited=limited)
+
+
+def problem_without_calls(message: AssistantMessage, usage: Usage, *, limited: bool) -> str:
+    """Empty for a sound answer that calls no tool. `limited`: output was cut off."""
     if message.text.strip():
         return _UNFINISHED if limited else ""
     return _empty(message, usage, limited=limited)

@@ -1,0 +1,194 @@
+"""Harmony, the format that gpt-oss was trained on: conversations as its tokens.
+
+Every message is rendered by itself, so that the library never drops reasoning of its own accord.
+A turn that the model wrote goes back in the tokens in which it was written, as long as they still
+say what the message says: what is rendered anew would differ, and the KV cache be lost.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from agent.conversation import (
+    AssistantMessage,
+    Conversation,
+    Message,
+    SystemMessage,
+    ToolMessage,
+    ToolSpec,
+    UserMessage,
+)
+from agent.models.dialect import CallIds, Dialect, Effort, Prompt
+from agent.models.harmony_turn import CALL, END, END_OF_TEXT, RETURN, HarmonyParser
+from tools.bounds import sendable
+
+#: Reasoning at high effort may take some ten thousands of tokens.
+_OUTPUT_BOUND = 32_768
+
+
+class HarmonyDialect(Dialect):
+    """gpt-oss's own. The library (`oss-harmony`) carries the vocabulary and downloads nothing."""
+
+    stop_ids = frozenset({RETURN, CALL, END_OF_TEXT})
+    output_bound = _OUTPUT_BOUND
+
+    def __init__(self) -> None:
+        import openai_harmony  # noqa: PLC0415
+
+        self._library: Any = openai_harmony
+        self._encoding: Any = openai_harmony.load_harmony_encoding("HarmonyGptOss")
+        self._opening: list[int] = self._encoding.encode(
+            "<|start|>assistant", allowed_special="all"
+        )
+
+    def prompt(
+        self, conversation: Conversation, tools: Sequence[ToolSpec], effort: Effort
+    ) -> Prompt:
+        """Functions stand in the developer message; tools whose names have a namespace before a
+        dot stand in the system message, where gpt-oss knows them from. Reasoning before the latest
+        final answer is left out, as the format wants it."""
+        count = _leading(conversation)
+        instructions = "\n\n".join(message.text for message in conversation[:count])
+        ids = self._preface(instructions, tools, effort)
+        old = _last_answer(conversation)
+        for place, message in enumerate(conversation[count:], count):
+            if place <= old and isinstance(message, AssistantMessage):
+                ids += self._anew(replace(message, reasoning=""))
+            else:
+                ids += self._render(message)
+        return Prompt((*ids, *self._opening))
+
+    def parser(
+        self, conversation: Conversation, tools: Sequence[ToolSpec], prompt: Prompt
+    ) -> HarmonyParser:
+        return HarmonyParser(self.decode, CallIds(conversation))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        try:
+            return str(self._encoding.decode(ids))
+        except self._library.HarmonyError:  # no token of this vocabulary
+            return "\ufffd"
+
+    def _preface(self, instructions: str, tools: Sequence[ToolSpec], effort: Effort) -> list[int]:
+        """The system message, and the developer message where there is something to say."""
+        library = self._library
+        system = library.SystemContent.new()
+        system = system.with_reasoning_effort(library.ReasoningEffort((effort or "medium").title()))
+        functions: list[Any] = []
+        spaces: dict[str, list[Any]] = {}
+        for spec in tools:
+            space, _, name = spec.name.rpartition(".")
+            described = library.ToolDescription.new(name, spec.description, dict(spec.parameters))
+            (spaces.setdefault(space, []) if space else functions).append(described)
+        for space, members in spaces.items():
+            system = system.with_tools(library.ToolNamespaceConfig(name=space, tools=members))
+        ids = self._content("system", system, with_functions=bool(functions))
+        if not instructions and not functions:
+            return ids
+        developer = library.DeveloperContent.new()
+        if instructions:
+            developer = developer.with_instructions(sendable(instructions))
+        if functions:
+            developer = developer.with_function_tools(functions)
+        return ids + self._content("developer", developer)
+
+    def _render(self, message: Message) -> list[int]:
+        match message:
+            case SystemMessage():
+                content = self._library.DeveloperContent.new()
+                return self._content("developer", content.with_instructions(sendable(message.text)))
+            case UserMessage():
+                return self._message("user", message.text)
+            case ToolMessage():
+                name = _recipient(message.name)
+                return self._message("tool", message.text, "commentary", "assistant", author=name)
+            case AssistantMessage():
+                return self._as_written(message) or self._anew(message)
+
+    def _as_written(self, message: AssistantMessage) -> list[int]:
+        """The turn's own tokens; none where they are not whole, were written in another vocabulary
+        or say something else than the message."""
+        ids = list(message.token_ids)
+        if not ids or ids[-1] not in {RETURN, CALL}:
+            return []
+        parser = HarmonyParser(self.decode, CallIds(()))
+        for token in ids:
+            parser.feed(token)
+        parser.close()
+        parsed = parser.parsed()
+        same = (
+            not parsed.problem
+            and parsed.text == message.text
+            and parsed.reasoning == message.reasoning
+            and [(call.name, call.arguments) for call in parsed.calls]
+            == [(call.name, call.arguments) for call in message.calls]
+        )
+        if not same:
+            return []
+        # Once others follow, a finished turn ends like any message.
+        return [*self._opening, *ids[:-1], END if ids[-1] == RETURN else CALL]
+
+    def _anew(self, message: AssistantMessage) -> list[int]:
+        ids: list[int] = []
+        if message.reasoning:
+            ids += self._message("assistant", message.reasoning, "analysis")
+        if message.text:
+            # Text before calls is a preamble; the final channel would end the turn.
+            channel = "commentary" if message.calls else "final"
+            ids += self._message("assistant", message.text, channel)
+        for call in message.calls:
+            name = _recipient(call.name)
+            ids += self._message("assistant", call.arguments, "commentary", name, json=True)
+        return ids
+
+    def _message(
+        self,
+        role: str,
+        text: str,
+        channel: str = "",
+        recipient: str = "",
+        *,
+        author: str = "",
+        json: bool = False,
+    ) -> list[int]:
+        library = self._library
+        made = library.Message.from_author_and_content(
+            library.Author(role=library.Role(role), name=sendable(author) or None), sendable(text)
+        )
+        if channel:
+            made = made.with_channel(channel)
+        if recipient:
+            made = made.with_recipient(sendable(recipient))
+        if json:
+            made = made.with_content_type("<|constrain|>json")
+        return list(self._encoding.render(made))
+
+    def _content(self, role: str, content: Any, *, with_functions: bool = False) -> list[int]:
+        library = self._library
+        made = library.Message.from_role_and_content(library.Role(role), content)
+        options = library.RenderOptions(conversation_has_function_tools=with_functions)
+        return list(self._encoding.render(made, options))
+
+
+def _recipient(tool: str) -> str:
+    return tool if "." in tool else f"functions.{tool}"
+
+
+def _leading(conversation: Conversation) -> int:
+    """How many system messages the conversation begins with."""
+    for place, message in enumerate(conversation):
+        if not isinstance(message, SystemMessage):
+            return place
+    return len(conversation)
+
+
+def _last_answer(conversation: Conversation) -> int:
+    """The place of the latest turn that ended in a final answer and that the user replied to; -1
+    for none."""
+    asked = False
+    for place in range(len(conversation) - 1, -1, -1):
+        message = conversation[place]
+        asked = asked or isinstance(message, UserMessage)
+        if asked and isinstance(message, AssistantMessage) and message.text and not message.calls:
+            return place
+    return -1
