@@ -243,7 +243,8 @@ def _free_memory() -> int:
     import torch  # noqa: PLC0415
 
     gpus = range(torch.cuda.device_count())
-    return _free_host_memory() + sum(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus)
+    free: int = sum(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus)
+    return free + _free_host_memory()
 
 
 def _free_host_memory() -> int:
