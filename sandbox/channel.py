@@ -65,7 +65,7 @@ class Channel(asyncio.Protocol):
         loop = asyncio.get_running_loop()
 
         def make() -> Channel:
-            return cls(container)
+            return cls(container[:12])
 
         try:
             async with asyncio.timeout(ATTACH_SECONDS):

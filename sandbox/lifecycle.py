@@ -22,6 +22,8 @@ FIRST_UID, LAST_UID = 0x10000000, 0x6FFFFFFF
 FIRST_MAPPED_UID, LAST_MAPPED_UID = 20_000, 60_000
 REMOVAL_SECONDS = 10.0
 OUT_OF_MEMORY = 137
+# An end is looked for among the engine's recent events, which come a moment after the stream ends.
+RECENT_SECONDS, EVENT_SECONDS = 60.0, 0.3
 
 
 def new_uid(*, mapped: bool) -> int:
@@ -145,8 +147,8 @@ class Container:
 
     def _post_mortem(self) -> str:
         events = self._engine.api.events(
-            since=int(time.time()) - 60,
-            until=int(time.time()) + 1,
+            since=f"{time.time() - RECENT_SECONDS:.3f}",
+            until=f"{time.time() + EVENT_SECONDS:.3f}",
             filters={"container": self.ident, "event": ["oom", "die"]},
             decode=True,
         )

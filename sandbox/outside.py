@@ -167,6 +167,12 @@ def _explained(result: GitResult, diff: bytes) -> PatchError:
         return PatchError(f"The patch does not apply to {name}: the hunk at line {line}.", hint)
     if result.status < 0 or "out of memory" in result.stderr.lower():
         return PatchError("The patch takes more memory or time than is allowed.")
+    invalid = [line.partition("invalid path ")[2] for line in messages if "invalid path " in line]
+    if invalid:
+        return PatchError(
+            f"No patch may hold the path {invalid[0]}.",
+            "Patches change files of the checkout only: nothing outside of it, and no `.git`.",
+        )
     said = "; ".join(line.removeprefix("error: ") for line in messages[:3])
     return PatchError(
         f"The patch does not apply: {said or printable(result.stderr.strip())}.", hint

@@ -81,7 +81,7 @@ class Policy:
             raise UsageError(
                 "The sandbox's file systems are kept in memory and do not fit: "
                 f"{terms} = {total / MIB:,.0f} MiB, but memory is {self.memory_bytes / MIB:,.0f}.",
-                "Raise the memory limit, or lower the size of the workspace.",
+                "Raise `memory`, or lower `workspace_size`.",
             )
 
     def as_dict(self) -> Mapping[str, Any]:

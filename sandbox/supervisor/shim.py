@@ -31,7 +31,8 @@ from sandbox.supervisor.processes import (
     set_process_option,
 )
 
-LENGTH = struct.Struct(">I")
+MESSAGE = struct.Struct(">BI")  # kind, length of the text that follows
+BEGIN, STOP = 1, 2
 STATUS = struct.Struct(">iiiddq")  # wait status, stage, errno, cpu seconds, seconds, rss bytes
 FAILURE = struct.Struct(">ii")
 STARTED, NO_FOLDER, NO_PROGRAM = 0, 1, 2
@@ -67,12 +68,15 @@ class Shim:
         text = json.dumps(command).encode("ascii")
         passed = array.array("i", descriptors.values())
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)]
-        self._socket.sendmsg([LENGTH.pack(len(text))], ancillary)
+        self._socket.sendmsg([MESSAGE.pack(BEGIN, len(text))], ancillary)
         self._socket.sendall(text)
 
     def stop(self) -> None:
-        """Have the running command killed with all below it."""
-        os.kill(self.pid, signal.SIGTERM)
+        """Have the running command killed with all below it. The message says which command is
+        meant, by its place among the others; the signal only has it looked for."""
+        with contextlib.suppress(OSError):  # a shim that died is found out by its end
+            self._socket.sendall(MESSAGE.pack(STOP, 0))
+            os.kill(self.pid, signal.SIGTERM)
 
     def report(self) -> tuple[Any, ...] | None:
         """The STATUS of the command that ended; None when the shim itself is dead."""
@@ -112,19 +116,22 @@ def _serve(channel: socket.socket) -> int:
         received = _receive(channel)
         if received is None:
             return 0
-        channel.send(_run(*received))
+        channel.send(_run(channel, *received))
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next command and its descriptors; None when the supervisor is gone."""
     room = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
-    head, ancillary, _, _ = channel.recvmsg(LENGTH.size, room, socket.MSG_CMSG_CLOEXEC)
-    if len(head) < LENGTH.size:
-        return None
+    ancillary: list[Any] = []
+    kind, left = STOP, 0
+    while kind == STOP:  # one that came when its command had just ended
+        head, ancillary, _, _ = channel.recvmsg(MESSAGE.size, room, socket.MSG_CMSG_CLOEXEC)
+        if len(head) < MESSAGE.size:
+            return None
+        kind, left = MESSAGE.unpack(head)
     passed = array.array("i")
     for _, _, data in ancillary:
         passed.frombytes(data)
-    left = LENGTH.unpack(head)[0]
     parts = []
     while left:
         parts.append(channel.recv(left))
@@ -134,11 +141,8 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return json.loads(b"".join(parts)), list(passed)
 
 
-def _run(command: dict[str, Any], descriptors: list[int]) -> bytes:
+def _run(channel: socket.socket, command: dict[str, Any], descriptors: list[int]) -> bytes:
     """Run a command to its end and kill what it left: its STATUS."""
-    # What came for the command before must not meet this one.
-    while signal.sigtimedwait(SIGNALS, 0) is not None:
-        pass
     began = time.monotonic()
     error_read, error_write = os.pipe()
     main = os.fork()
@@ -149,7 +153,7 @@ def _run(command: dict[str, Any], descriptors: list[int]) -> bytes:
     failure = os.read(error_read, FAILURE.size)
     os.close(error_read)
     usage = Usage()
-    status, alone = _wait_for(main, usage)
+    status, alone = _wait_for(channel, main, usage)
     seconds = time.monotonic() - began
     if not alone:
         kill_descendants(usage)
@@ -157,15 +161,23 @@ def _run(command: dict[str, Any], descriptors: list[int]) -> bytes:
     return STATUS.pack(status, stage, number, usage.cpu_seconds, seconds, usage.max_rss_bytes)
 
 
-def _wait_for(main: int, usage: Usage) -> tuple[int, bool]:
-    """Reap until the command itself ended (its wait status) or SIGTERM asks for its end (9); and
-    whether nothing is left of it."""
+def _wait_for(channel: socket.socket, main: int, usage: Usage) -> tuple[int, bool]:
+    """Reap until the command itself ended (its wait status) or is to be stopped (9); and whether
+    nothing is left of it."""
     while True:
-        if signal.sigwait(SIGNALS) == signal.SIGTERM:
+        if signal.sigwait(SIGNALS) == signal.SIGTERM and _stopped(channel):
             return signal.SIGKILL, False
         status, alone = reap(usage, main)
         if status is not None:
             return status, alone
+
+
+def _stopped(channel: socket.socket) -> bool:
+    """Whether a STOP has come. Without one, the signal was meant for a command before."""
+    try:
+        return bool(channel.recv(MESSAGE.size, socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
 
 
 def _become(command: dict[str, Any], descriptors: list[int], error_write: int) -> int:

@@ -229,6 +229,24 @@ async def test_cancelling_the_wait_kills_the_command(box: Sandbox) -> None:
     assert (await box.run("pgrep -c sleep")).output.text == "0\n"
 
 
+async def test_a_command_cancelled_at_any_moment_is_killed_and_no_other(box: Sandbox) -> None:
+    for n in range(40):
+        waiting = asyncio.create_task(box.run("sleep 67"))
+        await asyncio.sleep(0.0005 * n)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert (await box.run("echo next")).output.text == "next\n"
+    ended = asyncio.create_task(box.run("sleep 0.01"))
+    for _ in range(20):  # cancelled at about the moment of its end
+        ended = asyncio.create_task(box.run("sleep 0.01"))
+        await asyncio.sleep(0.014)
+        ended.cancel()
+        await asyncio.gather(ended, return_exceptions=True)
+        assert (await box.run("sleep 0.02; echo next")).output.text == "next\n"
+    await asyncio.sleep(0.2)
+    assert (await box.run("pgrep -c sleep")).output.text == "0\n"
+
+
 async def test_commands_run_side_by_side_and_end_alone(box: Sandbox) -> None:
     server = asyncio.create_task(box.run("exec python3 -m http.server 8000 --bind 127.0.0.1"))
     probe = (
@@ -433,7 +451,7 @@ async def test_a_container_that_dies_ends_what_waits_for_it(
         running = asyncio.create_task(box.run("sleep 66"))
         await asyncio.sleep(0.1)
         engine.api.kill(box.container_id)
-        with pytest.raises(InfrastructureError, match="gone"):
+        with pytest.raises(InfrastructureError, match=r"gone.*it was killed"):
             await running
         with pytest.raises(InfrastructureError):
             await box.read("readme.md")
