@@ -1,28 +1,18 @@
 """The tests of a checkout in the room, without a model."""
 
-import re
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.missing import missing
 from agent.request import Request, image_of, settings_of, task_of
 from sandbox.container import Sandbox
 from sandbox.image import Image
 from sandbox.trees import TreeStore
 from tasks.runner import run_tests, support_files
 from tasks.task import Task, TestReport
-
-_MISSING = (
-    (re.compile(r"No module named ['\"]?([\w.]+)"), "the Python module {}"),
-    (
-        re.compile(r"(?m)^(?:bash|sh)(?:: line \d+)?: (?:\d+: )?(\S+?): (?:command )?not found"),
-        "the program {}",
-    ),
-    (re.compile(r"error while loading shared libraries: (\S+?):"), "the library {}"),
-    (re.compile(r"Cannot find module '([^'.][^']*)'"), "the Node module {}"),
-)
 
 
 @dataclass(frozen=True)
@@ -78,15 +68,3 @@ def _rebuild(box: Sandbox) -> str:
         return f"ok in {result.seconds:.1f} s"
     last = result.output.text.strip().splitlines()[-1:] or ["no output"]
     return f"failed with exit code {result.exit_code}: {last[0]}"
-
-
-def missing(report: TestReport) -> tuple[str, ...]:
-    """Modules, programs and libraries that the tests asked for in vain, each named once."""
-    texts = [report.output, *report.errors]
-    texts += [result.detail for result in report.results.values()]
-    names: dict[str, None] = {}
-    for text in texts:
-        for pattern, words in _MISSING:
-            for name in pattern.findall(text):
-                names[words.format(name)] = None
-    return tuple(names)

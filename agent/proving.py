@@ -90,10 +90,10 @@ def _patch(request: Request, claim: Claim, base: Base) -> Patch:
     try:
         return base.store.from_diff(base.tree, claim.diff or b"")
     except PatchError as problem:
-        if claim.base and not problem.hint:
+        if claim.base and not request.suite_task and "does not apply" in problem.message:
             problem.hint = (
-                "It has to apply to HEAD; name another commit with --base, or use --worktree for "
-                "the files as they are now."
+                f"{problem.hint} Here that is {claim.base}; --base names another commit, "
+                "--worktree takes the files as they are now."
             )
         raise
 
@@ -105,19 +105,31 @@ def revisions_of(folder: Path, text: str) -> tuple[str, str]:
     """
     first, dots, second = text.partition("...") if "..." in text else text.partition("..")
     if not dots:
-        checkout = find_checkout(folder)
-        try:
-            resolve(checkout, text)
-        except UsageError:
-            raise UsageError(
-                f"{text!r} is neither a file nor a commit of {checkout.top}",
-                "Give a diff's file, commits such as A..B, or - for standard input.",
-            ) from None
-        return f"{text}^", text
+        return _parent(folder, text), text
     first, second = first or "HEAD", second or "HEAD"
     if dots == "...":
         return merge_base(folder, first, second), second
     return first, second
+
+
+def _parent(folder: Path, text: str) -> str:
+    """The commit before the commit `text`. Raises UsageError when either is none."""
+    checkout = find_checkout(folder)
+    try:
+        resolve(checkout, text)
+    except UsageError:
+        raise UsageError(
+            f"{text!r} is neither a file nor a commit of {checkout.top}",
+            "Give a diff's file, commits such as A..B, or - for standard input.",
+        ) from None
+    try:
+        resolve(checkout, f"{text}^")
+    except UsageError:
+        raise UsageError(
+            f"{text} is the first commit, so there is none before it to judge it on",
+            "Give two commits: A..B.",
+        ) from None
+    return f"{text}^"
 
 
 def read_diff(path: Path) -> bytes:

@@ -173,7 +173,8 @@ async def resume(
         if history.ended and history.ended["status"] == "solved" and not guidance:
             raise UsageError(
                 f"run {run.id} is solved already",
-                'Give guidance with -m "..." to go on all the same.',
+                'Give guidance with -m "..." to go on all the same; its patch: '
+                f"greenroom show {run.id} --diff",
             )
         found = _recorded_settings(history, flags)
         model = await choose_model(found, say)
@@ -185,6 +186,7 @@ async def resume(
         image, _ = await _ready(model, image_of(task, found, say))
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
+        say(f"going on with run {run.id} at turn {history.turn + 1}")
         more = {"guidance": guidance} if guidance else {}
         recorder.emit("resumed", after=history.after, turn=history.turn, **more)
         where = history.started.get("checkout")

@@ -178,8 +178,11 @@ def _refusal(key: Key, value: Value, current: Value) -> str | None:
     """None when an untrusted repository may set `key` to `value`; else what to add to its name."""
     if key.reach == "guarded":
         return ""
-    raises = isinstance(value, int | float) and isinstance(current, int | float) and value > current
-    return f" above {plain(key, current)}" if key.reach == "lower" and raises else None
+    if key.reach == "free" or not isinstance(value, int | float):
+        return None
+    if not isinstance(current, int | float) or value <= current:
+        return None
+    return f" above {plain(key, current)}"
 
 
 def restore(recorded: Mapping[str, object], flags: Mapping[str, Value]) -> Settings:

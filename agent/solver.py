@@ -130,6 +130,7 @@ class _Attempt:
             )
         if report.green and not self._task.instruction.strip():
             raise _Stop("nothing to do", "all tests pass already")
+        self._bench.note_missing(report)
         self._expect_failing(report)
         self._progress = Progress(report, self._tree)
         if self._plan.candidates > 1:

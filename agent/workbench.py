@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from agent.codec import report_data
+from agent.missing import ADVICE, missing
 from agent.trajectory import Recorder
 from sandbox.container import Sandbox
 from sandbox.image import Image
@@ -120,6 +121,13 @@ class Workbench:
             newly_failing=list(newly_failing(previous, report)) if previous else [],
         )
         return report
+
+    def note_missing(self, report: TestReport) -> None:
+        """Tells the user what the sandbox lacks for the tests: the model cannot bring it."""
+        paths = (entry.path for entry in self.task.base.entries())
+        own = {part.removesuffix(".py") for path in paths for part in path.split("/")}
+        if lacking := missing(report, own):
+            self._recorder.emit("note", text=f"missing: {'; '.join(lacking)}. {ADVICE}")
 
     async def probe(self, *, only: Sequence[str] | None, timeout: float) -> TestReport:
         """Runs tests on a candidate, within `timeout` seconds; nothing is shown or recorded."""

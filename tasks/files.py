@@ -105,6 +105,8 @@ def _read(path: Path) -> Mapping[str, object]:
             return tomllib.load(stream)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise UsageError(f"{path} is not valid TOML: {problem}", "Mend the file.") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not valid TOML: nested too deeply", "Mend the file.") from None
     except OSError as problem:
         raise UsageError(f"The task file {path} cannot be read: {problem.strerror}.") from None
 

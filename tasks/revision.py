@@ -33,6 +33,10 @@ def resolve(checkout: Checkout, name: str) -> str:
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
         )
     except GitError:
+        if name == "HEAD":
+            raise UsageError(
+                f"{checkout.top} has no commits yet.", "Commit something first."
+            ) from None
         raise UsageError(
             f"{name!r} is not a commit of {checkout.top}.", "See `git log` for its commits."
         ) from None

@@ -9,6 +9,7 @@ from agent.cli.process import run
 from agent.cli.text import count, duration, one_line, size
 from agent.codec import report_data
 from agent.keys import CHECKS, SANDBOX
+from agent.missing import ADVICE
 from agent.request import Request
 from tasks.task import TestReport
 
@@ -42,7 +43,12 @@ def main(options: argparse.Namespace, console: Console) -> int:
         )
     else:
         _print(found, console)
-    return 0 if found.report.ran else 3
+    return 0 if _ran(found.report) else 3
+
+
+def _ran(report: TestReport) -> bool:
+    """Whether a test, or at least a file of tests, has a result."""
+    return report.ran and bool(report.results)
 
 
 def _print(found: check.Found, console: Console) -> None:
@@ -64,7 +70,9 @@ def _print(found: check.Found, console: Console) -> None:
     if len(report.failing) > len(shown):
         console.say(f"... and {len(report.failing) - len(shown)} more that fail; -v lists all")
     for error in report.errors:
-        console.say(f"could not be run: {error.strip()}", "red")
+        # A file that could not be loaded is among the results already.
+        if error.partition(" could not be collected")[0] not in report.results:
+            console.say(f"could not be run: {error.strip()}", "red")
     _verdict(found, report, console)
 
 
@@ -79,8 +87,11 @@ def _verdict(found: check.Found, report: TestReport, console: Console) -> None:
         console.say(report.reason, "yellow")
     for missing in found.missing:
         console.say(f"missing: {missing}", "yellow")
-    if not report.ran:
+    if found.missing:
+        console.say(f"  {ADVICE}")
+    if not _ran(report):
         console.say("the tests could not be run", "red")
+    if not report.ran:
         tail = report.output.strip().splitlines()[-15:]
         console.say("the end of the output:")
         for line in tail:

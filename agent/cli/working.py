@@ -82,8 +82,8 @@ async def _solve(opening: Opening, console: Console) -> tuple[Session, Outcome]:
         async with opening as session:
             return session, await session.solve()
     except asyncio.CancelledError:
-        if session:
-            console.say(f"\nstopped. Go on with: greenroom resume {session.run.id}", "yellow")
+        later = f". Go on with: greenroom resume {session.run.id}" if session else ""
+        console.say(f"\nstopped{later}", "yellow")
         raise
     except GreenroomError as error:
         if session and session.begun and isinstance(error, ModelError | InfrastructureError):
@@ -110,6 +110,8 @@ def _summary(session: Session, outcome: Outcome, console: Console) -> None:
     if not session.model.info.real:
         console.say("no model was run: the turns came from a script", "yellow")
     console.note(f"{', '.join(spent)}; run {session.run.id}", "dim")
+    if outcome.status == "nothing to do":
+        console.note('To have something changed, say it in words: greenroom solve "..."', "dim")
     if outcome.status == "not solved":
         for line in _left(outcome):
             console.note(line)
