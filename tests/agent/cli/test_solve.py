@@ -192,8 +192,8 @@ def test_a_signal_stops_at_once_and_the_run_goes_on_later(
     user.script({}, edit("a * b", "a + b"))
     done = user.greenroom("resume", "-m", "Use plus.")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "turn 2" in done.stdout
-    assert "turn 1" not in done.stdout
+    assert "\nturn 2\n" in done.stdout
+    assert "\nturn 1\n" not in done.stdout
 
 
 def test_a_killed_process_leaves_no_container_and_a_run_to_resume(user: User) -> None:

@@ -45,7 +45,7 @@ def test_a_patch_that_breaks_a_test_fails(user: User) -> None:
     (user.checkout / "calc.py").write_text(text.replace("a * 2", "a * 3"))
     done = user.greenroom("verify", "-", stdin=user.git("diff"))
     assert done.returncode == 1
-    assert "test_calc.py::test_double passed before the patch and now fails" in done.stdout
+    assert "test_calc.py::test_double fails: assert 12 == 8" in done.stdout
 
 
 def test_a_forged_test_run_is_an_invalid_patch(user: User) -> None:
@@ -61,7 +61,7 @@ def test_a_forged_test_run_is_an_invalid_patch(user: User) -> None:
     ("text", "said"),
     [
         ("", "The patch is empty."),
-        ("<html>no</html>", "HTML"),
+        ("<html>no</html>", "The patch is a web page"),
         ("hello\n", "There is no diff"),
         ("--- a/gone.py\n+++ b/gone.py\n@@ -1 +1 @@\n-a\n+b\n", "gone.py"),
     ],
