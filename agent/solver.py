@@ -306,7 +306,8 @@ class _Attempt:
 
     async def _reflect(self, situation: Situation, insist: bool) -> None:
         advice = self._progress.tested(situation.report, self._tree)
-        if not self._suspects and situation.verdict is None:
+        ranks = self._plan.candidates > 1
+        if situation.verdict is None and (ranks or not self._suspects):
             self._suspects = await suspects_of(self._bench, situation.report)
             situation = replace(situation, suspects=self._suspects)
         text = reflect(replace(situation, repeats=advice.repeats))

@@ -36,6 +36,11 @@ class PythonSource:
         """How many lines there are, an empty one after the last line break included."""
         return len(self._starts)
 
+    @property
+    def function_starts(self) -> list[int]:
+        """Where the functions begin that lie in no other function, and the file itself."""
+        return [0, *(self.line_span(first)[0] for first, _, _ in self._functions)]
+
     def line_span(self, line: int) -> tuple[int, int]:
         """Where a line begins and where it ends, its line break left out."""
         end = self._starts[line] - 1 if line < len(self._starts) else len(self.text)
