@@ -234,3 +234,10 @@ def test_marks_in_a_tools_result_stay_text() -> None:
 
 def test_text_that_is_no_unicode_is_rendered_all_the_same() -> None:
     assert "a\ufffd" in rendered(UserMessage("a\udc80"), ToolMessage("c", "x\udc80", "y\udc80"))
+
+
+def test_a_turn_that_was_changed_or_malformed_is_rendered_from_its_message() -> None:
+    redacted = AssistantMessage("[key]", "Look first.", (), tuple(ids(ANSWERED)))
+    assert "<|channel|>final<|message|>[key]<|end|>" in rendered(redacted)
+    malformed = turn("<|channel|>??<|message|>hm<|return|>")
+    assert "??" not in rendered(malformed)
