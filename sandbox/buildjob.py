@@ -114,7 +114,7 @@ class Job:
     def __init__(self, settings: BuildSettings, progress: Progress) -> None:
         self.settings = settings
         self.tail: list[str] = []
-        self.step = "the image"
+        self.step = "asking the Docker engine"
         self.step_started = self.last_line = time.monotonic()
         self._progress = progress
         self._stopped: str | None = None

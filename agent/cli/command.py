@@ -1,6 +1,7 @@
 """What every command shares: its parser, its flags, and how its errors are shown."""
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -77,7 +78,9 @@ def _unexpected(error: Exception) -> GreenroomError:
     """An error that no part of the program has words for, in words."""
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        return SetupError(f"the system says: {error.strerror}{where}", "--debug shows where.")
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        hint = "Free some space and try again." if full else "--debug shows where it happened."
+        return SetupError(f"the system says: {error.strerror}{where}", hint)
     said = " ".join(str(error).split())[:300]
     return GreenroomError(
         f"an error inside of greenroom: {type(error).__name__}{f': {said}' if said else ''}",

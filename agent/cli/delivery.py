@@ -176,9 +176,7 @@ def _branch(session: Session, name: str, console: Console) -> None:
     session.record_applied("branch", name)
     console.say(f"Committed {commit[:12]} on the new branch {name}; your checkout is as it was.")
     if missing := uncommitted_changes(checkout.folder, session.task.base):
-        console.say(
-            f"The proof had uncommitted changes that the branch lacks: {named(missing)}.", "yellow"
-        )
+        console.say(f"Not in the branch as they were in the proof: {named(missing)}.", "yellow")
 
 
 def _write(session: Session, target: str, console: Console) -> None:
