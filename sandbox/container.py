@@ -45,6 +45,7 @@ __all__ = [
 ]
 
 MAX_LISTING = 32 * MIB
+LARGEST_WRITE = 64 * MIB  # the supervisor holds it until it is complete
 DEFAULT_READ = MIB
 DEFAULT_ENTRIES = 2000
 DEFAULT_MATCHES = 200
@@ -165,8 +166,8 @@ class Sandbox:
     async def write(self, path: str, content: bytes, *, executable: bool | None = None) -> None:
         """Write a whole file, making its folders. `executable` None keeps the mode it has. Raises
         as `read` does."""
-        if len(content) > self.policy.file_bytes:
-            raise FileProblem(path, f"would have {len(content):,} bytes, over the limit")
+        if len(content) > LARGEST_WRITE:
+            raise FileProblem(path, f"would have {len(content):,} bytes, over {LARGEST_WRITE:,}")
         request = {"op": "write", "path": path, "executable": executable}
         await self._wire.send(request, iter([content]), path)
 

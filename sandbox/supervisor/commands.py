@@ -16,6 +16,18 @@ from sandbox.supervisor.shim import Shim
 CHUNK = 64 * 1024
 MAX_PIPE = 1 << 20  # what an unprivileged process may make a pipe hold
 EVENTS_FD = 1000
+NOTHING_RAN = {
+    "status": 0,
+    "stage": 0,
+    "errno": 0,
+    "reason": "",
+    "oom_kills": 0,
+    "seconds": 0.0,
+    "cpu_seconds": 0.0,
+    "max_rss_bytes": 0,
+    "total": 0,
+    "events_total": 0,
+}
 OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
 SHIM_PATIENCE = 30.0
 
@@ -161,6 +173,7 @@ class Command:
         # Only the kernel kills a shim, for want of memory: it is root's.
         status, stage, error, cpu, seconds, rss = report or (signal.SIGKILL, 0, 0, 0.0, 0.0, 0)
         result = {
+            **NOTHING_RAN,
             "status": status,
             "stage": stage,
             "errno": error,

@@ -112,7 +112,8 @@ def search(request: dict[str, Any]) -> int:
     """Print lines that match as JSON, one [path, number, line] each. Runs as a command of its own,
     so that a slow pattern can be stopped."""
     pattern = request["pattern"]
-    expression = re.compile((re.escape(pattern) if request["literal"] else pattern).encode())
+    expression = re.compile(os.fsencode(re.escape(pattern) if request["literal"] else pattern))
+    literal = os.fsencode(pattern) if request["literal"] else b""
     accepted = request["glob"]
     left = request["limit"] + 1  # one more tells that there are more
     top = "/".join(paths.parts_of(request["path"]))
@@ -123,7 +124,7 @@ def search(request: dict[str, Any]) -> int:
         if accepted and not _globbed(path, accepted):
             continue
         with contextlib.suppress(OSError):
-            left = _search_file(path, expression, left, request["line_bytes"])
+            left = _search_file(path, expression, literal, left, request["line_bytes"])
             if not left:
                 break
     sys.stdout.flush()
@@ -148,11 +149,15 @@ def _text_files(top: str) -> Iterator[str]:
                 yield os.path.normpath(path)
 
 
-def _search_file(path: str, expression: re.Pattern[bytes], left: int, line_bytes: int) -> int:
+def _search_file(
+    path: str, expression: re.Pattern[bytes], literal: bytes, left: int, line_bytes: int
+) -> int:
     fd = os.open(path, os.O_RDONLY | paths.PLAIN)
     with open(fd, "rb") as stream:
         content = stream.read()
     if b"\0" in content[:SNIFFED]:
+        return left
+    if literal and literal not in content:
         return left
     # Line by line only: an anchored pattern may match a line and nothing in the whole content.
     for number, line in enumerate(content.split(b"\n"), 1):

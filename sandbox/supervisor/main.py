@@ -16,9 +16,9 @@ from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor import accounts, files, paths, processes, records
-from sandbox.supervisor.commands import Command
+from sandbox.supervisor.commands import NOTHING_RAN, Command
 from sandbox.supervisor.pristine import Pristine
-from sandbox.supervisor.shim import Shim
+from sandbox.supervisor.shim import NO_PROGRAM, Shim
 from sandbox.supervisor.stream import Outbox, Upload
 from sandbox.supervisor.terminal import Terminal
 from sandbox.supervisor.tree import Tree
@@ -263,7 +263,12 @@ class Supervisor:
 
     def _start(self, ident: int, what: dict[str, Any], request: dict[str, Any]) -> None:
         request["env"] = {**self._environment, **request["env"]}
-        shim = self._idle.pop() if self._idle else Shim()
+        try:
+            shim = self._idle.pop() if self._idle else Shim()
+        except OSError as error:  # other commands have all the processes
+            result = {**NOTHING_RAN, "stage": NO_PROGRAM, "errno": error.errno}
+            self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
+            return
         command = Command(ident, shim, request, self._outbox.send)
         command.start(self._account.uid, what, request)
         self._watch(command)

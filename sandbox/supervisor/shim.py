@@ -144,8 +144,13 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 def _run(channel: socket.socket, command: dict[str, Any], descriptors: list[int]) -> bytes:
     """Run a command to its end and kill what it left: its STATUS."""
     began = time.monotonic()
-    error_read, error_write = os.pipe()
-    main = os.fork()
+    try:
+        error_read, error_write = os.pipe()
+        main = os.fork()
+    except OSError as error:  # other commands have all the processes, or descriptors
+        for fd in descriptors:
+            os.close(fd)
+        return STATUS.pack(0, NO_PROGRAM, error.errno or 0, 0.0, 0.0, 0)
     if main == 0:
         run_and_exit(lambda: _become(command, descriptors, error_write))
     for fd in (error_write, *descriptors):

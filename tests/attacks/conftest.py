@@ -2,7 +2,6 @@
 the sandbox's commands, as a model's would."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -76,8 +75,3 @@ def attack(box: Sandbox) -> Attack:
         return await box.run(["python3", "-c", PRELUDE + script])
 
     return run
-
-
-@pytest.fixture(scope="session")
-def project() -> Path:
-    return Path(__file__).parents[2]

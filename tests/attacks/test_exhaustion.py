@@ -79,6 +79,30 @@ async def test_zombies_do_not_use_up_the_processes(box: Sandbox, attack: Attack)
     assert (await box.run("true")).ok
 
 
+async def test_without_a_process_left_another_command_says_so(box: Sandbox, attack: Attack) -> None:
+    hog = asyncio.create_task(
+        attack(
+            "import time\n"
+            "try:\n"
+            "    while True:\n"
+            "        if os.fork() == 0: time.sleep(60)\n"
+            "except BlockingIOError: open('full', 'w').close()\n"
+            "time.sleep(60)\n"
+        )
+    )
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if any(info.path == "full" for info in await box.list()):
+            break
+    for result in await asyncio.gather(box.run("true"), box.run("true")):
+        assert result.exit_code == 126
+        assert "temporarily unavailable" in result.output.text
+    hog.cancel()
+    await asyncio.gather(hog, return_exceptions=True)
+    await asyncio.sleep(0.3)
+    assert (await box.run("true")).ok
+
+
 async def test_too_much_memory_ends_the_command_and_nothing_else(
     box: Sandbox, attack: Attack
 ) -> None:
