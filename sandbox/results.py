@@ -130,12 +130,13 @@ def command_result(reply: dict[str, Any], output: Output, events: bytes) -> Comm
     status = int(reply["status"])
     exit_code = os.waitstatus_to_exitcode(status)
     reason: Reason = "exit" if exit_code >= 0 else "signal"
-    if reply["reason"] in ("timeout", "output"):
+    if reply["reason"] in ("timeout", "output") and exit_code == -signal.SIGKILL:
+        # Otherwise it came to its own end in the moment before it would have been stopped.
         reason = reply["reason"]
     elif exit_code and int(reply["oom_kills"]) > 0:
         reason = "memory"
     return CommandResult(
-        exit_code=exit_code if exit_code >= 0 and reason != "timeout" else None,
+        exit_code=exit_code if exit_code >= 0 else None,
         signal=-exit_code if exit_code < 0 else None,
         reason=reason,
         output=output,

@@ -19,7 +19,7 @@ from sandbox.supervisor import accounts, files, paths, processes, records
 from sandbox.supervisor.commands import NOTHING_RAN, Command
 from sandbox.supervisor.pristine import Pristine
 from sandbox.supervisor.shim import NO_PROGRAM, Shim
-from sandbox.supervisor.stream import Outbox, Upload
+from sandbox.supervisor.stream import Outbox, Upload, answering_nothing
 from sandbox.supervisor.terminal import Terminal
 from sandbox.supervisor.tree import Tree
 
@@ -159,11 +159,11 @@ class Supervisor:
 
     def _op_load(self, ident: int, request: dict[str, Any]) -> None:
         loader = records.Loader(paths.ROOT, request["moment_ns"], self._tree)
-        self._uploads[ident] = Upload(self._acting(loader.feed), _nothing(loader.finish))
+        self._uploads[ident] = Upload(self._acting(loader.feed), answering_nothing(loader.finish))
 
     def _op_support(self, ident: int, request: dict[str, Any]) -> None:
         loader = records.Loader(accounts.PRIVATE, request["moment_ns"])
-        self._uploads[ident] = Upload(loader.feed, _nothing(loader.finish))
+        self._uploads[ident] = Upload(loader.feed, answering_nothing(loader.finish))
 
     def _op_remember(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         self._tree.remember()
@@ -203,7 +203,7 @@ class Supervisor:
 
     def _op_apply(self, ident: int, request: dict[str, Any]) -> None:
         applier = records.Applier()
-        self._uploads[ident] = Upload(self._acting(applier.feed), _nothing(applier.finish))
+        self._uploads[ident] = Upload(self._acting(applier.feed), answering_nothing(applier.finish))
 
     def _op_reset(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         if self._pristine is None:
@@ -377,14 +377,6 @@ class Supervisor:
         """Collect a JSON list of paths that follows the request, then work on it."""
         text = bytearray()
         self._uploads[ident] = Upload(text.extend, lambda: work(json.loads(bytes(text))))
-
-
-def _nothing(work: Callable[[], None]) -> Callable[[], dict[str, Any]]:
-    def done() -> dict[str, Any]:
-        work()
-        return {}
-
-    return done
 
 
 def main() -> None:

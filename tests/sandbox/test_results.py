@@ -35,7 +35,7 @@ def test_how_a_command_ended_is_read_from_its_status() -> None:
     assert result(status=3 << 8) == (3, None, "exit", False)
     assert result(status=11) == (None, 11, "signal", False)
     assert result(status=9, reason="timeout") == (None, 9, "timeout", False)
-    assert result(status=0, reason="timeout") == (None, None, "timeout", False)
+    assert result(status=0, reason="timeout") == (0, None, "exit", True)
     assert result(status=9, reason="output") == (None, 9, "output", False)
     assert result(status=9, oom_kills=1) == (None, 9, "memory", False)
     assert result(status=137 << 8, oom_kills=1) == (137, None, "memory", False)
