@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _BUILTINS = frozenset({*dir(builtins), "__file__", "__name__", "__class__", "__doc__"})
+_SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef, *_COMPREHENSIONS)
 #: What gives a class attributes that its own text does not show.
 _OPEN = frozenset({"__getattr__", "__getattribute__", "setattr", "__dict__", "vars"})
 
@@ -47,17 +48,18 @@ def _module_names(tree: ast.Module) -> frozenset[str] | None:
 
 
 def _bound(tree: ast.AST) -> set[str]:
-    """Names that something in `tree` binds, comprehensions left out."""
+    """Names that something in `tree` binds; what functions, classes and comprehensions in it bind
+    for themselves is left out."""
     names: set[str] = set()
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
         match node:
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
                 names.add(name)
-            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
                 names.add(name)
-            case ast.AsyncFunctionDef(name=name):
+            case ast.ClassDef(name=name):
                 names.add(name)
             case ast.alias(name=name, asname=other):
                 names.add((other or name).split(".")[0])
@@ -67,8 +69,8 @@ def _bound(tree: ast.AST) -> set[str]:
                 names.add(name)
             case _:
                 pass
-        if isinstance(node, _COMPREHENSIONS):
-            # Its own variables end with it; a walrus inside binds outside.
+        if isinstance(node, _SCOPES) and node is not tree:
+            # A walrus in a comprehension binds outside of it.
             todo += [each for each in ast.walk(node) if isinstance(each, ast.NamedExpr)]
         else:
             todo += ast.iter_child_nodes(node)

@@ -71,9 +71,11 @@ class PythonSource:
         text = replace(edit, start=edit.start - first, end=edit.end - first).apply(
             self.text[first:last]
         )
-        indented = text[:1] in (" ", "\t")
+        indent = _indent(text)
+        if indent != _indent(self.text[first:last]):
+            return None
         try:
-            tree = ast.parse(f"if 1:\n{text}" if indented else text)
+            tree = ast.parse(f"if 1:\n{text}" if indent else text)
         except (SyntaxError, ValueError, RecursionError):
             return None
         whole = (first, last) == (0, len(self.text))
@@ -89,6 +91,11 @@ class PythonSource:
             if start <= edit.start and edit.end <= end:
                 return start, end, owner
         return 0, len(self.text), ""
+
+
+def _indent(text: str) -> str:
+    """The blanks that the first line begins with."""
+    return text[: len(text) - len(text.lstrip(" \t"))]
 
 
 def _outer_functions(tree: ast.AST, owner: str = "") -> Iterator[tuple[int, int, str]]:
