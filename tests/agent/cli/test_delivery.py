@@ -33,8 +33,9 @@ def at_a_terminal(user: User, answers: list[bytes], *words: str) -> tuple[int, s
         if shown.count(QUESTION) > asked:
             os.write(terminal, answers[asked])
             asked += 1
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode()
+    status = os.waitpid(process, 0)[1]
+    os.close(terminal)  # not before: it would hang up on what is still ending
+    return os.waitstatus_to_exitcode(status), shown.decode()
 
 
 def test_a_patch_is_all_there_is_on_standard_output(user: User) -> None:
