@@ -30,6 +30,9 @@ _CHILDREN = 3
 _REACH = 14
 _DELETED = 8
 _REJOINED = 4
+#: What it costs a branch to go on with what the old line has there: most often the candidate that
+#: rejoins the old line at this place is the same program.
+_COPYING = 1.5
 #: Positions whose whole rows of the vocabulary are held at once.
 _ROWS = 64
 
@@ -108,7 +111,7 @@ class Divergence:
         blended = self._experts.blend(rows).masked_fill(~self._vocabulary.within_line, NEVER)
         own = torch.tensor([[self._listing.tokens[position]] for position in part])
         blended.scatter_(1, own, NEVER)
-        values, tokens = blended.topk(_ALTERNATIVES)
+        values, tokens = blended.topk(min(_ALTERNATIVES, blended.shape[1]))
         likely = [row.gather(1, tokens).tolist() for row in rows]
         for index, position in enumerate(part):
             bonus = self._bonus(position)
@@ -184,8 +187,9 @@ class Divergence:
         found = []
         for index, branch in enumerate(branches):
             for place, token in enumerate(tokens[index].tolist()):
-                value = values[index, place].item()
-                if value <= NEVER or token in rejoined[index]:
+                copied = _COPYING if token in rejoined[index] else 0.0
+                value = values[index, place].item() - copied
+                if value <= NEVER:
                     continue
                 added = (reading[index][place] for reading in likely)
                 sums = tuple(a + b for a, b in zip(branch.likely, added, strict=True))

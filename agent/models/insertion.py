@@ -115,8 +115,8 @@ class Insertion:
         # One more, since a line break may have to be left out.
         tokens = blended.topk(count + 1)[1].tolist()
         for index, line in enumerate(lines):
-            wanted = [token for token in map(self._fitted(line), tokens[index]) if token]
-            for token in list(dict.fromkeys(wanted))[:count]:
+            fitting = dict.fromkeys(map(self._fitted(line), tokens[index]))
+            for token in [token for token in fitting if token is not None][:count]:
                 added = tuple(row[index, token].item() for row in rows)
                 likely = tuple(a + b for a, b in zip(line.likely, added, strict=True))
                 yield self._longer(line, token, likely, self._experts.blend(added)), token, index
