@@ -197,9 +197,7 @@ class TestFailed:
         loop = {"calc.py": "def add(a, b):\n    while True: pass\ndef twice(n): return n * 2\n"}
         verdict = await judge(CALC, loop, timeout=7.0)
         assert verdict.status == "failed"
-        assert (
-            only_reason(verdict) == f"The tests did not end within 7 seconds; {ADD} was running."
-        )
+        assert only_reason(verdict) == f"The tests did not end within 7 seconds; {ADD} was running."
 
     async def test_no_test_at_all(self, judge: Judge) -> None:
         verdict = await judge({"calc.py": ""}, FIX)
