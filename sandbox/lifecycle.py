@@ -56,7 +56,7 @@ class Container:
         size of its own folder. Raises SetupError when
         the image is missing or the engine refuses, InfrastructureError when it fails later."""
         api = self._engine.api
-        sweep = asyncio.ensure_future(asyncio.to_thread(remove_leftovers, api))
+        sweep = asyncio.ensure_future(asyncio.to_thread(_sweep, api))
         try:
             self._created = True
             self.ident = await self._call(lambda: self._create(image, private_bytes))
@@ -162,6 +162,12 @@ class Container:
             if code not in ("", "0"):
                 return f"its supervisor ended with status {code}"
         return ""
+
+
+def _sweep(api: Any) -> None:
+    # What cannot be removed is old, and no reason not to work; `greenroom prune` says it.
+    with contextlib.suppress(OSError):
+        remove_leftovers(api)
 
 
 async def to_its_end(work: Awaitable[T]) -> T:

@@ -280,6 +280,17 @@ async def test_an_opening_that_is_cancelled_leaves_nothing(
             await task
 
 
+async def test_leftovers_that_cannot_be_removed_do_not_stop_the_work(
+    image: Image, base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(api: object) -> None:
+        raise OSError("driver failed to remove")
+
+    monkeypatch.setattr("sandbox.lifecycle.remove_leftovers", fail)
+    async with Sandbox.open(image, base, Policy()) as box:
+        assert (await box.run("true")).ok
+
+
 async def test_a_sandbox_is_not_reset_unless_opened_so(image: Image, base: Base) -> None:
     async with Sandbox.open(image, base, Policy()) as box:
         with pytest.raises(UsageError, match="resettable"):
