@@ -61,7 +61,8 @@ class ImageSpec:
             if not _PACKAGE.fullmatch(name):
                 raise UsageError(f"{name!r} is not the name of a Debian package.")
         for requirement in self.pip:
-            text = requirement.strip()
+            # As it stands, not stripped: str.strip() takes line breaks too, pip would see them.
+            text = requirement.lstrip(" ")
             if not text or text.startswith("-") or not text.isprintable():
                 raise UsageError(
                     f"{requirement!r} is not a Python requirement.",

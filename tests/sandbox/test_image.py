@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sandbox.buildjob import BuildSettings
@@ -35,6 +35,8 @@ async def test_a_name_that_would_be_read_as_an_option_is_refused(spec: ImageSpec
 
 
 @given(st.text(min_size=1))
+@example("\r0")
+@example("\n-r/etc/passwd")
 def test_no_requirement_passes_that_pip_reads_as_an_option_or_two_lines(text: str) -> None:
     try:
         ImageSpec(pip=(text,)).check()
