@@ -12,6 +12,7 @@ from sandbox.container import Sandbox
 from sandbox.image import Image
 from sandbox.trees import TreeStore
 from tasks.runner import run_tests, support_files
+from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
 
 
@@ -28,8 +29,13 @@ class Found:
     seconds: float
 
 
-async def check(request: Request, say: Callable[[str], None]) -> Found:
-    """Builds the image and runs the tests on what the user has now.
+async def check(
+    request: Request,
+    say: Callable[[str], None],
+    testing: Callable[[TestProgress], None] | None = None,
+) -> Found:
+    """Builds the image and runs the tests on what the user has now; `testing` is told each second
+    how they stand.
 
     Raises UsageError, SetupError or InfrastructureError, each shown to the user as it is.
     """
@@ -47,7 +53,7 @@ async def check(request: Request, say: Callable[[str], None]) -> Found:
         ) as box:
             open_seconds = time.monotonic() - opened
             say("running the tests ...")
-            report = await run_tests(box, task.checks, keep_going=True)
+            report = await run_tests(box, task.checks, keep_going=True, on_progress=testing)
             rebuild = _rebuild(box)
     return Found(
         task=task,

@@ -13,6 +13,7 @@ from sandbox.patch import Patch
 from sandbox.trees import Base, TreeStore
 from tasks.discovery import find_checkout
 from tasks.revision import base_of_commit, merge_base, patch_between, resolve
+from tasks.tally import TestProgress
 from tasks.task import Task, Verdict
 from tasks.verify import verify
 from tasks.workspace import prepare_base
@@ -43,8 +44,13 @@ class Proof:
     diff: str
 
 
-async def prove(request: Request, claim: Claim, say: Say) -> Proof:
-    """Judges a claim in clean rooms.
+async def prove(
+    request: Request,
+    claim: Claim,
+    say: Say,
+    testing: Callable[[TestProgress], None] | None = None,
+) -> Proof:
+    """Judges a claim in clean rooms; `testing` is told each second how the tests stand.
 
     Raises UsageError or PatchError for a patch that is none or does not apply, SetupError when
     there is no engine or image; each is shown to the user as it is.
@@ -52,7 +58,7 @@ async def prove(request: Request, claim: Claim, say: Say) -> Proof:
     found = settings_of(request, say)
     with _prepared(request, claim, found, say) as (task, patch):
         image = await image_of(task, found, say)
-        verdict = await verify(task, patch, image=image, progress=say)
+        verdict = await verify(task, patch, image=image, progress=say, testing=testing)
         store = task.base.store
         diff = store.diff(task.base.tree, store.apply(task.base.tree, patch))
         return Proof(task, patch, verdict, diff.decode("utf-8", "replace"))

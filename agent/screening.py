@@ -57,6 +57,14 @@ class Screening:
         await self.bench.box.reset(state)
         return best
 
+    @property
+    def in_vain(self) -> str:
+        """Why no turn was found."""
+        if self.tried:
+            return f"none of {self.tried} candidates makes fewer tests fail"
+        lacking = "; no test fails that would show it where to look" if self.report.green else ""
+        return f"the model proposed no change{lacking}"
+
     async def _best(self, turns: AsyncGenerator[TurnDone, None], state: Patch) -> TurnDone | None:
         async for done in turns:
             self.ledger.add(done.usage)

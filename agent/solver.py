@@ -213,8 +213,7 @@ class _Attempt:
         turns = self._taker.candidates(self._dialogue.messages, self._plan.candidates)
         done = await screening.screen(turns)
         if done is None:
-            none = f"none of {screening.tried} candidates makes fewer tests fail"
-            raise _Stop("not solved", self._ledger.exhausted() or none)
+            raise _Stop("not solved", self._ledger.exhausted() or screening.in_vain)
         return done
 
     # What the turn changed, and what the tests say of it.
@@ -291,6 +290,7 @@ class _Attempt:
             image=self._image,
             baseline=self._baseline,
             progress=lambda text: self._recorder.emit("progress", text=text),
+            testing=self._bench.show_testing,
         )
         self._recorder.emit("verdict", verdict=verdict_data(verdict), tree=self._tree)
         self._verdict = verdict

@@ -49,7 +49,7 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     )
 }
 #: Shown live and never written: each is contained in a later event.
-EPHEMERAL = frozenset({"delta", "output", "retry", "progress"})
+EPHEMERAL = frozenset({"delta", "output", "retry", "progress", "testing"})
 #: After these the line is on the disk before anything else happens.
 _DURABLE = frozenset({"run.started", "resumed", "turn.ended", "verdict", "run.ended", "applied"})
 

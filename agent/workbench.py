@@ -7,6 +7,7 @@ baseline run, and never counts as part of a patch.
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 from agent.codec import report_data
 from agent.missing import ADVICE, missing
@@ -16,6 +17,7 @@ from sandbox.image import Image
 from sandbox.patch import Patch
 from tasks.compare import newly_failing, newly_passing
 from tasks.runner import run_tests, support_files
+from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
 
 #: A suite slower than this (seconds) is not run whole after every change, only its failing tests.
@@ -111,7 +113,12 @@ class Workbench:
     ) -> TestReport:
         """Runs the tests (`only` these, where given) and records the report."""
         report = await run_tests(
-            self.box, self.task.checks, only=only or None, quick=quick, on_output=self.show
+            self.box,
+            self.task.checks,
+            only=only or None,
+            quick=quick,
+            on_output=self.show,
+            on_progress=self.show_testing,
         )
         self._recorder.emit(
             "tests",
@@ -140,6 +147,10 @@ class Workbench:
     def show(self, output: bytes) -> None:
         """Hands a running command's output to the live view."""
         self._recorder.emit("output", text=output.decode("utf-8", "replace"))
+
+    def show_testing(self, progress: TestProgress) -> None:
+        """Hands the live view how a test run stands."""
+        self._recorder.emit("testing", **asdict(progress))
 
 
 def _rebuild_note(box: Sandbox) -> str:

@@ -135,6 +135,7 @@ class Sandbox:
         output_limit: int | None = None,
         events_limit: int = 0,
         on_output: Callable[[bytes], None] | None = None,
+        on_events: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
         """Run a command under the sandbox's uid; text runs under `bash -c`. Everything it started
         is dead when this returns; cancelling kills it.
@@ -142,9 +143,9 @@ class Sandbox:
         `cwd` is relative to the workspace. `timeout` (seconds) and `output_limit` (bytes kept of
         standard output and standard error together) are the policy's unless given. With
         `events_limit`, the command finds in GREENROOM_EVENTS_FD a descriptor whose bytes come back
-        as `events`, up to the limit. `on_output` sees output as it comes, its first MiB at most;
-        what it raises is raised here. A program that does not exist ends with 127, as in a shell.
-        Raises FileNotFoundError or NotADirectoryError for a bad `cwd`.
+        as `events`, up to the limit. `on_output` sees output as it comes, its first MiB at most,
+        `on_events` all events; what they raise is raised here. A program that does not exist ends
+        with 127, as in a shell. Raises FileNotFoundError or NotADirectoryError for a bad `cwd`.
         """
         return await self._wire.run(
             ["bash", "-c", command] if isinstance(command, str) else command,
@@ -155,6 +156,7 @@ class Sandbox:
             output_limit=output_limit,
             events_limit=events_limit,
             on_output=on_output,
+            on_events=on_events,
         )
 
     async def read(self, path: str, *, limit: int = DEFAULT_READ) -> bytes:

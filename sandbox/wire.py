@@ -102,6 +102,7 @@ class Wire:
         output_limit: int | None = None,
         events_limit: int = 0,
         on_output: Callable[[bytes], None] | None = None,
+        on_events: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
         """Run a command (or another operation, `op`, that runs as one). Cancelling kills it."""
         if len(stdin) > LARGEST_INPUT:
@@ -111,7 +112,7 @@ class Wire:
             )
         limit = self._policy.output_bytes if output_limit is None else output_limit
         time_limit = self._policy.command_timeout if seconds is None else seconds
-        taken = _Taken(limit, events_limit, on_output)
+        taken = _Taken(limit, events_limit, on_output, on_events)
         request = {
             "op": "run",
             "argv": list(argv),
@@ -193,7 +194,11 @@ class _Taken:
     """A command's output and events as they arrive, bounded by what was asked for."""
 
     def __init__(
-        self, limit: int, events_limit: int, on_output: Callable[[bytes], None] | None
+        self,
+        limit: int,
+        events_limit: int,
+        on_output: Callable[[bytes], None] | None,
+        on_events: Callable[[bytes], None] | None,
     ) -> None:
         self.head_limit = limit // 2
         self.tail_limit = limit - self.head_limit
@@ -201,7 +206,7 @@ class _Taken:
         self.events = bytearray()
         self.pending: Request | None = None
         self._events_limit = events_limit
-        self._on_output = on_output
+        self._show_to = {protocol.OUTPUT: on_output, protocol.EVENTS: on_events}
         self._live_left = self.live
         self._head = bytearray()
         self._tail = bytearray()
@@ -214,11 +219,12 @@ class _Taken:
             self._head += now
             self._tail += payload[len(now) :]
             del self._tail[: -self.tail_limit or len(self._tail)]
-            self._show(payload)
+            self._show(kind, payload)
         elif kind == protocol.TAIL:
             self._late += payload
         else:
             self.events += payload
+            self._show(kind, payload)
         if (
             self._live_left < 0
             or len(self._late) > self.tail_limit
@@ -232,14 +238,15 @@ class _Taken:
             raise ValueError("less output counted than given")
         return Output(bytes(self._head), bytes(tail), total)
 
-    def _show(self, payload: bytes) -> None:
-        if self._on_output is None:
+    def _show(self, kind: int, payload: bytes) -> None:
+        show = self._show_to[kind]
+        if show is None:
             return
         try:
-            self._on_output(payload)
+            show(payload)
         except Exception as error:
             # The caller's own: it is raised where the caller waits, and must not end the stream.
-            self._on_output = None
+            self._show_to[kind] = None
             if self.pending is not None and not self.pending.reply.done():
                 self.pending.reply.set_exception(error)
 

@@ -8,6 +8,7 @@ from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.results import CommandResult
 from tasks.runner import run_tests, support_files
+from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
 
 LINT_TIMEOUT = 300.0
@@ -24,12 +25,20 @@ class RoomRun:
 
 
 class Rooms:
-    """Opens clean rooms for one task; `progress` is told, in a few words, what each is for."""
+    """Opens clean rooms for one task; `progress` is told, in a few words, what each is for,
+    `testing` each second how its tests stand."""
 
-    def __init__(self, task: Task, image: Image, progress: Callable[[str], None] | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        image: Image,
+        progress: Callable[[str], None] | None,
+        testing: Callable[[TestProgress], None] | None,
+    ) -> None:
         self.task = task
         self._image = image
         self._progress = progress or (lambda _: None)
+        self._testing = testing
 
     async def run(
         self,
@@ -58,7 +67,14 @@ class Rooms:
                 and not task.rebuild.optional
             ):
                 return RoomRun(_not_rebuilt(task, rebuilt), rebuilt)
-            report = await run_tests(box, task.checks, only=only, keep_going=True, timeout=timeout)
+            report = await run_tests(
+                box,
+                task.checks,
+                only=only,
+                keep_going=True,
+                timeout=timeout,
+                on_progress=self._testing,
+            )
             command = task.checks.lint_command
             checked = await box.run(command, timeout=LINT_TIMEOUT) if lint and command else None
         return RoomRun(report, rebuilt, checked)

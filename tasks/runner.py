@@ -10,6 +10,7 @@ from importlib.resources import files
 from sandbox.container import Sandbox
 from sandbox.results import CommandResult, FileProblem
 from tasks.results import REPORTING, TestRun, report_of
+from tasks.tally import Tally, TestProgress, watched
 from tasks.task import Checks, TestReport
 
 SUPPORT_FOLDER = "/run/greenroom"
@@ -50,6 +51,7 @@ async def run_tests(
     keep_going: bool = False,
     timeout: float | None = None,
     on_output: Callable[[bytes], None] | None = None,
+    on_progress: Callable[[TestProgress], None] | None = None,
 ) -> TestReport:
     """Run the task's tests in a sandbox that was opened with `support_files()`.
 
@@ -57,6 +59,7 @@ async def run_tests(
     `quick` prefers the task's quick test command. `trace` records what each test executed (pytest
     and unittest). `keep_going` overrides a configured stop at the first failure, and runs what can
     be collected when some files cannot (pytest). `timeout` in seconds replaces the task's.
+    `on_output` sees what the tests print, `on_progress` each second how the run stands.
     Raises InfrastructureError when the sandbox dies; all else is in the report.
     """
     command = (checks.quick_test_command if quick else None) or checks.test_command
@@ -68,14 +71,23 @@ async def run_tests(
         await box.run(["touch", STARTED])
 
     async def run() -> CommandResult:
-        return await box.run(
-            adapted,
-            env=environment,
-            timeout=limit,
-            output_limit=OUTPUT_LIMIT,
-            events_limit=EVENTS_LIMIT,
-            on_output=on_output,
-        )
+        tally = Tally()
+
+        def printed(data: bytes) -> None:
+            tally.take_output(data)
+            if on_output is not None:
+                on_output(data)
+
+        async with watched(tally, on_progress):
+            return await box.run(
+                adapted,
+                env=environment,
+                timeout=limit,
+                output_limit=OUTPUT_LIMIT,
+                events_limit=EVENTS_LIMIT,
+                on_output=printed,
+                on_events=tally.take_events if on_progress else None,
+            )
 
     result = await run()
     if not result.events and _NOT_LOADED.search(result.output.text):

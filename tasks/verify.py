@@ -16,6 +16,7 @@ from tasks.compare import Comparison, compare, described
 from tasks.evidence import Trial, count, grade, listed
 from tasks.rooms import RoomRun, Rooms, last_words
 from tasks.screening import is_test_path, screen
+from tasks.tally import TestProgress
 from tasks.task import Task, TestReport, Verdict
 
 RERUNS = 2
@@ -31,12 +32,14 @@ async def verify(
     image: Image,
     baseline: TestReport | None = None,
     progress: Callable[[str], None] | None = None,
+    testing: Callable[[TestProgress], None] | None = None,
 ) -> Verdict:
     """Judge a patch on a task.
 
     Every run that counts has a fresh container, on the base with the patch, its changes to
     protected files left out. It has to leave passing what passed in `baseline` (run here, on the
-    base, unless given) and make every expected id pass. `progress` is told what goes on.
+    base, unless given) and make every expected id pass. `progress` is told what goes on, `testing`
+    each second how the tests stand that run.
 
     A room that dies gives the verdict "infrastructure failed". Raises SetupError or UsageError,
     both shown to the user, when the task itself cannot be run: no engine, no image, limits that
@@ -44,7 +47,8 @@ async def verify(
     """
     started = time.monotonic()
     try:
-        verdict = await _Verification(task, patch, image, baseline, progress).decide()
+        rooms = Rooms(task, image, progress, testing)
+        verdict = await _Verification(task, patch, rooms, baseline).decide()
     except PatchError as error:
         verdict = Verdict("invalid patch", (str(error),))
     except InfrastructureError as error:
@@ -64,17 +68,10 @@ class _Sifted:
 class _Verification:
     """One judgement. `used` is the patch as it is tested, hidden tests included."""
 
-    def __init__(
-        self,
-        task: Task,
-        patch: Patch,
-        image: Image,
-        baseline: TestReport | None,
-        progress: Callable[[str], None] | None,
-    ) -> None:
+    def __init__(self, task: Task, patch: Patch, rooms: Rooms, baseline: TestReport | None) -> None:
         self._task = task
         self._patch = patch
-        self._rooms = Rooms(task, image, progress)
+        self._rooms = rooms
         self._baseline = baseline
         self._used = patch
         self._notes: list[str] = []

@@ -7,11 +7,12 @@ from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
 from agent.cli.process import run
 from agent.cli.text import count, duration, one_line, size
+from agent.cli.ticker import Ticker
 from agent.codec import report_data
 from agent.keys import CHECKS, SANDBOX
 from agent.missing import ADVICE
 from agent.request import Request
-from tasks.task import TestReport
+from tasks.task import NOT_COLLECTED, TestReport
 
 DESCRIPTION = """\
 Build the image, run the tests on the checkout in a sandbox, and say what passes, what fails, what
@@ -28,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, console: Console) -> int:
     request = Request(options.checkout, suite_task=options.task, flags=flags(options))
-    found = run(check.check(request, lambda text: console.note(text, "dim")))
+    found = run(check.check(request, lambda text: console.note(text, "dim"), Ticker(console)))
     if options.json:
         console.document(
             {
@@ -69,18 +70,26 @@ def _print(found: check.Found, console: Console) -> None:
         console.say(f"{result.status:8} {id}{told}", style if told or console.verbose else "")
     if len(report.failing) > len(shown):
         console.say(f"... and {len(report.failing) - len(shown)} more that fail; -v lists all")
-    for error in report.errors:
-        # A file that could not be loaded is among the results already.
-        if error.partition(" could not be collected")[0] not in report.results:
-            console.say(f"could not be run: {error.strip()}", "red")
+    for error in _other_errors(report):
+        console.say(f"could not be run: {error.strip()}", "red")
     _verdict(found, report, console)
+
+
+def _other_errors(report: TestReport) -> list[str]:
+    """What kept tests from running, but for files that could not be loaded: those are results."""
+    return [
+        error for error in report.errors if error.partition(NOT_COLLECTED)[0] not in report.results
+    ]
 
 
 def _verdict(found: check.Found, report: TestReport, console: Console) -> None:
     skipped = sum(1 for result in report.results.values() if result.status == "skipped")
-    parts = [f"{len(report.passed)} passed", f"{len(report.failing)} failed"]
+    unloaded = sum(1 for id in report.failing if report.results[id].file == id)
+    errors = len(_other_errors(report))
+    parts = [f"{len(report.passed)} passed", f"{len(report.failing) - unloaded} failed"]
     parts += [f"{skipped} skipped"] if skipped else []
-    parts += [f"{count(len(report.errors), 'error')}"] if report.errors else []
+    parts += [f"{count(unloaded, 'file')} could not be loaded"] if unloaded else []
+    parts += [count(errors, "error")] if errors else []
     took = f"{duration(report.seconds)}, {size(report.max_rss_bytes)} at most"
     console.say(f"{', '.join(parts)} in {took}", "bold")
     if not report.complete and report.reason:

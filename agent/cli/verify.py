@@ -8,6 +8,7 @@ from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
 from agent.cli.process import run
 from agent.cli.text import count, duration
+from agent.cli.ticker import Ticker
 from agent.codec import verdict_data
 from agent.keys import CHECKS, SANDBOX
 from agent.proving import Claim, Proof, prove, read_diff, revisions_of
@@ -58,7 +59,8 @@ def main(options: argparse.Namespace, console: Console) -> int:
         expected=tuple(options.expect),
         flags=flags(options),
     )
-    proof = run(prove(request, _claim(options), lambda text: console.note(text, "dim")))
+    claim = _claim(options)
+    proof = run(prove(request, claim, lambda text: console.note(text, "dim"), Ticker(console)))
     if options.json:
         console.document(
             {

@@ -8,14 +8,18 @@ results, test runs and reflections whole.
 import json
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from agent.cli.console import Console
 from agent.cli.text import count, duration, one_line, visible
+from agent.cli.ticker import Ticker, told
 from agent.trajectory import Event
+from tasks.tally import TestProgress
 
 _BLOCK_LINES = 6
 _ARGUMENT_WIDTH = 100
+_PROGRESS = tuple(field.name for field in fields(TestProgress))
 
 
 class LiveView:
@@ -31,6 +35,7 @@ class LiveView:
         self._candidates = 0
         self._doing = ""
         self._start = time.monotonic()
+        self._ticker = Ticker(console)
 
     def __call__(self, event: Event) -> None:
         shown = self._handlers().get(event["type"])
@@ -43,6 +48,7 @@ class LiveView:
             "note": lambda event: self._line(event["text"], "yellow"),
             "sandbox": self._sandbox,
             "progress": self._progress,
+            "testing": self._testing,
             "delta": self._delta,
             "output": self._output,
             "retry": self._retry,
@@ -69,6 +75,12 @@ class LiveView:
     def _progress(self, event: Event) -> None:
         self._doing = event["text"]
         self._line(event["text"].rstrip(".") + " ...", "dim")
+
+    def _testing(self, event: Event) -> None:
+        progress = TestProgress(**{name: event[name] for name in _PROGRESS})
+        self._doing = told(progress)
+        if not self._console.live and self._ticker.due(progress):
+            self._line(f"  {self._doing}", "dim")
 
     def _output(self, event: Event) -> None:
         if self._console.verbose:
@@ -198,9 +210,9 @@ class LiveView:
             self._column = 0
 
     def _status(self) -> None:
-        if self._column or not self._turn:
+        if self._column or not (self._turn or self._doing):
             return
-        parts = [f"turn {self._turn}", f"{self._tokens:,} tokens"]
+        parts = [f"turn {self._turn}", f"{self._tokens:,} tokens"] if self._turn else []
         parts.append(duration(time.monotonic() - self._start))
         if self._tests:
             parts.append(self._tests)

@@ -11,6 +11,7 @@ from sandbox.patch import FILE
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
 from tasks.runner import run_tests, support_files
+from tasks.tally import TestProgress
 from tasks.task import Checks, TestReport
 
 pytestmark = pytest.mark.docker
@@ -44,6 +45,23 @@ def room(image: Image, tmp_path: Path) -> OpenRoom:
 
 def statuses(report: TestReport) -> dict[str, str]:
     return {id: result.status for id, result in report.results.items()}
+
+
+async def test_how_a_run_stands_is_seen_while_it_runs(room: OpenRoom) -> None:
+    seen: list[TestProgress] = []
+    slow = {
+        "test_slow.py": (
+            "import time\n"
+            "def test_one(): assert False\n"
+            "def test_two(): time.sleep(2.5)\n"
+            "def test_three(): pass\n"
+        )
+    }
+    async with room(slow) as box:
+        await run_tests(box, PYTEST, on_progress=seen.append)
+    last = seen[-1]
+    assert (last.done, last.failing, last.total) == (1, 1, 3)
+    assert last.running == "test_slow.py::test_two"
 
 
 async def test_pytest_reports_each_test(room: OpenRoom) -> None:

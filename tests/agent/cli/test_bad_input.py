@@ -398,3 +398,13 @@ def test_a_model_that_never_finishes_is_held_by_the_limits(
     said = solve_with(here, reply, words=words)
     assert said.code == 1
     assert f"not solved: {reason}" in said.out
+
+
+@pytest.mark.model
+def test_a_model_that_needs_failing_tests_says_so_where_none_fails(user: User) -> None:
+    user.write(
+        {"calc.py": "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n"}
+    )
+    done = user.greenroom("solve", "-m", "embedded", "add a function that halves")
+    assert done.returncode == 1
+    assert "the model proposed no change; no test fails that would show it where" in done.stdout
