@@ -48,10 +48,8 @@ class Console:
         return shutil.get_terminal_size((100, 24)).columns
 
     def style(self, text: str, *styles: str) -> str:
-        if not self._colour or not text or not styles:
-            return text
-        codes = ";".join(_STYLES[style] for style in styles)
-        return f"\x1b[{codes}m{text}\x1b[0m"
+        codes = ";".join(_STYLES[style] for style in styles if style)
+        return f"\x1b[{codes}m{text}\x1b[0m" if self._colour and text and codes else text
 
     def say(self, text: str = "", *styles: str) -> None:
         """Prints a result; control characters in it are shown escaped."""

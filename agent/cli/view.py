@@ -114,8 +114,10 @@ class LiveView:
         usage = event["usage"]
         self._tokens = usage["input_tokens"] + usage["output_tokens"]
         message = event["message"]
-        if not self._streaming and message["text"].strip():
-            self._line(message["text"].strip())
+        if not self._streaming:  # nothing was shown as it came: a log is read, or a candidate
+            for kind, style in (("reasoning", "dim"), ("text", "")):
+                if message[kind].strip():
+                    self._line(message[kind].strip(), style)
         self._streaming = ""
         self._break()
         if event["finish"] == "length":

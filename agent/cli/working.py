@@ -104,9 +104,9 @@ def _summary(session: Session, outcome: Outcome, console: Console) -> None:
     console.note("")
     grade = outcome.verdict.grade if outcome.verdict and outcome.status == "solved" else None
     style = "red" if outcome.status == "not solved" else "green"
-    console.say(
-        f"{outcome.status}{f' ({grade})' if grade else ''}: {outcome.reason}", style, "bold"
-    )
+    # What a clean room found was told when it did, unless nothing is told on the way.
+    reason = "" if grade and not console.quiet else f": {outcome.reason}"
+    console.say(f"{outcome.status}{f' ({grade})' if grade else ''}{reason}", style, "bold")
     if not session.model.info.real:
         console.say("no model was run: the turns came from a script", "yellow")
     console.note(f"{', '.join(spent)}; run {session.run.id}", "dim")

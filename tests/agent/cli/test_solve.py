@@ -22,7 +22,8 @@ def code(user: User) -> str:
 def test_a_solved_task_is_shown_and_nothing_is_applied_without_a_terminal(user: User) -> None:
     done = user.greenroom("solve", "-m", user.script(FIX))
     assert done.returncode == 0, done.stderr
-    assert "solved (proved): 1 test failed without the patch and passes with it" in done.stdout
+    assert "1 test failed without the patch and passes with it" in done.stdout
+    assert "\nsolved (proved)\n" in done.stdout
     assert "no model was run: the turns came from a script" in done.stdout
     assert "+    return a + b" in done.stdout
     assert "Nothing was applied." in done.stdout
@@ -122,6 +123,17 @@ def test_the_unsolved_exits_with_1_and_says_what_fails(user: User) -> None:
     assert done.returncode == 1
     assert "not solved: the model gave up without a change: done" in done.stdout
     assert "still failing: test_calc.py::test_add" in done.stdout
+
+
+def test_quiet_leaves_the_result_with_its_reason(user: User) -> None:
+    done = user.greenroom("solve", "-q", "-m", user.script(FIX))
+    assert done.stdout.startswith("solved (proved): 1 test failed without the patch and passes")
+
+
+def test_what_was_thought_is_in_the_printed_run(user: User) -> None:
+    turn = {"reasoning": "it subtracts", "text": "I mend it.", **FIX}
+    user.greenroom("solve", "-m", user.script(turn))
+    assert "turn 1\nit subtracts\nI mend it.\n> edit_file" in user.greenroom("show").stdout
 
 
 def test_the_task_may_come_from_standard_input(user: User) -> None:
