@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "list", "integer", "number", "size", "boolean"]
+Kind = Literal["text", "list", "integer", "number", "size"]
 #: What a repository's file may do before the user trusts it: set it, only lower it, or nothing.
 Reach = Literal["free", "lower", "guarded"]
-Value = str | tuple[str, ...] | int | float | bool | None
+Value = str | tuple[str, ...] | int | float | None
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Key:
     help: str
     choices: tuple[str, ...] = ()
     minimum: float | None = None
+    #: What a written settings file shows where there is no default.
+    example: Value = None
 
     @property
     def flag(self) -> str:
@@ -37,78 +39,66 @@ class Key:
 KEYS: Mapping[str, Key] = {
     key.name: key
     for key in (
-        Key(
-            "model",
-            "text",
-            None,
-            "guarded",
-            "model to use, e.g. openai:NAME, ollama:NAME, embedded",
-        ),
-        Key("base_url", "text", None, "guarded", "address of an OpenAI-compatible server"),
-        Key("api_key_variable", "text", None, "guarded", "variable that holds the server's key"),
-        Key("context_window", "integer", None, "guarded", "tokens that the model takes", (), 512),
-        Key("model_timeout", "number", 600.0, "lower", "seconds to a turn's first token", (), 1),
-        Key("price_input", "number", None, "guarded", "US dollars per million input tokens", (), 0),
-        Key(
-            "price_output", "number", None, "guarded", "US dollars per million output tokens", (), 0
-        ),
-        Key("test_cmd", "text", None, "free", "command that runs the tests"),
-        Key("quick_test_cmd", "text", None, "free", "faster tests for the inner loop"),
-        Key("lint_cmd", "text", None, "free", "further gate: must exit with 0"),
-        Key("rebuild", "text", None, "free", "command that prepares the tree for its tests"),
+        Key("model", "text", None, "guarded", "model to use, e.g. openai:NAME, embedded",
+            example="ollama:gpt-oss:20b"),
+        Key("base_url", "text", None, "guarded", "address of an OpenAI-compatible server",
+            example="http://127.0.0.1:8000/v1"),
+        Key("api_key_variable", "text", None, "guarded", "variable that holds the server's key",
+            example="OPENAI_API_KEY"),
+        Key("context_window", "integer", None, "guarded", "tokens that the model takes",
+            minimum=512, example=131072),
+        Key("model_timeout", "number", 600.0, "lower", "seconds to a turn's first token",
+            minimum=1),
+        Key("price_input", "number", None, "guarded", "US dollars per million input tokens",
+            minimum=0, example=0.5),
+        Key("price_output", "number", None, "guarded", "US dollars per million output tokens",
+            minimum=0, example=2.0),
+        Key("test_cmd", "text", None, "free", "command that runs the tests",
+            example="python3 -m pytest"),
+        Key("quick_test_cmd", "text", None, "free", "faster tests for the inner loop",
+            example="python3 -m pytest tests/unit"),
+        Key("lint_cmd", "text", None, "free", "further gate: must exit with 0",
+            example="ruff check ."),
+        Key("rebuild", "text", None, "free", "command that prepares the tree for its tests",
+            example="make generated"),
         Key("exclude", "list", (), "free", "globs of files to leave out of the sandbox"),
         Key("protected", "list", (), "free", "globs of further files a patch may not change"),
-        Key(
-            "allow",
-            "list",
-            (),
-            "guarded",
-            "globs of protected files a patch may change",
-        ),
+        Key("allow", "list", (), "guarded", "globs of protected files a patch may change"),
         Key("include", "list", (), "guarded", "globs of ignored files to copy into the sandbox"),
-        Key("image", "text", None, "guarded", "container image to work in, instead of our own"),
+        Key("image", "text", None, "guarded", "container image to work in, instead of our own",
+            example="python:3.13-slim"),
         Key("apt", "list", (), "guarded", "Debian packages to add to the image"),
         Key("pip", "list", (), "guarded", "Python requirements to add to the image"),
         Key("setup", "list", (), "guarded", "commands run while the image is built"),
-        Key(
-            "build_network",
-            "text",
-            "bridge",
-            "guarded",
-            "network of image builds",
-            ("bridge", "host"),
-        ),
-        Key("ca_bundle", "text", None, "guarded", "certificates that image builds trust"),
-        Key("turn_limit", "integer", 50, "lower", "turns of the model", (), 1),
-        Key("token_limit", "integer", 2_000_000, "lower", "tokens in and out, together", (), 1),
-        Key("time_limit", "number", 3600.0, "lower", "seconds for the whole attempt", (), 1),
-        Key(
-            "cost_limit", "number", None, "lower", "US dollars; needs a model of known price", (), 0
-        ),
-        Key("candidates", "integer", None, "guarded", "alternatives tried per turn", (), 1),
-        Key("test_timeout", "number", 600.0, "lower", "seconds for one run of the tests", (), 1),
-        Key("command_timeout", "number", 120.0, "lower", "seconds for one shell command", (), 1),
-        Key("memory", "size", 2 << 30, "lower", "memory of the sandbox, e.g. 2G", (), 64 << 20),
-        Key(
-            "workspace_size",
-            "size",
-            512 << 20,
-            "lower",
-            "bound of the workspace, e.g. 512M",
-            (),
-            1 << 20,
-        ),
-        Key("cpus", "number", 2.0, "lower", "processor cores of the sandbox", (), 0.1),
-        Key("pids", "integer", 256, "lower", "processes and threads in the sandbox", (), 16),
-        Key(
-            "reasoning_effort", "text", None, "free", "how long to think", ("low", "medium", "high")
-        ),
-        Key("temperature", "number", None, "free", "sampling temperature", (), 0),
-        Key("top_p", "number", None, "free", "nucleus sampling", (), 0),
-        Key("max_output_tokens", "integer", None, "lower", "output tokens of one turn", (), 1),
-        Key("seed", "integer", None, "free", "seed of sampling", (), 0),
+        Key("build_network", "text", "bridge", "guarded", "network of image builds",
+            choices=("bridge", "host")),
+        Key("ca_bundle", "text", None, "guarded", "certificates that image builds trust",
+            example="/etc/ssl/certs/ca-certificates.crt"),
+        Key("turn_limit", "integer", 50, "lower", "turns of the model", minimum=1),
+        Key("token_limit", "integer", 2_000_000, "lower", "tokens in and out, together", minimum=1),
+        Key("time_limit", "number", 3600.0, "lower", "seconds for the whole attempt", minimum=1),
+        Key("cost_limit", "number", None, "lower", "US dollars; needs a model of known price",
+            minimum=0, example=5.0),
+        Key("candidates", "integer", None, "guarded", "alternatives tried per turn",
+            minimum=1, example=4),
+        Key("test_timeout", "number", 600.0, "lower", "seconds for one run of the tests",
+            minimum=1),
+        Key("command_timeout", "number", 120.0, "lower", "seconds for one shell command",
+            minimum=1),
+        Key("memory", "size", 2 << 30, "lower", "memory of the sandbox, e.g. 2G", minimum=64 << 20),
+        Key("workspace_size", "size", 512 << 20, "lower", "bound of the workspace, e.g. 512M",
+            minimum=1 << 20),
+        Key("cpus", "number", 2.0, "lower", "processor cores of the sandbox", minimum=0.1),
+        Key("pids", "integer", 256, "lower", "processes and threads in the sandbox", minimum=16),
+        Key("reasoning_effort", "text", None, "free", "how long to think",
+            choices=("low", "medium", "high"), example="medium"),
+        Key("temperature", "number", None, "free", "sampling temperature", minimum=0, example=1.0),
+        Key("top_p", "number", None, "free", "nucleus sampling", minimum=0, example=1.0),
+        Key("max_output_tokens", "integer", None, "lower", "output tokens of one turn",
+            minimum=1, example=16000),
+        Key("seed", "integer", None, "free", "seed of sampling", minimum=0, example=1),
     )
-}
+}  # fmt: skip
 
 #: The keys by subject, as the commands offer them as flags.
 MODEL = (
@@ -164,10 +154,6 @@ def parse_text(key: Key, text: str) -> Value:
             return check(key, tuple(part.strip() for part in text.split(",") if part.strip()))
         case "size":
             return check(key, parse_size(text))
-        case "boolean":
-            if text.lower() not in {"1", "0", "true", "false", "yes", "no"}:
-                raise BadValue(f"expected true or false, got {text!r}")
-            return check(key, text.lower() in {"1", "true", "yes"})
         case "integer" | "number":
             try:
                 return check(key, int(text) if key.kind == "integer" else float(text))
@@ -180,7 +166,6 @@ def parse_text(key: Key, text: str) -> Value:
 #: Exact types: in Python a boolean is an integer too, in TOML it is not.
 _TOML_TYPES: Mapping[Kind, tuple[type, ...]] = {
     "text": (str,),
-    "boolean": (bool,),
     "integer": (int,),
     "size": (int,),
     "number": (int, float),
@@ -227,6 +212,4 @@ def plain(key: Key, value: int | float) -> str:
 
 
 def _noun(key: Key) -> str:
-    return {"text": "string", "boolean": "true or false", "integer": "whole number"}.get(
-        key.kind, key.kind
-    )
+    return {"text": "string", "integer": "whole number"}.get(key.kind, key.kind)

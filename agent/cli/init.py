@@ -18,8 +18,8 @@ rebuild step as they were detected, every other setting as a comment with its de
 """
 _HEAD = """\
 # Settings of Greenroom for this repository. `greenroom config` shows what is in force and why.
-# A commented line shows a default. Lines marked (trusted) count only after `greenroom trust`,
-# and so does raising a bound.
+# A commented line shows the default or, marked (example), what a value may look like. Lines marked
+# (trusted) count only after `greenroom trust`, and so does raising a bound.
 """
 
 
@@ -55,22 +55,21 @@ def _text(task: Task) -> str:
     for name, key in KEYS.items():
         trusted = " (trusted)" if key.reach == "guarded" else ""
         choices = f": {', '.join(key.choices)}" if key.choices else ""
-        lines.append(f"# {key.help}{choices}{trusted}")
         value = found.get(name, key.default)
+        example = " (example)" if value is None else ""
+        lines.append(f"# {key.help}{choices}{trusted}{example}")
         lines.append(f"{'' if name in found else '# '}{name} = {_toml(key, value)}\n")
     return "\n".join(lines)
 
 
 def _toml(key: Key, value: Value) -> str:
-    """A value as TOML; an example where there is no default."""
+    """A value as TOML; the key's example where there is no default."""
     if value is None:
-        value = key.choices[0] if key.choices else {"text": "...", "size": "1G"}.get(key.kind, 0)
+        value = key.example
     if key.kind == "size" and isinstance(value, int):
         return f'"{value >> 20}M"'
     if isinstance(value, tuple):
         return json.dumps(list(value))
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import paths, settings, trust
-from agent.keys import KEYS, BadValue, parse_size, parse_text
+from agent.keys import KEYS, BadValue, check, parse_size, parse_text
 from sandbox.errors import UsageError
 
 
@@ -199,3 +199,10 @@ def test_any_text_is_a_value_or_a_clear_refusal(name: str, text: str) -> None:
         parse_text(KEYS[name], text)
     except BadValue as problem:
         assert str(problem)
+
+
+def test_every_example_is_a_value_that_its_key_takes() -> None:
+    for key in KEYS.values():
+        assert key.example is not None or key.default is not None, key.name
+        if key.example is not None:
+            assert check(key, key.example) == key.example
