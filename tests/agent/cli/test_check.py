@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -109,6 +110,12 @@ def test_init_writes_what_check_then_uses(user: User) -> None:
     text = (user.checkout / "greenroom.toml").read_text()
     assert 'test_cmd = "python3 -m pytest"' in text
     assert user.greenroom("check").returncode == 0
+    settings = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
+    (user.checkout / "greenroom.toml").write_text(settings)
+    assert user.greenroom("trust", "--yes").returncode == 0
+    shown = user.greenroom("config")
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"^seed +1 +greenroom.toml", shown.stdout, re.MULTILINE)
     again = user.greenroom("init")
     assert again.returncode == 2
     assert "exists" in again.stderr
