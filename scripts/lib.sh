@@ -17,7 +17,7 @@ note() { printf '    %s\n' "$*"; }
 fail() {
     printf '\n*** %s\n' "$1" >&2
     shift
-    [ $# -eq 0 ] || printf '    %s\n' "$@" >&2
+    [ $# -eq 0 ] || printf '%s\n' "$@" | sed 's/^/    /' >&2
     exit 3
 }
 
@@ -167,6 +167,7 @@ need_engine() {
     # Another engine was asked for by name: starting one here would not answer that.
     [ -z "${DOCKER_HOST:-}${DOCKER_CONTEXT:-}" ] || fail "No Docker engine answers." "$problem"
     if ! is_root; then
+        [[ "$problem" != *"permission denied"* ]] || fail "A Docker engine runs here, but not for $(id -un)." "$problem"
         fail "No Docker engine answers, and starting one needs root." "$problem" \
             "Or run this once with sudo: it installs and starts Docker on Debian and Ubuntu."
     fi

@@ -200,6 +200,17 @@ def test_an_ordinary_user_is_told_what_to_do(machine: Machine) -> None:
     assert machine.calls() == []
 
 
+def test_an_engine_that_one_may_not_use_needs_no_root(machine: Machine) -> None:
+    machine.program("id", "echo 1000")
+    refused = (
+        'engine_answers() { printf "permission denied.\\nJoin the docker group.\\n"; return 1; }\n'
+    )
+    done = machine.run(refused + "need_engine")
+    assert done.returncode == 3
+    assert "    permission denied.\n    Join the docker group.\n" in done.stderr
+    assert "sudo: it installs" not in done.stderr
+
+
 @pytest.mark.parametrize("variable", ["DOCKER_HOST", "DOCKER_CONTEXT"])
 def test_no_engine_is_started_where_another_was_named(machine: Machine, variable: str) -> None:
     machine.program("dockerd", DOCKERD)
