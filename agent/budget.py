@@ -7,7 +7,7 @@ the same, and seconds need nobody's report.
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from agent.models.base import ModelInfo, Price, Sampling, Usage
 from sandbox.errors import UsageError
@@ -89,15 +89,26 @@ class Ledger:
 
     def exhausted(self) -> str:
         """Which bound is reached, in words; empty while there is room for another turn."""
+        reached = self.reached()
+        words = {
+            "turn": f"{self.limits.turns}",
+            "token": f"{self.limits.tokens:,}",
+            "time": f"{self.limits.seconds:g} s",
+            "cost": f"${self.limits.cost or 0:g}",
+        }
+        return f"{reached} limit of {words[reached]} reached" if reached else ""
+
+    def reached(self) -> Literal["", "turn", "token", "time", "cost"]:
+        """The name of the bound that is reached; empty when none is."""
         if self.turns >= self.limits.turns:
-            return f"turn limit of {self.limits.turns} reached"
+            return "turn"
         if self.tokens >= self.limits.tokens:
-            return f"token limit of {self.limits.tokens:,} reached"
+            return "token"
         if self.seconds >= self.limits.seconds:
-            return f"time limit of {self.limits.seconds:g} s reached"
+            return "time"
         cost = self.cost
         if self.limits.cost is not None and cost is not None and cost >= self.limits.cost:
-            return f"cost limit of ${self.limits.cost:g} reached"
+            return "cost"
         return ""
 
     def carry(self, turns: int, usage: Mapping[str, Any], seconds: float) -> None:

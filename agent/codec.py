@@ -77,6 +77,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         "grade": verdict.grade,
         "reasons": list(verdict.reasons),
         "flaky": list(verdict.flaky),
+        "left_out": list(verdict.left_out),
         "newly_passing": list(verdict.newly_passing),
         "newly_failing": list(verdict.newly_failing),
         "seconds": verdict.seconds,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sandbox.patch import Patch
-from tasks.task import TestReport, Verdict
+from tasks.task import Grade, TestReport, Verdict
 
 Status = Literal["solved", "nothing to do", "not solved"]
 
@@ -13,7 +13,8 @@ Status = Literal["solved", "nothing to do", "not solved"]
 class Outcome:
     """The end of an attempt. `reason` says why in a sentence; `tree` is its last or proved state.
 
-    `verdict` is the last one given, None when no patch got as far as a clean room. `seconds`,
+    `verdict` is the last one given, None when no patch got as far as a clean room. `limit` names
+    the bound that was reached (turn, token, time, cost), without which it cannot go on. `seconds`,
     `usage` and `cost` (US dollars, None where unknown) are of the whole attempt, resumed parts
     included.
     """
@@ -29,3 +30,14 @@ class Outcome:
     baseline: TestReport
     report: TestReport
     verdict: Verdict | None = None
+    limit: str = ""
+
+    @property
+    def grade(self) -> Grade | None:
+        """The grade of what was solved."""
+        return self.verdict.grade if self.verdict and self.status == "solved" else None
+
+    def event(self) -> dict[str, Any]:
+        """The fields of the trajectory's last event."""
+        names = ("status", "reason", "turns", "usage", "seconds", "cost", "tree", "grade")
+        return {name: getattr(self, name) for name in names}

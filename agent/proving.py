@@ -36,9 +36,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class Proof:
-    """A claim's verdict, with the task it was judged on and the patch as a tree delta."""
+    """A claim's verdict, and the patch that was judged, as a tree delta and as a diff: without its
+    changes to protected files."""
 
-    task: Task
     patch: Patch
     verdict: Verdict
     diff: str
@@ -60,8 +60,9 @@ async def prove(
         image = await image_of(task, found, say)
         verdict = await verify(task, patch, image=image, progress=say, testing=testing)
         store = task.base.store
-        diff = store.diff(task.base.tree, store.apply(task.base.tree, patch))
-        return Proof(task, patch, verdict, diff.decode("utf-8", "replace"))
+        judged = patch.only(path for path in patch.paths if path not in verdict.left_out)
+        diff = store.diff(task.base.tree, store.apply(task.base.tree, judged))
+        return Proof(judged, verdict, diff.decode("utf-8", "replace"))
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def counts(report: TestReport) -> str:
     """`3 of 12 tests fail`, or what kept them from running."""
     total = len(report.results)
     if not total:
-        return "no test ran" + (f": {report.reason}" if report.reason else "")
+        return "no test ran" + (f": {_clause(report.reason)}" if report.reason else "")
     failing = len(report.failing)
     if failing:
         return f"{failing} of {total} tests fail"
@@ -84,7 +84,12 @@ def counts(report: TestReport) -> str:
 def _why_not_green(report: TestReport) -> str:
     if report.errors:
         return f"{len(report.errors)} could not be collected"
-    return report.reason or "none of them ran to its end"
+    return _clause(report.reason) or "none of them ran to its end"
+
+
+def _clause(sentence: str) -> str:
+    """A sentence as a part of another one."""
+    return sentence[:1].lower() + sentence[1:].removesuffix(".")
 
 
 def _headline(situation: Situation) -> str:

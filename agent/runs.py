@@ -6,11 +6,12 @@
 """
 
 import fcntl
+import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import paths, trajectory
+from agent.settings import top_of
 from sandbox.errors import UsageError
 from sandbox.trees import TreeStore
 
@@ -58,6 +60,15 @@ class Run:
         finally:
             os.close(handle)
 
+    def checkout(self) -> Path | None:
+        """The checkout that it works on; None for a suite's task or an unreadable log."""
+        try:
+            with self.trajectory.open(encoding="utf-8") as stream:
+                folder = json.loads(stream.readline())["checkout"]["folder"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return Path(folder)
+
     def busy(self) -> bool:
         """Whether a process works on the run now."""
         try:
@@ -72,11 +83,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run in one line. `status` is that of its end, or `interrupted` or `running`."""
+    """A run in one line. `status` is that of its end, or `interrupted` or `running`; `checkout` is
+    the folder that it works on, empty for a suite's task."""
 
     id: str
     started: str
     status: str
+    checkout: str
     task: str
     model: str
     turns: int
@@ -102,7 +115,8 @@ def every() -> list[Run]:
 
 
 def find(name: str | None) -> Run:
-    """The run of that id, of an unambiguous part of it, or the latest (None).
+    """The run of that id or of an unambiguous part of it; None means the latest: in a checkout the
+    latest that works on it or on a suite's task.
 
     Raises UsageError, shown to the user.
     """
@@ -110,7 +124,7 @@ def find(name: str | None) -> Run:
     if not runs:
         raise UsageError("there are no runs yet", "`greenroom solve` makes one.")
     if name is None:
-        return runs[-1]
+        return _latest(runs)
     exact = [run for run in runs if run.id == name]
     fitting = exact or [run for run in runs if name and name in run.id]
     if len(fitting) == 1:
@@ -121,6 +135,19 @@ def find(name: str | None) -> Run:
     raise UsageError(f"no run {name!r}", "`greenroom runs` lists them.")
 
 
+def _latest(runs: Sequence[Run]) -> Run:
+    top = top_of(Path.cwd())
+    if not (top / ".git").exists():
+        return runs[-1]
+    for run in reversed(runs):
+        if run.checkout() in (None, top):
+            return run
+    raise UsageError(
+        f"there is no run of the checkout {top}",
+        f"Name one; `greenroom runs` lists them. The latest is {runs[-1].id}.",
+    )
+
+
 def summarise(run: Run) -> Summary:
     """Reads a run's log; a log that cannot be read is summarised as damaged."""
     status = "not begun"
@@ -129,7 +156,7 @@ def summarise(run: Run) -> Summary:
     except UsageError:
         events, status = [], "damaged"
     if not events or events[0]["type"] != "run.started":
-        return Summary(run.id, "", "running" if run.busy() else status, "", "", 0, 0.0)
+        return Summary(run.id, "", "running" if run.busy() else status, "", "", "", 0, 0.0)
     started = events[0]
     ends = [event for event in events if event["type"] == "run.ended"]
     turns = [event for event in events if event["type"] == "turn.ended"]
@@ -139,7 +166,8 @@ def summarise(run: Run) -> Summary:
         id=run.id,
         started=started["time"],
         status=status or ("running" if run.busy() else "interrupted"),
-        task=started["task"]["instruction"] or started["task"]["id"],
+        checkout=str(run.checkout() or ""),
+        task=started["task"]["instruction"] or "make the failing tests pass",
         model=started["model"]["name"],
         turns=turns[-1]["turn"] if turns else 0,
         seconds=last.get("seconds", 0.0),

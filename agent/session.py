@@ -104,7 +104,7 @@ class Session:
         return {
             "schema": "greenroom.outcome/1",
             "status": outcome.status,
-            "grade": outcome.verdict.grade if outcome.verdict else None,
+            "grade": outcome.grade,
             "reason": outcome.reason,
             "run": self.run.id,
             "task": {"id": self.task.id, "instruction": self.task.instruction},

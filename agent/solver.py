@@ -28,7 +28,6 @@ from agent.turn import Exhausted, TurnTaker
 from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import InfrastructureError, SetupError
 from sandbox.image import Image
-from tasks.screening import screen
 from tasks.task import Task, TestReport, Verdict
 from tasks.verify import verify
 from tools.tool import Toolbox, ToolContext
@@ -42,11 +41,10 @@ _NO_REPORT = TestReport({}, complete=False, command="", framework="unknown")
 class _Stop(Exception):
     """Ends the attempt; carries the status and the reason."""
 
-    def __init__(self, status: Status, reason: str, verdict: Verdict | None = None) -> None:
+    def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.status: Status = status
         self.reason = reason
-        self.verdict = verdict
 
 
 async def solve(
@@ -174,6 +172,7 @@ class _Attempt:
         if reached := self._ledger.exhausted():
             raise _Stop("not solved", reached)
         self._ledger.turns += 1
+        self._context.fresh_report = None
         self._recorder.emit("turn.started", turn=self._ledger.turns)
         done = await self._choose()
         self._taker.record(done)
@@ -274,6 +273,9 @@ class _Attempt:
 
     async def _test_inner(self, previous: TestReport) -> TestReport:
         """The tests of the inner loop: quick ones where given; of a slow suite, what must pass."""
+        if self._context.fresh_report is not None:  # the model has just run them itself
+            self._bench.record("inner", self._context.fresh_report, previous)
+            return self._context.fresh_report
         checks = self._task.checks
         quick = checks.quick_test_command is not None
         slow = not quick and self._baseline.seconds > QUICK_ENOUGH
@@ -298,9 +300,9 @@ class _Attempt:
             raise InfrastructureError("; ".join(verdict.reasons))
         if verdict.solved:
             # What is handed over is what was proved: without the changes to protected files.
-            proved = screen(self._task.base, patch, self._task.checks).patch
+            proved = patch.only(path for path in patch.paths if path not in verdict.left_out)
             self._tree = self._bench.tree(proved)
-            raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "", verdict)
+            raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "")
         self._refused_tree = self._tree
         await self._reflect(Situation(verdict.report or self._report, verdict=verdict), False)
 
@@ -325,14 +327,21 @@ class _Attempt:
         self._idle += 1
         unchanged = self._tree == self._task.base.tree
         if self._idle >= (2 if finished else _IDLE):
-            how = "without a change" if unchanged else f"with {counts(self._report)}"
+            how = "without a change" if unchanged else f"although {self._standing()}"
             said = last_words(done.message)
             raise _Stop("not solved", f"the model gave up {how}" + (said and f": {said}"))
         if unchanged:
             self._dialogue.say(UserMessage(prompts.NOTHING_CHANGED, "notice"))
         else:
-            state = counts(self._report)
-            self._dialogue.say(UserMessage(prompts.NOT_SOLVED.format(state=state), "notice"))
+            notice = prompts.NOT_SOLVED.format(state=self._standing())
+            self._dialogue.say(UserMessage(notice, "notice"))
+
+    def _standing(self) -> str:
+        """Why the present change is no solution, as the end of a sentence."""
+        if self._verdict is None or self._tree != self._refused_tree:
+            return counts(self._report)
+        reasons = " ".join(self._verdict.reasons).removesuffix(".")
+        return f"a clean room refuses the change ({self._verdict.status}): {reasons}"
 
     async def _follow(self, advice: Advice) -> None:
         """Does what the watch on progress advises."""
@@ -385,16 +394,7 @@ class _Attempt:
             baseline=self._baseline,
             report=self._report,
             verdict=self._verdict,
+            limit=self._ledger.reached(),
         )
-        self._recorder.emit(
-            "run.ended",
-            status=outcome.status,
-            reason=outcome.reason,
-            turns=outcome.turns,
-            usage=outcome.usage,
-            seconds=outcome.seconds,
-            cost=outcome.cost,
-            tree=outcome.tree,
-            grade=stop.verdict.grade if stop.verdict else None,
-        )
+        self._recorder.emit("run.ended", **outcome.event())
         return outcome

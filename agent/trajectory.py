@@ -166,7 +166,8 @@ def live(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class History:
-    """What a resumed attempt goes on from: the log up to its last complete turn."""
+    """What a resumed attempt goes on from: the log up to its last complete turn. `usage` and
+    `seconds` are all that was spent, also on turns that were never completed."""
 
     started: dict[str, Any]
     messages: tuple[dict[str, Any], ...]
@@ -174,7 +175,6 @@ class History:
     turn: int
     usage: dict[str, Any]
     seconds: float
-    cost: float | None
     after: int
     baseline: dict[str, Any] | None
     by_products: tuple[str, ...]
@@ -198,6 +198,7 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
             messages = list(event["messages"])
         elif event["type"] == "message":
             messages.append(event["message"])
+    spent = _spent(events)
     tests = [event for event in counted if event["type"] == "tests"]
     baselines = [event["report"] for event in tests if event["purpose"] == "baseline"]
     verdicts = [event for event in counted if event["type"] == "verdict"]
@@ -207,9 +208,8 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
         messages=tuple(messages),
         tree=turns[-1]["tree"] if turns else None,
         turn=turns[-1]["turn"] if turns else 0,
-        usage=turns[-1]["usage"] if turns else {},
-        seconds=turns[-1]["seconds"] if turns else 0.0,
-        cost=turns[-1]["cost"] if turns else None,
+        usage=spent[0],
+        seconds=spent[1],
         after=last["seq"],
         baseline=baselines[0] if baselines else None,
         by_products=tuple(
@@ -221,3 +221,28 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
         ended=ends[-1] if ends else None,
         verdict=verdicts[-1] if verdicts else None,
     )
+
+
+def _spent(events: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], float]:
+    """The usage and the seconds of a whole log, the turns that are void included."""
+    usage: dict[str, Any] = {}
+    seconds = 0.0
+    since = last = datetime.now(UTC)
+    for event in events:
+        moment = datetime.fromisoformat(event["time"])
+        match event["type"]:
+            case "run.started":
+                since = moment
+            case "resumed":  # what was done after the last complete turn was cut off uncounted
+                seconds += (last - since).total_seconds()
+                since = moment
+            case "turn":
+                usage = event["usage"]
+            case "turn.ended":
+                usage, seconds, since = event["usage"], event["seconds"], moment
+            case "run.ended":
+                since = moment
+            case "applied":  # as late as the user pleases
+                continue
+        last = moment
+    return usage, seconds + max(0.0, (last - since).total_seconds())

@@ -120,6 +120,11 @@ class Workbench:
             on_output=self.show,
             on_progress=self.show_testing,
         )
+        self.record(purpose, report, previous)
+        return report
+
+    def record(self, purpose: str, report: TestReport, previous: TestReport | None) -> None:
+        """Records what the tests said, and what that changes."""
         self._recorder.emit(
             "tests",
             purpose=purpose,
@@ -127,7 +132,6 @@ class Workbench:
             newly_passing=list(newly_passing(previous, report)) if previous else [],
             newly_failing=list(newly_failing(previous, report)) if previous else [],
         )
-        return report
 
     def note_missing(self, report: TestReport) -> None:
         """Tells the user what the sandbox lacks for the tests: the model cannot bring it."""

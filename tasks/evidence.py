@@ -1,6 +1,7 @@
 """The grade of a patch that broke nothing: which tests show that it does what it should.
 
-A test is proof only where the patch did not write it and a clean room on the base saw it fail.
+A test is proof only where the patch did not write it, and where it fails each time on the base and
+passes each time with the patch: one that does now this and now that proves nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,21 +9,25 @@ from dataclasses import dataclass
 
 from sandbox.patch import Patch
 from tasks.compare import failed_in
-from tasks.rooms import Rooms
+from tasks.rooms import Rooms, side_by_side
 from tasks.task import Grade, TestReport
 
 # A run of a few tests on the base, where one may well hang, need not wait as long as all tests.
 SHORTEST_WAIT = 30.0
 TIMES_LONGER = 10.0
+# How often tests that are to prove something are seen to fail, and to pass.
+REPEATS = 3
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A grade, the tests it rests on, and a sentence that says so."""
+    """A grade, the tests it rests on, and a sentence that says so. `flaky` tests would have been
+    proof, had they not passed on the base, or failed with the patch, now and then."""
 
     grade: Grade
     tests: tuple[str, ...]
     sentence: str
+    flaky: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,48 +47,92 @@ class Trial:
     def hidden(self) -> Patch:
         return self.rooms.task.checks.hidden or Patch()
 
+    @property
+    def tested(self) -> Patch:
+        return self.used.merge(self.hidden) if self.hidden else self.used
+
     def timeout(self) -> float:
         """Seconds for a run of chosen tests on the base."""
         wait = max(SHORTEST_WAIT, TIMES_LONGER * self.report.seconds)
         return min(self.rooms.task.checks.timeout, wait)
 
 
+@dataclass(frozen=True)
+class _Contrast:
+    """Tests seen on the base and with the patch. `steady` did the same each time on either side."""
+
+    proof: tuple[str, ...] = ()
+    steady: tuple[str, ...] = ()
+    flaky: tuple[str, ...] = ()
+
+
 async def grade(trial: Trial) -> Evidence:
     """Grade a patch. Raises as `Rooms.run` does."""
-    proving = await _proving(trial)
-    if proving:
-        passes = "passes" if len(proving) == 1 else "pass"
-        sentence = f"{count(proving, 'failed', 'failed')} without the patch and {passes} with it"
-        return Evidence("proved", proving, f"{sentence}: {listed(proving)}.")
-    reproducing = await _reproducing(trial)
-    if reproducing:
+    given = await _proving(trial)
+    if given.proof:
+        passes = "passes" if len(given.proof) == 1 else "pass"
+        failed = count(given.proof, "failed", "failed")
+        sentence = f"{failed} without the patch and {passes} with it: {listed(given.proof)}."
+        return Evidence("proved", given.proof, sentence, given.flaky)
+    added = await _reproducing(trial)
+    flaky = (*given.flaky, *added.flaky)
+    if added.proof:
         sentence = count(
-            reproducing,
+            added.proof,
             "that the patch adds fails on the base and passes with the patch",
             "that the patch adds fail on the base and pass with the patch",
         )
-        return Evidence("reproduced", reproducing, f"{sentence}: {listed(reproducing)}.")
+        return Evidence("reproduced", added.proof, f"{sentence}: {listed(added.proof)}.", flaky)
     return Evidence(
         "regression-only",
         (),
         "Nothing that passed before fails now; no test shows that the change does what it should.",
+        flaky,
     )
 
 
-async def _proving(trial: Trial) -> tuple[str, ...]:
-    """Tests given beforehand that pass now and that a clean room on the base sees fail, alone or,
-    for those that only fail among others, in a whole run."""
+async def _proving(trial: Trial) -> _Contrast:
+    """Tests given beforehand that pass now and that clean rooms on the base see fail, alone or,
+    for those that come out otherwise among others, in a whole run."""
     candidates = [id for id in trial.report.passed if _is_given(trial, id)]
     candidates = [id for id in candidates if not _passed_before(trial, id)]
     if not candidates:
-        return ()
-    told = "seeing the repaired tests fail on the base"
-    alone = await trial.rooms.run(told, trial.hidden, only=candidates, timeout=trial.timeout())
-    proving = _failing(trial, alone.report, candidates)
-    if not proving:
-        whole = await trial.rooms.run(f"{told}, among all tests", trial.hidden)
-        proving = _failing(trial, whole.report, candidates)
-    return proving
+        return _Contrast()
+    told = "the repaired tests"
+    alone = await _contrast(trial, trial.hidden, trial.tested, candidates, told)
+    if alone.proof or not alone.steady:
+        return alone
+    base, patched = await side_by_side(
+        trial.rooms.run(f"seeing {told} fail on the base, among all tests", trial.hidden),
+        trial.rooms.run(f"seeing {told} pass again, among all tests", trial.tested),
+    )
+    proof = [id for id in _failing(trial, base.report, alone.steady) if patched.passes(id)]
+    return _Contrast(tuple(proof), flaky=alone.flaky)
+
+
+async def _contrast(
+    trial: Trial, base: Patch, patch: Patch, ids: Sequence[str], told: str
+) -> _Contrast:
+    """Run tests several times on either side, in one fresh room each."""
+    seconds = trial.timeout()
+    before, after = await side_by_side(
+        trial.rooms.run(
+            f"seeing {told} fail on the base", base, only=ids, timeout=seconds, repeat=REPEATS
+        ),
+        trial.rooms.run(
+            f"seeing {told} pass again", patch, only=ids, timeout=seconds, repeat=REPEATS
+        ),
+    )
+    fails = [set(_failing(trial, report, ids)) for report in before.reports]
+    failing, ever_failing = set.intersection(*fails), set.union(*fails)
+    passing = {id for id in ids if after.passes(id) == len(after.reports)}
+    ever_passing = {id for id in ids if after.passes(id)}
+    flaky = (ever_failing - failing) | (ever_passing - passing)
+    return _Contrast(
+        tuple(id for id in ids if id in failing & passing),
+        tuple(id for id in ids if id not in flaky),
+        tuple(id for id in ids if id in flaky),
+    )
 
 
 def _is_given(trial: Trial, id: str) -> bool:
@@ -120,11 +169,11 @@ def _failing(trial: Trial, report: TestReport, ids: Sequence[str]) -> tuple[str,
     )
 
 
-async def _reproducing(trial: Trial) -> tuple[str, ...]:
-    """Tests that the patch adds: failing twice on base + tests, passing on base + patch."""
+async def _reproducing(trial: Trial) -> _Contrast:
+    """Tests that the patch adds: failing on base + tests, passing on base + patch."""
     tests = trial.whole.only(path for path in trial.whole.paths if trial.is_test(path))
     if not tests or tests == trial.whole:
-        return ()
+        return _Contrast()
     report = trial.report
     if trial.used != trial.whole:
         told = "running the tests that the patch adds to existing files"
@@ -135,12 +184,9 @@ async def _reproducing(trial: Trial) -> tuple[str, ...]:
         if id not in trial.baseline.results
         and (report.results[id].file is None or report.results[id].file in tests.paths)
     ]
-    for _ in range(2):
-        if added:
-            told = "seeing the added tests fail on the base"
-            run = await trial.rooms.run(told, tests, only=added, timeout=trial.timeout())
-            added = [id for id in added if failed_in(run.report, id)]
-    return tuple(added)
+    if not added:
+        return _Contrast()
+    return await _contrast(trial, tests, trial.whole, added, "the added tests")
 
 
 def listed(ids: Sequence[str], limit: int = 5) -> str:

@@ -1,7 +1,9 @@
 """Clean rooms: a fresh container for every run that counts, never one that was used before."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox.container import Sandbox
 from sandbox.image import Image
@@ -12,16 +14,28 @@ from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
 
 LINT_TIMEOUT = 300.0
+# Runs of the same tests that took so long together are not followed by another one.
+REPEATED_SECONDS = 10.0
 LAST_CHARACTERS = 1_500
 
 
 @dataclass(frozen=True)
 class RoomRun:
-    """What one clean room found. `rebuild` and `lint` are their results where they were run."""
+    """What one clean room found. `again` are the reports of further runs in it, `rebuild` and
+    `lint` their results where they were run."""
 
     report: TestReport
     rebuild: CommandResult | None = None
     lint: CommandResult | None = None
+    again: tuple[TestReport, ...] = ()
+
+    @property
+    def reports(self) -> tuple[TestReport, ...]:
+        return (self.report, *self.again)
+
+    def passes(self, id: str) -> int:
+        """In how many of its runs a test passed."""
+        return sum(id in report.passed for report in self.reports)
 
 
 class Rooms:
@@ -48,8 +62,10 @@ class Rooms:
         only: Sequence[str] | None = None,
         timeout: float | None = None,
         lint: bool = False,
+        repeat: int = 1,
     ) -> RoomRun:
         """Run the tests (`only` those ids) on the base with `patch`, and the lint gate if asked.
+        `repeat` runs them so many times, fewer where that takes long.
 
         A required rebuild step that fails on the patch leaves a report that says so. Raises
         InfrastructureError when the room dies, and what `Sandbox.open` raises for the base.
@@ -67,17 +83,21 @@ class Rooms:
                 and not task.rebuild.optional
             ):
                 return RoomRun(_not_rebuilt(task, rebuilt), rebuilt)
-            report = await run_tests(
-                box,
-                task.checks,
-                only=only,
-                keep_going=True,
-                timeout=timeout,
-                on_progress=self._testing,
-            )
+            reports: list[TestReport] = []
+            while len(reports) < repeat and sum(r.seconds for r in reports) < REPEATED_SECONDS:
+                reports.append(
+                    await run_tests(
+                        box,
+                        task.checks,
+                        only=only,
+                        keep_going=True,
+                        timeout=timeout,
+                        on_progress=self._testing,
+                    )
+                )
             command = task.checks.lint_command
             checked = await box.run(command, timeout=LINT_TIMEOUT) if lint and command else None
-        return RoomRun(report, rebuilt, checked)
+        return RoomRun(reports[0], rebuilt, checked, tuple(reports[1:]))
 
     async def lint_base(self) -> CommandResult | None:
         """The lint gate on the base alone; None for a task without one."""
@@ -89,6 +109,18 @@ class Rooms:
             self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
         ) as box:
             return await box.run(command, timeout=LINT_TIMEOUT)
+
+
+async def side_by_side(
+    first: Coroutine[Any, Any, RoomRun], second: Coroutine[Any, Any, RoomRun]
+) -> tuple[RoomRun, RoomRun]:
+    """Two rooms at the same time. When one raises, the other is closed, and that is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = group.create_task(first), group.create_task(second)
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return tasks[0].result(), tasks[1].result()
 
 
 def _not_rebuilt(task: Task, result: CommandResult) -> TestReport:

@@ -171,7 +171,8 @@ class Verdict:
 
     `reasons` are whole sentences for a person or a model. `report` is the run on base + patch,
     `baseline` the run on the base; each None where it was not reached. `flaky` tests were named
-    and did not decide. `grade` is given with "solved" only.
+    and did not decide; what the patch does to the protected files in `left_out` was not judged.
+    `grade` is given with "solved" only.
     """
 
     status: VerdictStatus
@@ -180,6 +181,7 @@ class Verdict:
     report: TestReport | None = None
     baseline: TestReport | None = None
     flaky: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     newly_passing: tuple[str, ...] = ()
     newly_failing: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -7,7 +7,7 @@ changes to protected files, and additions that would change how tests are run.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sandbox.errors import InfrastructureError, PatchError
 from sandbox.image import Image
@@ -16,12 +16,10 @@ from tasks.compare import Comparison, compare, described
 from tasks.evidence import Trial, count, grade, listed
 from tasks.rooms import RoomRun, Rooms, last_words
 from tasks.screening import is_test_path, screen
+from tasks.sifting import Sifted, sift
 from tasks.tally import TestProgress
 from tasks.task import Task, TestReport, Verdict
 
-RERUNS = 2
-# More than this many tests do not fail by chance: they are not run again.
-MOST_FLAKY = 40
 NAMED = 10
 
 
@@ -56,15 +54,6 @@ async def verify(
     return replace(verdict, seconds=time.monotonic() - started)
 
 
-@dataclass(frozen=True)
-class _Sifted:
-    """Tests that are worse than before, made certain: regressions, and those that only flicker."""
-
-    regressions: tuple[str, ...] = ()
-    together: tuple[str, ...] = ()  # pass alone, fail each time when all tests run
-    flaky: tuple[str, ...] = ()
-
-
 class _Verification:
     """One judgement. `used` is the patch as it is tested, hidden tests included."""
 
@@ -75,6 +64,7 @@ class _Verification:
         self._baseline = baseline
         self._used = patch
         self._notes: list[str] = []
+        self._left_out: tuple[str, ...] = ()
 
     async def decide(self) -> Verdict:
         refused = self._screen()
@@ -90,19 +80,20 @@ class _Verification:
         comparison = self._compare(report)
         reasons = self._missing_expected(report)
         # Where the patch has failed already, what else is worse need not be certain.
-        sifted = _Sifted(comparison.lost) if reasons else await self._sift(report, comparison)
+        sifted = Sifted(comparison.lost) if reasons else await self._sift(comparison)
         reasons += self._regressions(report, sifted)
         reasons += await self._lint(run)
         if reasons:
             verdict = self._failed(reasons, report)
         else:
             verdict = await self._solved(report, comparison)
+        flaky = tuple(dict.fromkeys((*sifted.flaky, *verdict.flaky)))
         return replace(
             verdict,
-            flaky=sifted.flaky,
-            newly_passing=comparison.newly_passing,
-            newly_failing=tuple(id for id in comparison.lost if id not in sifted.flaky),
-            reasons=(*verdict.reasons, *_flaky_note(sifted.flaky)),
+            flaky=flaky,
+            newly_passing=tuple(id for id in comparison.newly_passing if id not in flaky),
+            newly_failing=tuple(id for id in comparison.lost if id not in flaky),
+            reasons=(*verdict.reasons, *_flaky_note(flaky)),
         )
 
     @property
@@ -123,6 +114,7 @@ class _Verification:
         if screened.forbidden:
             return Verdict("invalid patch", screened.forbidden)
         self._used = screened.patch
+        self._left_out = screened.restored
         if screened.restored:
             self._notes.append(
                 "These files are protected, and the patch's changes to them were not used: "
@@ -178,58 +170,19 @@ class _Verification:
             raise AssertionError("the baseline is run before it is asked for")
         return self._baseline
 
-    async def _sift(self, report: TestReport, comparison: Comparison) -> _Sifted:
-        """Run again, in fresh rooms, what is worse than before: a flaky test does not decide."""
-        targets = set(self._task.checks.expected) - set(self._known_baseline.passed)
-        suspects = tuple(id for id in comparison.lost if id not in targets)
-        if not suspects or len(suspects) > MOST_FLAKY:
-            return _Sifted(suspects)
-        passing = await self._passing_again(suspects, self._tested, "on the patch")
-        certain = [id for id in suspects if id not in passing]
-        # What fails on the base as well, now and then, says nothing about the patch.
-        before = [id for id in certain if id in self._known_baseline.passed]
-        steady = await self._always_passing(before, None)
-        flaky = [id for id in before if id not in steady]
-        together: list[str] = []
-        if passing:
-            whole = await self._rooms.run("running all tests on the patch again", self._tested)
-            together = [id for id in suspects if id in passing and id not in whole.report.passed]
-            if together:
-                base = await self._rooms.run("running all tests on the base again")
-                together = [id for id in together if id in base.report.passed]
-        flaky += [id for id in passing if id not in together]
-        return _Sifted(
-            tuple(id for id in certain if id not in flaky),
-            tuple(together),
-            tuple(id for id in suspects if id in flaky),
-        )
-
-    async def _passing_again(self, ids: Sequence[str], patch: Patch | None, where: str) -> set[str]:
-        """Those of `ids` that pass in at least one of the reruns."""
-        passing: set[str] = set()
-        for _ in range(RERUNS):
-            left = [id for id in ids if id not in passing]
-            if left:
-                run = await self._rooms.run(f"running {len(left)} again {where}", patch, only=left)
-                passing.update(run.report.passed)
-        return passing
-
-    async def _always_passing(self, ids: Sequence[str], patch: Patch | None) -> set[str]:
-        """Those of `ids` that pass in every rerun on the base."""
-        steady = set(ids)
-        for _ in range(RERUNS):
-            if steady:
-                told = f"running {len(steady)} again on the base"
-                run = await self._rooms.run(told, patch, only=sorted(steady))
-                steady &= set(run.report.passed)
-        return steady
+    async def _sift(self, comparison: Comparison) -> Sifted:
+        """What is worse than before, made certain; an expected test has to pass at once."""
+        baseline = self._known_baseline
+        targets = set(self._task.checks.expected) - set(baseline.passed)
+        suspects = [id for id in comparison.lost if id not in targets]
+        return await sift(self._rooms, self._tested, suspects, baseline)
 
     def _missing_expected(self, report: TestReport) -> list[str]:
         passed, before = set(report.passed), set(self._known_baseline.passed)
         wanted = [id for id in self._task.checks.expected if id not in passed and id not in before]
         return self._sentences(report, wanted, "{id} has to pass and {how}.")
 
-    def _regressions(self, report: TestReport, sifted: _Sifted) -> list[str]:
+    def _regressions(self, report: TestReport, sifted: Sifted) -> list[str]:
         before = set(self._known_baseline.passed)
         broken = [id for id in sifted.regressions if id in before]
         added = [id for id in sifted.regressions if id not in before]
@@ -281,11 +234,25 @@ class _Verification:
                 f"{listed(comparison.still_failing)}."
             )
         reasons = (evidence.sentence, *self._notes)
-        return Verdict("solved", reasons, evidence.grade, report, self._baseline)
+        return Verdict(
+            "solved",
+            reasons,
+            evidence.grade,
+            report,
+            self._baseline,
+            flaky=evidence.flaky,
+            left_out=self._left_out,
+        )
 
     def _failed(self, reasons: Sequence[str], report: TestReport | None) -> Verdict:
         notes = tuple(self._notes)
-        return Verdict("failed", (*reasons, *notes), report=report, baseline=self._baseline)
+        return Verdict(
+            "failed",
+            (*reasons, *notes),
+            report=report,
+            baseline=self._baseline,
+            left_out=self._left_out,
+        )
 
 
 def _told(error: str, report: TestReport) -> bool:

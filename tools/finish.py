@@ -7,7 +7,7 @@ from tools.tool import Tool, ToolContext, ToolResult
 
 async def _finish(arguments: dict[str, Any], context: ToolContext) -> ToolResult:
     summary = arguments["summary"].strip()
-    return ToolResult("The work is taken as done and will be verified.", data={"summary": summary})
+    return ToolResult("Noted.", data={"summary": summary})
 
 
 def finish_tool() -> Tool:

@@ -35,7 +35,7 @@ async def _run_tests(arguments: dict[str, Any], context: ToolContext) -> ToolRes
     if wanted:
         text += _not_run(wanted, only, report, known)
     else:
-        context.last_report = report
+        context.last_report = context.fresh_report = report
     return ToolResult(text, data={"report": report, "selected": tuple(only)})
 
 

@@ -73,7 +73,8 @@ class ToolContext:
     """What the handlers work on, for one attempt.
 
     `on_output` sees a running command's output as it comes. `last_report` is the latest run of
-    the whole test command (never of a selection); `run_tests` sets it.
+    the whole test command (never of a selection); `run_tests` sets it. `fresh_report` is that too,
+    until a call may have changed the workspace.
     """
 
     box: Sandbox
@@ -81,6 +82,7 @@ class ToolContext:
     limits: ToolLimits = field(default_factory=ToolLimits)
     on_output: Callable[[bytes], None] | None = None
     last_report: TestReport | None = None
+    fresh_report: TestReport | None = None
 
 
 Handler = Callable[[dict[str, Any], ToolContext], Awaitable[ToolResult]]
@@ -154,6 +156,8 @@ class Toolbox:
         except BadArguments as error:
             text = f"{tool.name} was not run. {error}\nIt takes: {check.signature() or 'nothing'}."
             return self._answer(ToolResult(text, ok=False, data={"bad_call": True}), context)
+        if not tool.reads_only:
+            context.fresh_report = None
         result = await _handled(tool, arguments.values, context)
         notes = list(arguments.notes)
         if tool.name != name and name not in tool.other_names:

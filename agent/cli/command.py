@@ -39,7 +39,8 @@ def execute(module: ModuleType, name: str, words: Sequence[str]) -> int:
     parser.add_argument("-q", "--quiet", action="store_true", help="print only the result")
     parser.add_argument("-v", "--verbose", action="store_true", help="print more on the way")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    console = Console()
+    # An error among the flags is told as they ask, too.
+    console = Console(json="--json" in words, lines="--events" in words)
     debug = "--debug" in words or bool(os.environ.get("GREENROOM_DEBUG"))
     try:
         options = parser.parse_args(words)
@@ -57,6 +58,7 @@ def execute(module: ModuleType, name: str, words: Sequence[str]) -> int:
         console.error(error)
         return error.exit_code
     except Interrupted as interrupted:
+        console.stopped(128 + interrupted.number)
         return 128 + interrupted.number
     except KeyboardInterrupt:
         return 130
@@ -96,6 +98,15 @@ def add_checkout(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(),
         help="work on the checkout at PATH (default: the current folder)",
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="its id or a part of it (default: the latest of this checkout)",
     )
 
 

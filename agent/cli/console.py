@@ -33,6 +33,9 @@ class Console:
         self.quiet = quiet
         self.verbose = verbose
         self.json = json
+        self.lines = lines
+        #: The run that is being worked on: what stops the program says how to go on with it.
+        self.run = ""
         self._out: IO[str] = sys.stderr if json or lines or raw else sys.stdout
         self.terminal = self._out.isatty()
         dumb = os.environ.get("TERM") == "dumb"
@@ -82,12 +85,27 @@ class Console:
 
     def error(self, error: GreenroomError) -> None:
         """Prints an error as the user shall see it: what happened, then what to do."""
+        self._failure(error.message, error.hint, error.exit_code)
         self._wipe()
         sys.stdout.flush()
         sys.stderr.write(f"greenroom: {visible(error.message)}\n")
         if error.hint:
             sys.stderr.write(f"  {visible(error.hint)}\n")
         sys.stderr.flush()
+
+    def stopped(self, exit_code: int) -> None:
+        """Says that a signal ended the work."""
+        later = f"Go on with: greenroom resume {self.run}" if self.run else ""
+        self._failure("stopped by a signal", later, exit_code)
+        self.say(f"\nstopped{f'. {later}' if later else ''}", "yellow")
+
+    def _failure(self, message: str, hint: str, exit_code: int) -> None:
+        """For programs, the document of an error (docs/json.md)."""
+        data = {"error": message, "hint": hint, "exit_code": exit_code, "run": self.run or None}
+        if self.json:
+            self.document({"schema": "greenroom.error/1", **data})
+        elif self.lines:
+            self.line({"type": "error", **data})
 
     def document(self, data: Mapping[str, Any]) -> None:
         """Prints the JSON document, the last and only thing on standard output."""

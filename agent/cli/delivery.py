@@ -1,6 +1,7 @@
 """What happens with a proved patch: shown, applied, made a commit, or written to a file."""
 
 import argparse
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,9 @@ class Ways:
     @property
     def writes_checkout(self) -> bool:
         return self.way in {"apply", "branch"}
+
+
+_ANSWERS = frozenset({"y", "yes", "n", "no"})
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -116,8 +120,10 @@ def _later(session: Session) -> str:
 def _deliver(session: Session, ways: Ways, console: Console) -> str:
     match ways.way:
         case "apply":
+            _show(session, console)
             _apply(session, console)
         case "branch":
+            _show(session, console)
             _branch(session, ways.target, console)
         case "patch":
             _write(session, ways.target, console)
@@ -127,15 +133,24 @@ def _deliver(session: Session, ways: Ways, console: Console) -> str:
     return ""
 
 
+def _show(session: Session, console: Console) -> None:
+    if not console.quiet:
+        show_diff(console, session.diff())
+
+
 def _ask(session: Session, console: Console) -> str:
     later = _later(session)
     if session.checkout is None:
         console.say(f"\nThe patch: {later}")
         return ""
     if not (sys.stdin.isatty() and console.terminal):
-        console.say(f"\nNothing was applied. To apply it: {later} | git apply")
+        place = shlex.quote(str(session.checkout.folder))
+        console.say(f"\nNothing was applied. To apply it: {later} | git -C {place} apply")
         return ""
     answer = _answer(later, console)
+    while len(answer.split()) == 1 and answer.lower() not in _ANSWERS:
+        console.say("Type y or n, or a sentence of more than one word for the model.")
+        answer = _answer(later, console)
     if answer.lower() in {"y", "yes"}:
         _apply(session, console)
     elif answer.lower() in {"", "n", "no"}:

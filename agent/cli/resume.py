@@ -5,10 +5,11 @@ from pathlib import Path
 
 from agent import runs, trajectory
 from agent.cli import delivery, working
-from agent.cli.command import add_settings, flags
+from agent.cli.command import add_run, add_settings, flags
 from agent.cli.console import Console
 from agent.cli.delivery import Ways
 from agent.keys import LIMITS, MODEL, SAMPLING
+from agent.models.registry import is_model_name
 from agent.runs import Run
 from agent.session import resume
 from sandbox.errors import UsageError
@@ -22,7 +23,7 @@ with its flag.\
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="its id or a part (default: latest)")
+    add_run(parser)
     parser.add_argument(
         "-m", "--message", metavar="TEXT", default="", help="guidance: the model's next turn"
     )
@@ -33,6 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
+    if is_model_name(options.message):
+        raise UsageError(
+            f"-m gives guidance here, and {options.message!r} is the name of a model",
+            f"A model is given with --model {options.message}.",
+        )
     view = working.View(options, console)
     found = runs.find(options.run)
     ways = delivery.chosen(options)

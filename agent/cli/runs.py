@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 
 from agent import runs
 from agent.cli.console import Console
@@ -22,7 +23,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     if not summaries:
         console.say("no runs yet; `greenroom solve` makes one")
         return 0
-    rows = [("RUN", "STATUS", "TURNS", "TIME", "MODEL", "TASK")]
+    rows = [("RUN", "STATUS", "TURNS", "TIME", "MODEL", "CHECKOUT", "TASK")]
     rows += [
         (
             summary.id,
@@ -30,6 +31,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
             str(summary.turns),
             duration(summary.seconds),
             one_line(summary.model, 28),
+            one_line(Path(summary.checkout).name or "-", 20),
             one_line(summary.task, 50),
         )
         for summary in summaries

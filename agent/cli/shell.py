@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from agent import runs, trajectory
+from agent.cli.command import add_run
 from agent.cli.console import Console
 from agent.cli.process import run
 from agent.codec import task_from
@@ -19,7 +20,7 @@ its tests. What you do there stays there.\
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="its id or a part (default: latest)")
+    add_run(parser)
     parser.add_argument("--base", action="store_true", help="the state before any change")
 
 

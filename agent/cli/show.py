@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from agent import runs, trajectory
+from agent.cli.command import add_run
 from agent.cli.console import Console
 from agent.cli.delivery import show_diff
 from agent.cli.text import count, duration
@@ -15,7 +16,7 @@ DESCRIPTION = "Print a run readably: its task, its turns, its tests, its verdict
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", nargs="?", metavar="RUN", help="its id or a part (default: latest)")
+    add_run(parser)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--diff", action="store_true", help="only its change, fit for `git apply`")
     group.add_argument("--json", action="store_true", help="its events as one JSON document")

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import get_args
 
 from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
@@ -14,6 +15,8 @@ from agent.keys import CHECKS, SANDBOX
 from agent.proving import Claim, Proof, prove, read_diff, revisions_of
 from agent.request import Request
 from sandbox.errors import UsageError
+from tasks.task import Grade
+from tasks.workspace import named
 
 DESCRIPTION = """\
 Prove a patch, whoever made it: in fresh containers the tests are run on the base and on base +
@@ -25,7 +28,9 @@ examples:
   greenroom verify main...topic        a branch, from where it left main
   greenroom verify HEAD                the last commit\
 """
-_GRADES = {
+#: The grades, the best first.
+GRADES: tuple[Grade, ...] = get_args(Grade)
+_MEANING = {
     "proved": "tests that failed before pass with it",
     "reproduced": "a test that it adds fails without it and passes with it",
     "regression-only": "nothing broke, and nothing was shown to be mended",
@@ -47,6 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEST",
         help="id of a test that must pass (again for more)",
+    )
+    parser.add_argument(
+        "--require",
+        metavar="GRADE",
+        choices=GRADES,
+        help=f"exit with 1 for less than this grade: {', '.join(GRADES)}",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     add_settings(parser, (*CHECKS, *SANDBOX))
@@ -72,9 +83,13 @@ def main(options: argparse.Namespace, console: Console) -> int:
         )
     else:
         _print(proof, console)
-    if proof.verdict.status == "infrastructure failed":
-        return 3
-    return 0 if proof.verdict.solved else 1
+    verdict = proof.verdict
+    if verdict.grade is None:
+        return 3 if verdict.status == "infrastructure failed" else 1
+    if options.require and GRADES.index(verdict.grade) > GRADES.index(options.require):
+        console.say(f"less than the required grade, which is {options.require}", "red")
+        return 1
+    return 0
 
 
 def _claim(options: argparse.Namespace) -> Claim:
@@ -101,8 +116,10 @@ def _claim(options: argparse.Namespace) -> Claim:
 
 def _print(proof: Proof, console: Console) -> None:
     verdict = proof.verdict
-    grade = f" ({verdict.grade}: {_GRADES[verdict.grade]})" if verdict.grade else ""
-    console.say(f"{verdict.status}{grade}", "green" if verdict.solved else "red", "bold")
+    grade = f" ({verdict.grade}: {_MEANING[verdict.grade]})" if verdict.grade else ""
+    without = f", without its changes to {named(verdict.left_out)}" if verdict.left_out else ""
+    style = "green" if verdict.solved else "red"
+    console.say(f"{verdict.status}{grade}{without}", style, "bold")
     for reason in verdict.reasons:
         console.say(f"  {reason}")
     for id in verdict.flaky:
@@ -116,4 +133,4 @@ def _print(proof: Proof, console: Console) -> None:
         if len(ids) > 20:
             console.say(f"  {words}: {len(ids) - 20} more")
     changed = count(len(proof.patch), "file")
-    console.note(f"{changed} changed; took {duration(verdict.seconds)}", "dim")
+    console.note(f"{changed} judged; took {duration(verdict.seconds)}", "dim")

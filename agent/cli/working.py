@@ -1,7 +1,6 @@
 """How solve and resume run a session: the live view, the end, the delivery, the exit code."""
 
 import argparse
-import asyncio
 from contextlib import AbstractAsyncContextManager
 
 from agent.cli import delivery
@@ -80,11 +79,8 @@ async def _solve(opening: Opening, console: Console) -> tuple[Session, Outcome]:
     session: Session | None = None
     try:
         async with opening as session:
+            console.run = session.run.id
             return session, await session.solve()
-    except asyncio.CancelledError:
-        later = f". Go on with: greenroom resume {session.run.id}" if session else ""
-        console.say(f"\nstopped{later}", "yellow")
-        raise
     except GreenroomError as error:
         if session and session.begun and isinstance(error, ModelError | InfrastructureError):
             error.hint = (
@@ -102,7 +98,7 @@ def _summary(session: Session, outcome: Outcome, console: Console) -> None:
     if outcome.cost is not None and outcome.cost > 0:
         spent.append(f"${outcome.cost:.4f}")
     console.note("")
-    grade = outcome.verdict.grade if outcome.verdict and outcome.status == "solved" else None
+    grade = outcome.grade
     style = "red" if outcome.status == "not solved" else "green"
     # What a clean room found was told when it did, unless nothing is told on the way.
     reason = "" if grade and not console.quiet else f": {outcome.reason}"
@@ -115,11 +111,9 @@ def _summary(session: Session, outcome: Outcome, console: Console) -> None:
     if outcome.status == "not solved":
         for line in _left(outcome):
             console.note(line)
-        console.note(
-            f"see it: greenroom show {session.run.id}; "
-            f'go on: greenroom resume {session.run.id} -m "..."',
-            "dim",
-        )
+        console.note(f"see it: greenroom show {session.run.id}", "dim")
+        higher = f" --{outcome.limit}-limit N (more than now)" if outcome.limit else ""
+        console.note(f'go on: greenroom resume {session.run.id}{higher} -m "guidance"', "dim")
 
 
 def _left(outcome: Outcome) -> list[str]:

@@ -62,6 +62,13 @@ def open_model(
     )
 
 
+def is_model_name(text: str) -> bool:
+    """Whether a text can only be meant as the name of a model."""
+    prefix, colon, rest = text.partition(":")
+    named = bool(colon and rest) and prefix in _PREFIXES
+    return len(text.split()) == 1 and (named or text in WEIGHTS or text == "embedded")
+
+
 def _open_local(name: str, settings: ModelSettings) -> Model:
     from agent.models.local import open_local  # noqa: PLC0415
 

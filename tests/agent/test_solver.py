@@ -199,7 +199,8 @@ async def test_a_script_that_ends_is_an_error_and_leaves_a_run_to_resume(bench: 
 def _history(log: Path, task: str) -> trajectory.History:
     events = trajectory.read(log)
     fields = dict.fromkeys(("greenroom", "model", "sampling", "limits", "settings"), "")
-    started = {"type": "run.started", "seq": 0, "run": "r", "task": task, **fields}
+    begun = {"seq": 0, "time": events[0]["time"], "run": "r", "task": task}
+    started = {"type": "run.started", **begun, **fields}
     return trajectory.history([started, *events], log)
 
 

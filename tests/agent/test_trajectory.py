@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,36 @@ def test_history_stops_at_the_last_complete_turn(tmp_path: Path) -> None:
     assert found.tree == "tree1"
     assert [m.get("number") for m in found.messages] == [None, 1]
     assert found.by_products == ("x",)
-    assert found.seconds == 1.5
+    assert found.seconds == pytest.approx(1.5, abs=1)
+
+
+def at(seconds: int, type: str, **fields: Any) -> dict[str, Any]:
+    moment = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return {"v": 1, "seq": seconds + 1, "time": moment.isoformat(), "type": type, **fields}
+
+
+def test_what_interrupted_turns_cost_is_carried_on(tmp_path: Path) -> None:
+    begun = at(0, "run.started", **STARTED)
+    first = at(10, "turn", usage={"input_tokens": 100})
+    done = at(
+        12, "turn.ended", turn=1, tree="t", usage={"input_tokens": 100}, seconds=11, cost=None
+    )
+    lost = at(15, "turn", usage={"input_tokens": 250})
+    cut = at(17, "call")
+    resumed = at(9_000, "resumed", after=13, turn=1)
+    again = at(9_004, "turn", usage={"input_tokens": 400})
+    found = trajectory.history([begun, first, done, lost, cut, resumed, again], tmp_path)
+    assert found.turn == 1
+    assert found.usage == {"input_tokens": 400}
+    assert found.seconds == 11 + 5 + 4
+
+
+def test_the_time_until_a_patch_is_applied_counts_for_nothing(tmp_path: Path) -> None:
+    begun = at(0, "run.started", **STARTED)
+    done = at(10, "turn.ended", turn=1, tree="t", usage={}, seconds=9, cost=None)
+    ended = at(11, "run.ended", status="solved", reason="")
+    applied = at(5_000, "applied", how="apply", where="/")
+    assert trajectory.history([begun, done, ended, applied], tmp_path).seconds == 9
 
 
 def test_a_run_interrupted_before_its_first_turn_has_its_opening(tmp_path: Path) -> None:

@@ -33,17 +33,22 @@ class ScriptedRooms:
         only: Sequence[str] | None = None,
         timeout: float | None = None,
         lint: bool = False,
+        repeat: int = 1,
     ) -> RoomRun:
         where = "patch" if patch else "base"
-        self.asked.append(f"{where}: {', '.join(only) if only is not None else 'all'}")
-        letters = self._letters[bool(patch)]
+        times = f" {repeat} times" if repeat > 1 else ""
+        self.asked.append(f"{where}: {', '.join(only) if only is not None else 'all'}{times}")
+        reports = [self._report(self._letters[bool(patch)], only) for _ in range(repeat)]
+        return RoomRun(reports[0], again=tuple(reports[1:]))
+
+    def _report(self, letters: dict[str, str], only: Sequence[str] | None) -> TestReport:
         results = {}
         for id, left in letters.items():
             if only is None or id in only:
                 letters[id] = left[1:] or left
                 if left[0] != "-":
                     results[id] = TestResult(id, LETTERS[left[0]], file="tests/test_a.py")
-        return RoomRun(TestReport(results, True, "pytest", "pytest"))
+        return TestReport(results, True, "pytest", "pytest")
 
 
 Judge = Callable[..., "tuple[Verdict, list[str]]"]
@@ -77,7 +82,14 @@ async def test_a_test_that_passes_when_run_again_alone_and_with_all_is_flaky(jud
     assert verdict.flaky == ("x",)
     assert verdict.newly_failing == ()
     assert verdict.reasons[-1] == "Flaky, so not decisive: x."
-    assert asked[:4] == ["patch: all", "base: all", "patch: x", "patch: all"]
+    assert asked == ["patch: all", "base: all", "patch: x", "patch: x", "patch: all"]
+
+
+async def test_one_that_passes_only_once_when_run_again_alone_is_flaky(judged: Judge) -> None:
+    verdict, asked = await judged({"x": "fpf"}, {"x": "p"})
+    assert verdict.solved
+    assert verdict.flaky == ("x",)
+    assert asked == ["patch: all", "base: all", "patch: x", "patch: x"]
 
 
 async def test_one_that_fails_each_time_is_a_regression(judged: Judge) -> None:
@@ -95,14 +107,14 @@ async def test_one_that_fails_on_the_base_now_and_then_is_flaky(judged: Judge) -
 
 
 async def test_one_that_fails_only_among_all_tests_is_a_regression(judged: Judge) -> None:
-    verdict, asked = await judged({"x": "fpf"}, {"x": "p"})
+    verdict, asked = await judged({"x": "fppf"}, {"x": "p"})
     assert verdict.status == "failed"
     assert "passes alone, but when all tests run it fails" in verdict.reasons[0]
     assert asked[-1] == "base: all"
 
 
 async def test_unless_that_happens_on_the_base_as_well(judged: Judge) -> None:
-    verdict, _ = await judged({"x": "fpf"}, {"x": "pf"})
+    verdict, _ = await judged({"x": "fppf"}, {"x": "pf"})
     assert verdict.solved
     assert verdict.flaky == ("x",)
 
@@ -131,9 +143,42 @@ async def test_an_expected_test_that_passed_before_may_be_flaky(judged: Judge) -
     assert verdict.flaky == ("x",)
 
 
-async def test_a_test_that_failed_on_the_base_by_chance_is_no_proof(judged: Judge) -> None:
-    verdict, _ = await judged({"x": "p"}, {"x": "fpp"})
+@pytest.mark.parametrize(
+    ("on_patch", "on_base"),
+    [("p", "fffp"), ("p", "fpff"), ("ppfp", "f"), ("pppf", "f")],
+)
+async def test_a_test_that_is_not_the_same_each_time_is_no_proof(
+    judged: Judge, on_patch: str, on_base: str
+) -> None:
+    verdict, _ = await judged({"x": on_patch}, {"x": on_base})
     assert (verdict.status, verdict.grade) == ("solved", "regression-only")
+    assert verdict.flaky == ("x",)
+    assert verdict.newly_passing == ()
+
+
+async def test_proof_fails_each_time_without_the_patch_and_passes_with_it(judged: Judge) -> None:
+    verdict, asked = await judged({"x": "p", "y": "pf"}, {"x": "f", "y": "f"})
+    assert (verdict.status, verdict.grade) == ("solved", "proved")
+    assert verdict.newly_passing == ("x", "y")
+    assert "x" in verdict.reasons[0]
+    assert "y" not in verdict.reasons[0]
+    assert set(asked[2:]) == {"base: x, y 3 times", "patch: x, y 3 times"}
+
+
+@pytest.mark.parametrize(
+    ("on_patch", "on_base", "grade"),
+    [
+        ("p", "fpppf", "proved"),  # fails among all tests only
+        ("pfffp", "f", "proved"),  # passes among all tests only
+        ("p", "fpppp", "regression-only"),
+        ("pffff", "f", "regression-only"),
+    ],
+)
+async def test_what_comes_out_otherwise_alone_is_seen_among_all_tests(
+    judged: Judge, on_patch: str, on_base: str, grade: str
+) -> None:
+    verdict, _ = await judged({"x": on_patch}, {"x": on_base})
+    assert (verdict.status, verdict.grade) == ("solved", grade)
 
 
 async def test_a_hundred_failing_tests_are_not_run_again(judged: Judge) -> None:
