@@ -97,9 +97,9 @@ def test_history_stops_at_the_last_complete_turn(tmp_path: Path) -> None:
     assert found.seconds == pytest.approx(1.5, abs=1)
 
 
-def at(seconds: int, type: str, **fields: Any) -> dict[str, Any]:
-    moment = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    return {"v": 1, "seq": seconds + 1, "time": moment.isoformat(), "type": type, **fields}
+def at(second: int, type: str, **fields: Any) -> dict[str, Any]:
+    moment = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=second)
+    return {"v": 1, "seq": second + 1, "time": moment.isoformat(), "type": type, **fields}
 
 
 def test_what_interrupted_turns_cost_is_carried_on(tmp_path: Path) -> None:
