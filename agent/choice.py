@@ -1,6 +1,6 @@
 """Which model a command uses: the one that was named, else one that is here already."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from agent.models.base import Model, Price
 from agent.models.discovery import Found, discover
@@ -10,7 +10,13 @@ from agent.settings import Settings
 from sandbox.errors import UsageError
 
 
-async def choose_model(found: Settings, say: Callable[[str], None]) -> Model:
+class Say(Protocol):
+    """Tells the user something on the way; `always` even when asked to be quiet."""
+
+    def __call__(self, text: str, *, always: bool = False) -> None: ...
+
+
+async def choose_model(found: Settings, say: Say) -> Model:
     """Opens the model of the settings, or a local server's or cached one, and says which.
 
     Nothing is downloaded and nothing paid is used without being named. Raises UsageError with the
@@ -22,8 +28,11 @@ async def choose_model(found: Settings, say: Callable[[str], None]) -> Model:
         name = _at_hand(await discover(settings=wanted))
         say(f"no model was named; using {name}, which is here")
     model = open_model(name, wanted)
-    if model.info.address and not model.info.local:
-        say(f"the model is not on this machine: {model.info.name} at {model.info.address}")
+    where = model.info.address
+    if where and not model.info.local:
+        open_line = " (unencrypted: what is sent can be read on the way)"
+        how = open_line if where.startswith("http:") else ""
+        say(f"the model is not on this machine: {model.info.name} at {where}{how}", always=True)
     return model
 
 

@@ -6,7 +6,7 @@ attempt. A session stays readable after it was closed: its trees are in the run'
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from typing import Any
 
 from agent import runs, settings, trajectory
 from agent.budget import Limits, Plan, check_cost_limit
-from agent.choice import choose_model
+from agent.choice import Say, choose_model
 from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
 from agent.models.base import Model, Sampling
@@ -31,8 +31,6 @@ from sandbox.trees import TreeStore
 from tasks.task import Task
 from tools.tool import Toolbox
 from tools.toolsets import toolset
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -143,7 +141,7 @@ async def start(
                 say(note)
             plan = _plan(found, model)
             check_cost_limit(plan.limits, model.info)
-            image, loading = await _ready(model, image_of(task, found, say))
+            image, loading = await _ready(model, image_of(task, found, say), say)
         except BaseException:
             run.remove()
             raise
@@ -183,7 +181,7 @@ async def resume(
         task = task_from(history.started["task"], store)
         plan = _plan(found, model)
         check_cost_limit(plan.limits, model.info)
-        image, _ = await _ready(model, image_of(task, found, say))
+        image, _ = await _ready(model, image_of(task, found, say), say)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         say(f"going on with run {run.id} at turn {history.turn + 1}")
@@ -196,13 +194,15 @@ async def resume(
         )
 
 
-async def _ready(model: Model, image: Coroutine[None, None, Image]) -> tuple[Image, float]:
+async def _ready(
+    model: Model, image: Coroutine[None, None, Image], say: Say
+) -> tuple[Image, float]:
     """Makes image and model ready side by side; a model that is no use stops the image's build.
 
     Returns the image and the seconds that the model took.
     """
     begun = time.monotonic()
-    preparing = asyncio.create_task(model.prepare())
+    preparing = asyncio.create_task(model.prepare(say))
     imaging = asyncio.create_task(image)
     ready_at: list[float] = []
     preparing.add_done_callback(lambda _: ready_at.append(time.monotonic()))

@@ -72,7 +72,7 @@ apt_install() {
 
 find_python() {
     local name
-    for name in ${GREENROOM_PYTHON:-} python3 python3.11 python3.12 python3.13; do
+    for name in ${PYTHON:-} python3 python3.11 python3.12 python3.13; do
         if has "$name" && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             PYTHON="$name"
             return
@@ -80,7 +80,7 @@ find_python() {
     done
     fail "No Python 3.11 or later was found." \
         "On Debian 12 or Ubuntu 24.04 and later: apt-get install python3 python3-venv" \
-        "Elsewhere install one, and name it: GREENROOM_PYTHON=/path/to/python3.11 $0"
+        "Elsewhere install one, and name it: PYTHON=/path/to/python3.11 $0"
 }
 
 make_environment() {

@@ -63,6 +63,13 @@ class Console:
         if not self.quiet:
             self.say(text, *styles)
 
+    def warn(self, text: str) -> None:
+        """Prints what has to be known, on standard error, also when quiet."""
+        self._wipe()
+        self._out.flush()
+        sys.stderr.write(f"{visible(text)}\n")
+        sys.stderr.flush()
+
     def write(self, text: str) -> None:
         """Writes text that is already safe; a status line gives way to it."""
         self._wipe()

@@ -10,6 +10,7 @@ from agent.cli.console import Console
 from agent.cli.process import run
 from agent.cli.text import size
 from agent.models.discovery import Found, discover
+from agent.models.extra import HOW_TO_INSTALL
 from agent.models.registry import FORMS
 
 DESCRIPTION = """\
@@ -72,8 +73,9 @@ def _print(here: Found, console: Console) -> None:
         console.say("  not here; get it with: greenroom models fetch embedded")
     else:
         console.say("  -m embedded  (SmolLM2-135M on the CPU: for a first look, not for real work)")
-    if not here.local_packages and (here.cached or here.embedded):
-        console.say("  to run weights here: install greenroom[local] (torch and transformers)")
+    if not here.local_packages:
+        console.say("to run weights in this process, torch and transformers are missing", "yellow")
+        console.say(f"  {HOW_TO_INSTALL}")
     if here.key_variable:
         console.say(f"{here.key_variable} is set", "bold")
         console.say("  -m openai:NAME")

@@ -43,9 +43,12 @@ class View:
         else:
             self.listeners = [LiveView(console)]
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, always: bool = False) -> None:
         """Prints a note on the way to the first turn."""
-        self.console.note(text, "dim")
+        if always:
+            self.console.warn(text)
+        else:
+            self.console.note(text, "dim")
 
 
 def conduct(opening: Opening, view: View, ways: Ways) -> int:

@@ -6,7 +6,7 @@ state, most promising first; the default samples `generate` again. Errors that e
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -147,8 +147,9 @@ class Model(ABC):
     #: How many candidates a turn the solver asks for when the user did not say; 1 is a plain turn.
     default_candidates: int = 1
 
-    async def prepare(self) -> None:
+    async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Makes the model ready and completes `info`: loads weights, or asks the server what it is.
+        `say` is told, in the event loop, what takes long.
 
         Optional before `generate`, which does what it still needs. Raises `ModelError`, shown to
         the user, when nothing answers or nothing can be loaded.

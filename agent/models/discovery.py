@@ -3,7 +3,6 @@ one. Nothing beyond this machine is ever asked, unless the user configured its a
 """
 
 import asyncio
-import importlib.util
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.models.extra import missing_packages
 from agent.models.secret import Secret
 from agent.models.servers import PROFILES, Endpoint, Profile, parse_endpoint, usual_address
 from agent.models.settings import ModelSettings
@@ -90,7 +90,7 @@ async def discover(
         servers=await _servers(environment, settings),
         cached=tuple(cached_models(hub_cache(environment))),
         embedded=embedded_weights(),
-        local_packages=all(map(importlib.util.find_spec, ("torch", "transformers"))),
+        local_packages=not missing_packages(),
         key_variable=KEY_VARIABLE if environment.get(KEY_VARIABLE, "").strip() else "",
     )
 

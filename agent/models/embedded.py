@@ -8,7 +8,7 @@ and knows nothing but the conversation.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from agent.conversation import AssistantMessage, Conversation, ToolCall, ToolSpec
@@ -40,13 +40,21 @@ class EmbeddedModel(Model):
         )
         self._parts: Parts | None = None
 
-    async def prepare(self) -> None:
+    async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Loads the weights. Raises SetupError or ModelError, shown to the user."""
-        await self._ready()
+        if self._parts is None:
+            say("loading the embedded model")
+            loop = asyncio.get_running_loop()
+
+            def tell(text: str) -> None:
+                loop.call_soon_threadsafe(say, text)
+
+            self._parts = await asyncio.to_thread(_load, tell)
 
     async def _ready(self) -> Parts:
+        await self.prepare()
         if self._parts is None:
-            self._parts = await asyncio.to_thread(_load)
+            raise AssertionError("a prepared model has its parts")
         return self._parts
 
     async def generate(
@@ -87,8 +95,8 @@ class EmbeddedModel(Model):
         self._parts = None
 
 
-def _load() -> Parts:
-    model, tokenizer = load_embedded(lambda _: None)
+def _load(say: Callable[[str], None]) -> Parts:
+    model, tokenizer = load_embedded(say)
     return Parts(model, tokenizer, Vocabulary(tokenizer))
 
 

@@ -3,17 +3,16 @@
 All errors are SetupErrors, and the user sees them: each says what is missing and how to get it.
 """
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.models.extra import check_packages
 from agent.models.weights import quiet_libraries
 from sandbox.errors import SetupError
 
-_PACKAGES = ("torch", "transformers", "accelerate", "openai_harmony")
 _GIB = 1 << 30
 
 
@@ -41,7 +40,7 @@ class Loaded:
 def load(name: str) -> Loaded:
     """Loads the model in the folder `name`, or of that name in the Hugging Face cache. Takes from
     seconds to minutes."""
-    _check_packages()
+    check_packages("a model in this process")
     quiet_libraries()
     weights = find(name)
     config = _config(weights)
@@ -57,15 +56,6 @@ def load(name: str) -> Loaded:
         precision=_method(config) or str(model.dtype).removeprefix("torch."),
         context_window=getattr(text, "max_position_embeddings", None),
     )
-
-
-def _check_packages() -> None:
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SetupError(
-            f"models in this process need packages that are not installed: {', '.join(missing)}",
-            "Install them with: pip install 'greenroom[local]'",
-        )
 
 
 def find(name: str) -> Weights:

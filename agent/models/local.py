@@ -6,7 +6,7 @@ imported when the model is prepared, not before.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Literal
@@ -48,9 +48,11 @@ class LocalModel(Model):
         self._dialect: Dialect | None = None
         self.info = ModelInfo(name, "transformers", context_window=settings.context_window)
 
-    async def prepare(self) -> None:
+    async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Loads the model unless it is loaded. Raises SetupError, shown to the user, where it is
         not here, cannot be run or does not fit."""
+        if self._generator is None:
+            say(f"loading the model {self._name}")
         await self._ready()
 
     async def _ready(self) -> tuple[Generator, Dialect]:

@@ -8,7 +8,7 @@ time hold on our side too, so that a server that never stops costs no more than 
 
 import asyncio
 import difflib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Literal
@@ -83,7 +83,7 @@ class OpenAIModel(Model):
             price=settings.price or (Price(0.0, 0.0) if local else None),
         )
 
-    async def prepare(self) -> None:
+    async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Asks the server what it is. Raises ModelError when nothing answers at its address."""
         facts = await probe.ask(self._transport, self._name)
         self._prepared = True

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.models.base import ModelError
+from agent.models.extra import check_packages
 from agent.paths import cache_folder
 from sandbox.errors import SetupError
 
@@ -30,8 +31,6 @@ _SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _FILE = f"{NAME}.{QUANTISATION}.gguf"
 #: A new number makes older converted copies be made anew.
 _CONVERSION = 1
-#: The packages that read and run it.
-_NEEDED = ("torch", "transformers", "gguf")
 _FETCH_HINT = "Get them with: greenroom models fetch embedded"
 
 Progress = Callable[[str], None]
@@ -130,12 +129,7 @@ def load_embedded(progress: Progress) -> tuple[Any, Any]:
     Raises SetupError, shown to the user, when torch and transformers or the weights are missing,
     and ModelError when the weights cannot be read.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SetupError(
-            f"the embedded model needs packages that are not installed: {', '.join(missing)}",
-            "Install them with: pip install 'greenroom[local]'",
-        )
+    check_packages("the embedded model")
     file = find_embedded()
     if file is None:
         raise SetupError("the embedded model's weights are not on this machine", _FETCH_HINT)

@@ -9,7 +9,7 @@ import openai_harmony
 import pytest
 
 from agent.conversation import Conversation, SystemMessage, ToolSpec, UserMessage
-from agent.models import loading
+from agent.models import extra, loading
 from agent.models.base import (
     CallStarted,
     ContextOverflow,
@@ -215,10 +215,10 @@ async def test_a_cached_model_is_known_by_its_commit(
 
 
 async def test_missing_packages_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_PACKAGES", ("torch", "no_such_package"))
+    monkeypatch.setattr(extra, "PACKAGES", ("torch", "no_such_package"))
     error = await refusal(folder)
     assert "not installed: no_such_package" in error.message
-    assert "pip install 'greenroom[local]'" in error.hint
+    assert "uv tool install --force '.[local]'" in error.hint
 
 
 async def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.models import discovery, weights
+from agent.models import discovery, extra, weights
 from agent.models.base import ModelError
 from sandbox.errors import SetupError
 
@@ -121,10 +121,10 @@ def test_without_weights_the_remedy_is_named(cache: Path) -> None:
 def test_missing_packages_are_named_with_the_remedy(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SetupError, match="torch, transformers, gguf") as caught:
+    monkeypatch.setattr(extra, "missing_packages", lambda: ["torch", "gguf"])
+    with pytest.raises(SetupError, match="torch, gguf") as caught:
         weights.load_embedded(quiet)
-    assert "pip install 'greenroom[local]'" in caught.value.hint
+    assert "uv tool install --force '.[local]'" in caught.value.hint
 
 
 @pytest.mark.model
