@@ -58,7 +58,9 @@ async def prove(
     found = settings_of(request, say)
     with _prepared(request, claim, found, say) as (task, patch):
         image = await image_of(task, found, say)
-        verdict = await verify(task, patch, image=image, progress=say, testing=testing)
+        verdict = await verify(
+            task, patch, image=image, as_a_whole=True, progress=say, testing=testing
+        )
         store = task.base.store
         judged = patch.only(path for path in patch.paths if path not in verdict.left_out)
         diff = store.diff(task.base.tree, store.apply(task.base.tree, judged))

@@ -13,11 +13,7 @@ from agent.codec import message_from, report_from, verdict_data
 from agent.conversation import UserMessage
 from agent.dialogue import Dialogue, last_words
 from agent.localise import suspects_of
-from agent.models.base import (
-    ContextOverflow,
-    Model,
-    TurnDone,
-)
+from agent.models.base import ContextOverflow, Model, TurnDone
 from agent.outcome import Outcome, Status
 from agent.progress import Advice, Progress
 from agent.reflection import Situation, counts, reflect
@@ -28,6 +24,7 @@ from agent.turn import Exhausted, TurnTaker
 from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import InfrastructureError, SetupError
 from sandbox.image import Image
+from tasks.screening import guarded
 from tasks.task import Task, TestReport, Verdict
 from tasks.verify import verify
 from tools.tool import Toolbox, ToolContext
@@ -129,7 +126,7 @@ class _Attempt:
         if report.green and not self._task.instruction.strip():
             raise _Stop("nothing to do", "all tests pass already")
         self._bench.note_missing(report)
-        self._expect_failing(report)
+        self._know_tests(report)
         self._progress = Progress(report, self._tree)
         if self._plan.candidates > 1:
             # Who ranks candidates needs to know where; others get their first turn at once.
@@ -137,23 +134,24 @@ class _Attempt:
         opening = prompts.opening(self._task, self._state_text())
         self._dialogue.begin("start", opening, by_products=sorted(self._bench.by_products))
 
-    def _expect_failing(self, report: TestReport) -> None:
-        """Without words that say otherwise, the task is that what fails on the base passes.
+    def _know_tests(self, report: TestReport) -> None:
+        """What the base's tests say of the task: which files they protect, and, without words that
+        say otherwise, that those which fail have to pass.
 
         A file whose tests could not be collected is no test: which ones it holds is not known yet.
         """
-        checks = self._task.checks
+        checks = guarded(self._task, report)
         if not self._task.instruction.strip() and not checks.expected:
             failing = (id for id in report.failing if report.results[id].file != id)
             checks = replace(checks, expected=tuple(failing))
-            self._task = self._context.task = replace(self._task, checks=checks)
+        self._task = self._context.task = replace(self._task, checks=checks)
 
     async def take_up(self, history: History, guidance: str) -> None:
         """Goes on from the last complete turn of an earlier process."""
         messages = [message_from(data) for data in history.messages]
         self._dialogue = Dialogue(self._recorder, messages)
         self._baseline = self._report = report_from(history.baseline or {})
-        self._expect_failing(self._baseline)
+        self._know_tests(self._baseline)
         await self._bench.settle(history.by_products)
         self._ledger.carry(history.turn, history.usage, history.seconds)
         self._progress = Progress(self._baseline, self._task.base.tree)

@@ -5,6 +5,7 @@ the tests themselves leave behind (a coverage file, a generated log) is found on
 baseline run, and never counts as part of a patch.
 """
 
+import difflib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -134,11 +135,19 @@ class Workbench:
         )
 
     def note_missing(self, report: TestReport) -> None:
-        """Tells the user what the sandbox lacks for the tests: the model cannot bring it."""
+        """Tells the user what the sandbox lacks for the tests, which the model cannot bring, and
+        which expected tests are not there."""
         paths = (entry.path for entry in self.task.base.entries())
         own = {part.removesuffix(".py") for path in paths for part in path.split("/")}
         if lacking := missing(report, own):
             self._recorder.emit("note", text=f"missing: {'; '.join(lacking)}. {ADVICE}")
+        checks = self.task.checks
+        for id in checks.expected if checks.hidden is None else ():
+            if id not in report.results:
+                near = difflib.get_close_matches(id, list(report.results), n=1, cutoff=0.5)
+                meant = f"; did you mean {near[0]}?" if near else ""
+                text = f"no test of the base is the expected {id}{meant}"
+                self._recorder.emit("note", text=text)
 
     async def probe(self, *, only: Sequence[str] | None, timeout: float) -> TestReport:
         """Runs tests on a candidate, within `timeout` seconds; nothing is shown or recorded."""

@@ -6,95 +6,89 @@ gitignore's; they match folders with all that is in them.
 """
 
 import re
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from sandbox.ignore import IgnoreRules
 from sandbox.patch import Patch, printable
 from sandbox.trees import Base
+from tasks.reading import RepositoryFiles
+from tasks.shadowing import Modules
 from tasks.task import Checks
 
-# Whatever the language: what runs elsewhere by being in the repository.
-ELSEWHERE = (
-    *("/.github/", "/.gitlab-ci*", "/.gitlab/", "/.circleci/", "/.travis.yml", "/azure-pipelines*"),
-    *("/.buildkite/", "/Jenkinsfile", "/.ci/", "/.drone.yml", "/.woodpecker*", "/.forgejo/"),
-    *(".gitattributes", ".gitmodules", "/.husky/", "/.githooks/", "/.pre-commit-config.yaml"),
-    *("/.vscode/", "/.idea/", "/.devcontainer/", "/.envrc", "/greenroom.toml"),
-)
+
+def _patterns(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+# Whatever the language: what runs elsewhere by being in the repository - on a forge, in an editor,
+# in a shell that enters the folder, in an agent.
+ELSEWHERE = _patterns("""
+    /.github/ /.gitlab/ .gitlab-ci* /.forgejo/ /.gitea/ .circleci/ .buildkite/ .travis.yml /.ci/
+    azure-pipelines* bitbucket-pipelines.yml appveyor.yml .appveyor.yml .cirrus.yml .cirrus.star
+    .drone.yml .woodpecker* Jenkinsfile
+    .gitattributes .gitmodules .husky/ .githooks/ .pre-commit-config.yaml lefthook.y*ml
+    .lefthook.y*ml
+    .vscode/ .idea/ .zed/ .fleet/ .devcontainer* .exrc .nvim* .nvimrc .vimrc .dir-locals.el
+    .envrc mise.toml .mise* .tool-versions
+    .claude/ .mcp.json .cursor/ .codex/ .gemini/ .aider* .continue/ .windsurf/ /greenroom.toml
+""")
 TESTS = {
-    "python": ("test_*.py", "*_test.py", "tests/", "/test/", "/testing/", "/tests.py", "/test.py"),
-    "node": (
-        *("*.test.[cm]js", "*.test.[jt]s", "*.test.[jt]sx", "*.test.mts", "__tests__/"),
-        *("*.spec.[cm]js", "*.spec.[jt]s", "*.spec.[jt]sx", "*.spec.mts", "__snapshots__/"),
-        *("/test/", "/tests/", "/spec/"),
-    ),
-    "go": ("*_test.go", "testdata/"),
-    "rust": ("tests/", "benches/"),
-    "java": ("**/src/test/", "**/src/*Test/"),
-    "make": ("/tests/", "/test/"),
+    "python": _patterns("test_*.py *_test.py tests.py tests/ /test.py /test/ /testing/"),
+    "node": _patterns("""
+        *.test.[cm]js *.test.[jt]s *.test.[jt]sx *.test.[cm]ts __tests__/ __snapshots__/
+        *.spec.[cm]js *.spec.[jt]s *.spec.[jt]sx *.spec.[cm]ts test/ tests/ spec/
+        *[-_]test.[cm]js *[-_]test.[cm]ts *[-_]test.[jt]s test-*.[cm]js test-*.[cm]ts test-*.[jt]s
+        test.[cm]js test.[cm]ts test.[jt]s
+    """),
+    "go": _patterns("*_test.go testdata/"),
+    "rust": _patterns("tests/ benches/"),
+    "java": _patterns("**/src/test/ **/src/*Test/"),
 }
 # What configures, builds or installs the tests or what they run.
 SETTINGS = {
-    "python": (
-        *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", "tox.ini", "noxfile.py"),
-        *("setup.cfg", "/setup.py", "/pyproject.toml", ".coveragerc", "sitecustomize.py"),
-        *("usercustomize.py", "*.pth", "/manage.py", "/MANIFEST.in", "/Pipfile", "/Pipfile.lock"),
-        *("/poetry.lock", "/uv.lock", "/pdm.lock", "/requirements*.txt", "/requirements/"),
-    ),
-    "node": (
-        *("jest.config.*", "vitest.config.*", "vite.config.*", ".mocharc*", "karma.conf.*"),
-        *("babel.config.*", ".babelrc*", "package.json", ".npmrc", "package-lock.json"),
-        *("npm-shrinkwrap.json", "yarn.lock", ".yarnrc*", "pnpm-lock.yaml", "tsconfig*.json"),
-        *("playwright.config.*", "cypress.config.*"),
-    ),
-    "go": ("go.mod", "go.sum", "go.work", "go.work.sum"),
-    "rust": ("Cargo.toml", "Cargo.lock", "build.rs", ".cargo/", "rust-toolchain*"),
-    "java": (
-        *("pom.xml", "*.gradle", "*.gradle.kts", "gradle.properties", "gradlew*", "/gradle/"),
-        *("mvnw*", ".mvn/", "buildSrc/"),
-    ),
-    "make": ("Makefile", "makefile", "GNUmakefile", "*.mk"),
+    "python": _patterns("""
+        conftest.py pytest.ini .pytest.ini pytest.toml .pytest.toml tox.ini noxfile.py .coveragerc
+        setup.cfg /setup.py /pyproject.toml /MANIFEST.in /manage.py /Pipfile /Pipfile.lock
+        /poetry.lock /uv.lock /pdm.lock /requirements*.txt /requirements/
+        sitecustomize.py usercustomize.py *.pth
+    """),
+    "node": _patterns("""
+        jest.config.* vitest.config.* vite.config.* .mocharc* karma.conf.* babel.config.* .babelrc*
+        playwright.config.* cypress.config.* tsconfig*.json package.json package-lock.json
+        npm-shrinkwrap.json yarn.lock pnpm-lock.yaml .npmrc .yarnrc*
+    """),
+    "go": _patterns("go.mod go.sum go.work go.work.sum"),
+    "rust": _patterns("Cargo.toml Cargo.lock build.rs .cargo/ rust-toolchain*"),
+    "java": _patterns("""
+        pom.xml *.gradle *.gradle.kts gradle.properties gradlew* /gradle/ mvnw* .mvn/ buildSrc/
+    """),
+    "make": _patterns("Makefile makefile GNUmakefile *.mk"),
 }
 FORBIDDEN = {
-    "python": (
-        *("conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", "tox.ini", "setup.cfg"),
-        *("/setup.py", "/pyproject.toml", ".coveragerc", "sitecustomize.py", "usercustomize.py"),
-        *(
-            "*.pth",
-            "*.egg-link",
-            "*.egg-info/",
-            "*.dist-info/",
-            "entry_points.txt",
-            "*.pyc",
-            "*.so",
-        ),
-    ),
-    "node": (
-        *("jest.config.*", "vitest.config.*", "vite.config.*", ".mocharc*", "babel.config.*"),
-        *(".babelrc*", "node_modules/", ".npmrc", ".yarnrc*", ".pnpmfile.*", "*.node"),
-    ),
-    "go": ("go.work", "/vendor/", "go.mod"),
-    "rust": (".cargo/", "build.rs", "rust-toolchain*", "Cargo.toml"),
-    "java": (
-        *("gradle.properties", ".mvn/", "init.gradle*", "buildSrc/", "junit-platform.properties"),
-        *("META-INF/services/",),
-    ),
-    "make": ("GNUmakefile", "makefile"),
+    "python": _patterns("""
+        conftest.py pytest.ini .pytest.ini pytest.toml .pytest.toml tox.ini .coveragerc setup.cfg
+        /setup.py /pyproject.toml *.pth *.egg-link *.egg-info/ *.dist-info/ entry_points.txt *.pyc
+        *.so
+    """),
+    "node": _patterns("""
+        jest.config.* vitest.config.* vite.config.* .mocharc* babel.config.* .babelrc* node_modules/
+        .npmrc .yarnrc* .pnpmfile.* *.node
+    """),
+    "go": _patterns("go.work go.mod /vendor/"),
+    "rust": _patterns("Cargo.toml build.rs .cargo/ rust-toolchain*"),
+    "java": _patterns("""
+        gradle.properties .mvn/ init.gradle* buildSrc/ junit-platform.properties META-INF/services/
+    """),
+    "make": _patterns("GNUmakefile makefile"),
 }
-# Folders that Python puts on its path when tests run; a module there hides one that is installed.
-PATH_FOLDERS = re.compile(r"((src|lib|test|testing)/|(?:[^/]+/)*tests/)?$")
 PROTECTED = "is protected"
 FORBIDDEN_NAME = (
     "may not be added: a file of this name or place can change how tests run, or what runs "
     "outside of them"
 )
-HIDING = (
-    "may not be added: it would be imported in the place of a module of Python's own or of the "
-    "test runner"
-)
-RUNNERS = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "xdist", "coverage")
+HIDING = "may not be added: it would be imported in the place of {}"
 
 
 @dataclass(frozen=True)
@@ -109,8 +103,10 @@ class Violation:
 
 
 def protected_patterns(ecosystem: str, added: Iterable[str] = ()) -> tuple[str, ...]:
-    """Patterns of existing files that may not change; `added` are the user's own."""
-    return (*ELSEWHERE, *TESTS.get(ecosystem, ()), *SETTINGS.get(ecosystem, ()), *added)
+    """Patterns of existing files that may not change; `added` are the user's own. Where the
+    ecosystem does not say what a test is, it is what any other one takes for a test."""
+    tests = TESTS.get(ecosystem) or tuple(pattern for each in TESTS.values() for pattern in each)
+    return (*ELSEWHERE, *tests, *SETTINGS.get(ecosystem, ()), *added)
 
 
 def forbidden_patterns(ecosystem: str) -> tuple[str, ...]:
@@ -130,12 +126,19 @@ def freed(patterns: Sequence[str], path: str) -> bool:
     return _rules(named).ignores(path)
 
 
-def violations(checks: Checks, base: Base, patch: Patch) -> tuple[Violation, ...]:
+def exactly(path: str) -> str:
+    """The pattern of one file and no other."""
+    return "/" + re.sub(r"([\\*?\[\]])|( +)$", lambda found: f"\\{found[0]}", path)
+
+
+def violations(
+    checks: Checks, base: Base, patch: Patch, installed: Collection[str] = ()
+) -> tuple[Violation, ...]:
     """What of a patch its task's checks do not allow: changes to protected files of the base, and
-    additions by name."""
+    additions by name. `installed` are the names of modules that the image can import."""
     existing = base.store.modes(base.tree)
-    python = checks.framework in ("pytest", "unittest")
     found: list[Violation] = []
+    modules = added_modules(checks, base, patch)
     for change in patch:
         path = change.path
         if path in existing:
@@ -145,30 +148,19 @@ def violations(checks: Checks, base: Base, patch: Patch) -> tuple[Violation, ...
             continue
         elif matches(checks.forbidden_additions, path):
             found.append(Violation(path, FORBIDDEN_NAME))
-        elif freed(checks.forbidden_additions, path):
+        elif modules is None or freed(checks.forbidden_additions, path):
             continue
-        elif python and hides_module(path, existing):
-            found.append(Violation(path, HIDING))
+        elif hidden := modules.hides(path, installed):
+            found.append(Violation(path, HIDING.format(hidden)))
     return tuple(found)
 
 
-def hides_module(path: str, existing: Iterable[str] = ()) -> bool:
-    """Whether a new Python file would be imported in the place of a module of Python's own or of
-    the test runner. A module that the repository has already (`existing`) hides nothing more."""
-    found = re.match(r"(?P<folder>(?:[^/]+/)*?)(?P<name>[^/.]+)(?:\.py|(?P<inner>/.*\.py))$", path)
-    while found:
-        folder, name = found["folder"], found["name"]
-        if PATH_FOLDERS.match(folder) and (name in sys.stdlib_module_names or name in RUNNERS):
-            start = f"{folder}{name}"
-            known = any(p == f"{start}.py" or p.startswith(f"{start}/") for p in existing)
-            return not known
-        if not found["inner"]:
-            return False
-        longer = re.compile(
-            rf"(?P<folder>{re.escape(folder + name)}/)(?P<name>[^/.]+)(?:\.py|(?P<inner>/.*\.py))$"
-        )
-        found = longer.match(path)
-    return False
+def added_modules(checks: Checks, base: Base, patch: Patch) -> Modules | None:
+    """The modules of a base and a patch; None where nothing could be imported."""
+    if checks.framework not in ("pytest", "unittest"):
+        return None
+    written = [change.path for change in patch if not change.deleted]
+    return Modules(RepositoryFiles(base), written)
 
 
 @lru_cache(maxsize=32)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.container import Sandbox
 from sandbox.image import Image
 from sandbox.patch import Patch
+from sandbox.policy import MIB
 from sandbox.results import CommandResult
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress
@@ -17,16 +19,25 @@ LINT_TIMEOUT = 300.0
 # Runs of the same tests that took so long together are not followed by another one.
 REPEATED_SECONDS = 10.0
 LAST_CHARACTERS = 1_500
+# Prints the top-level names on Python's path, but for what the harness put there itself.
+_MODULES = """
+import os, sys
+names = set()
+for folder in filter(os.path.isdir, sys.path[1:]):
+    for name in os.listdir(folder):
+        if name.endswith((".py", ".so")) or os.path.isdir(os.path.join(folder, name)):
+            names.add(name.split(".")[0])
+print(*filter(str.isidentifier, names))
+"""
 
 
 @dataclass(frozen=True)
 class RoomRun:
-    """What one clean room found. `again` are the reports of further runs in it, `rebuild` and
-    `lint` their results where they were run."""
+    """What one clean room found. `again` are the reports of further runs in it, `rebuild` the
+    result of that step where it was run."""
 
     report: TestReport
     rebuild: CommandResult | None = None
-    lint: CommandResult | None = None
     again: tuple[TestReport, ...] = ()
 
     @property
@@ -53,6 +64,7 @@ class Rooms:
         self._image = image
         self._progress = progress or (lambda _: None)
         self._testing = testing
+        self._installed: frozenset[str] | None = None
 
     async def run(
         self,
@@ -61,20 +73,17 @@ class Rooms:
         *,
         only: Sequence[str] | None = None,
         timeout: float | None = None,
-        lint: bool = False,
         repeat: int = 1,
     ) -> RoomRun:
-        """Run the tests (`only` those ids) on the base with `patch`, and the lint gate if asked.
-        `repeat` runs them so many times, fewer where that takes long.
+        """Run the tests (`only` those ids) on the base with `patch`. `repeat` runs them so many
+        times, fewer where that takes long.
 
         A required rebuild step that fails on the patch leaves a report that says so. Raises
         InfrastructureError when the room dies, and what `Sandbox.open` raises for the base.
         """
         self._progress(f"Clean room: {purpose}.")
         task = self.task
-        async with Sandbox.open(
-            self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
-        ) as box:
+        async with self._open() as box:
             rebuilt = await box.apply(patch) if patch else box.rebuild_result
             if (
                 rebuilt is not None
@@ -95,20 +104,37 @@ class Rooms:
                         on_progress=self._testing,
                     )
                 )
-            command = task.checks.lint_command
-            checked = await box.run(command, timeout=LINT_TIMEOUT) if lint and command else None
-        return RoomRun(reports[0], rebuilt, checked, tuple(reports[1:]))
+        return RoomRun(reports[0], rebuilt, tuple(reports[1:]))
 
-    async def lint_base(self) -> CommandResult | None:
-        """The lint gate on the base alone; None for a task without one."""
-        task, command = self.task, self.task.checks.lint_command
+    async def lint(self, purpose: str, patch: Patch | None = None) -> CommandResult | None:
+        """The lint gate, in a room where nothing else was run; None for a task without one."""
+        command = self.task.checks.lint_command
         if command is None:
             return None
-        self._progress("Clean room: running the lint command without the patch.")
-        async with Sandbox.open(
-            self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
-        ) as box:
+        self._progress(f"Clean room: {purpose}.")
+        async with self._open() as box:
+            if patch:
+                await box.apply(patch)
             return await box.run(command, timeout=LINT_TIMEOUT)
+
+    async def installed(self) -> frozenset[str]:
+        """The names of modules that the image's Python finds without the workspace; asked once."""
+        if self._installed is None:
+            self._progress("Clean room: looking at the installed modules.")
+            async with self._open() as box:
+                found = await box.run(
+                    ["python3", "-c", _MODULES],
+                    cwd="/tmp",  # noqa: S108 - the sandbox's own
+                    output_limit=MIB,
+                )
+            self._installed = frozenset(found.output.text.split())
+        return self._installed
+
+    def _open(self) -> AbstractAsyncContextManager[Sandbox]:
+        task = self.task
+        return Sandbox.open(
+            self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
+        )
 
 
 async def side_by_side(

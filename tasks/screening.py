@@ -1,12 +1,21 @@
 """What of a patch may be tested: its changes to protected files left out, or all of it refused."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from sandbox.ignore import IgnoreRules
 from sandbox.patch import Patch
 from sandbox.trees import Base
-from tasks.protection import TESTS, forbidden_patterns, protected_patterns, violations
-from tasks.task import Checks
+from tasks.programs import files_run, runs_make
+from tasks.protection import (
+    SETTINGS,
+    TESTS,
+    exactly,
+    forbidden_patterns,
+    matches,
+    protected_patterns,
+    violations,
+)
+from tasks.task import Checks, Task, TestReport
 
 ECOSYSTEMS = {
     "pytest": "python",
@@ -18,7 +27,7 @@ ECOSYSTEMS = {
     "gradle": "java",
     "make": "make",
 }
-_TEST_RULES = IgnoreRules((("", tuple(pattern for tests in TESTS.values() for pattern in tests)),))
+_ANY_TESTS = tuple(pattern for tests in TESTS.values() for pattern in tests)
 
 
 @dataclass(frozen=True)
@@ -31,22 +40,42 @@ class Screened:
     forbidden: tuple[str, ...] = ()
 
 
-def guarded(checks: Checks) -> Checks:
-    """The checks with the patterns of their framework, where a task names none of its own."""
-    if checks.protected or checks.forbidden_additions:
-        return checks
-    ecosystem = ECOSYSTEMS.get(checks.framework, "")
-    return replace(
-        checks,
-        protected=protected_patterns(ecosystem),
-        forbidden_additions=forbidden_patterns(ecosystem),
-    )
+def guarded(task: Task, baseline: TestReport | None = None) -> Checks:
+    """The task's checks with all that they protect: the patterns of their framework where a task
+    names none of its own, the scripts that its commands run, and those whose tests reported in
+    `baseline`. What the user frees stays free."""
+    checks = task.checks
+    if not checks.protected and not checks.forbidden_additions:
+        ecosystem = ECOSYSTEMS.get(checks.framework, "")
+        checks = replace(
+            checks,
+            protected=protected_patterns(ecosystem),
+            forbidden_additions=forbidden_patterns(ecosystem),
+        )
+    existing = task.base.store.modes(task.base.tree)
+    results = baseline.results.values() if baseline else ()
+    files = {result.file for result in results if result.file in existing}
+    for command in _commands(task):
+        files |= set(files_run(command, existing))
+        if runs_make(command):
+            files |= {path for path in existing if matches(SETTINGS["make"], path)}
+    own = [exactly(path) for path in sorted(filter(None, files))]
+    # Before the others: the last pattern that matches decides, and the user's come last.
+    new = [pattern for pattern in own if pattern not in checks.protected]
+    return replace(checks, protected=(*new, *checks.protected)) if new else checks
 
 
-def screen(base: Base, patch: Patch, checks: Checks) -> Screened:
-    """Screen a patch that `check_patch` has passed by the task's patterns (see `guarded`)."""
+def _commands(task: Task) -> Iterable[str]:
+    checks, rebuild = task.checks, task.rebuild
+    commands = (checks.test_command, checks.quick_test_command, checks.lint_command)
+    return filter(None, (*commands, rebuild.command if rebuild else None))
+
+
+def screen(base: Base, patch: Patch, checks: Checks, installed: Collection[str] = ()) -> Screened:
+    """Screen a patch that `check_patch` has passed by patterns (see `guarded`). `installed` are
+    the names of modules that the image can import."""
     existing = base.store.modes(base.tree)
-    found = violations(guarded(checks), base, patch)
+    found = violations(checks, base, patch, installed)
     restored = tuple(violation.path for violation in found if violation.path in existing)
     forbidden = tuple(f"{violation}." for violation in found if violation.path not in existing)
     kept = patch.only(path for path in patch.paths if path not in restored)
@@ -55,4 +84,4 @@ def screen(base: Base, patch: Patch, checks: Checks) -> Screened:
 
 def is_test_path(path: str) -> bool:
     """Whether a path is where tests or their data live, in any language."""
-    return _TEST_RULES.ignores(path)
+    return matches(_ANY_TESTS, path)

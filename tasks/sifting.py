@@ -5,21 +5,26 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sandbox.patch import Patch
-from tasks.rooms import Rooms
+from tasks.rooms import Rooms, side_by_side
 from tasks.task import TestReport
 
 RERUNS = 2
 # More than this many tests do not fail by chance: they are not run again.
 MOST_FLAKY = 40
+# A test that fails with the patch now and then, and never without it in as many runs, is worse for
+# the patch when it fails so often: a test that was flaky before seldom looks like that.
+COMPARED, TOO_MANY = 6, 3
 
 
 @dataclass(frozen=True)
 class Sifted:
     """`regressions` fail whenever they run, `together` pass alone and fail each time when all tests
-    run, `flaky` now pass and now fail."""
+    run, `unsteady` fail now and then with the patch and never without it, `flaky` are what else now
+    passes and now fails."""
 
     regressions: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
+    unsteady: tuple[str, ...] = ()
     flaky: tuple[str, ...] = ()
 
 
@@ -40,10 +45,14 @@ async def sift(
     alone = [id for id in suspects if passes[id] == RERUNS]
     together = await _failing_together(rooms, tested, alone)
     regressions = [id for id in failing if id not in before or steady[id] == RERUNS]
+    wavering = [id for id in suspects if 0 < passes[id] < RERUNS and id in baseline.passed]
+    unsteady = await _unsteady(rooms, tested, wavering)
+    certain = {*regressions, *together, *unsteady}
     return Sifted(
         tuple(regressions),
         tuple(together),
-        tuple(id for id in suspects if id not in regressions and id not in together),
+        tuple(unsteady),
+        tuple(id for id in suspects if id not in certain),
     )
 
 
@@ -69,3 +78,21 @@ async def _failing_together(rooms: Rooms, tested: Patch, ids: Collection[str]) -
         return []
     base = await rooms.run("running all tests on the base again")
     return [id for id in failing if id in base.report.passed]
+
+
+async def _unsteady(rooms: Rooms, tested: Patch, ids: Collection[str]) -> list[str]:
+    """Those that keep failing now and then with the patch, and never without it."""
+    if not ids:
+        return []
+    told = "comparing tests that now pass and now fail"
+    patched, base = await side_by_side(
+        rooms.run(f"{told}, with the patch", tested, only=list(ids), repeat=COMPARED),
+        rooms.run(f"{told}, without it", None, only=list(ids), repeat=COMPARED),
+    )
+    return [
+        id
+        for id in ids
+        # One failure brought it here.
+        if 1 + len(patched.reports) - patched.passes(id) >= TOO_MANY
+        and base.passes(id) == len(base.reports)
+    ]

@@ -6,7 +6,7 @@ changes to protected files, and additions that would change how tests are run.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 from sandbox.errors import InfrastructureError, PatchError
@@ -14,11 +14,12 @@ from sandbox.image import Image
 from sandbox.patch import Patch, check_patch
 from tasks.compare import Comparison, compare, described
 from tasks.evidence import Trial, count, grade, listed
-from tasks.rooms import RoomRun, Rooms, last_words
-from tasks.screening import is_test_path, screen
+from tasks.protection import added_modules
+from tasks.rooms import Rooms, last_words
+from tasks.screening import guarded, is_test_path, screen
 from tasks.sifting import Sifted, sift
 from tasks.tally import TestProgress
-from tasks.task import Task, TestReport, Verdict
+from tasks.task import Checks, Task, TestReport, Verdict
 
 NAMED = 10
 
@@ -29,6 +30,7 @@ async def verify(
     *,
     image: Image,
     baseline: TestReport | None = None,
+    as_a_whole: bool = False,
     progress: Callable[[str], None] | None = None,
     testing: Callable[[TestProgress], None] | None = None,
 ) -> Verdict:
@@ -36,8 +38,9 @@ async def verify(
 
     Every run that counts has a fresh container, on the base with the patch, its changes to
     protected files left out. It has to leave passing what passed in `baseline` (run here, on the
-    base, unless given) and make every expected id pass. `progress` is told what goes on, `testing`
-    each second how the tests stand that run.
+    base, unless given) and make every expected id pass. With `as_a_whole`, a patch that is good is
+    judged with its changes to tests, too, so that less of it is left out. `progress` is told what
+    goes on, `testing` each second how the tests stand that run.
 
     A room that dies gives the verdict "infrastructure failed". Raises SetupError or UsageError,
     both shown to the user, when the task itself cannot be run: no engine, no image, limits that
@@ -45,8 +48,10 @@ async def verify(
     """
     started = time.monotonic()
     try:
-        rooms = Rooms(task, image, progress, testing)
-        verdict = await _Verification(task, patch, rooms, baseline).decide()
+        judging = _Verification(task, patch, Rooms(task, image, progress, testing), baseline)
+        verdict = await judging.decide()
+        if as_a_whole and verdict.solved and verdict.left_out:
+            verdict = await judging.widen(verdict)
     except PatchError as error:
         verdict = Verdict("invalid patch", (str(error),))
     except InfrastructureError as error:
@@ -55,7 +60,7 @@ async def verify(
 
 
 class _Verification:
-    """One judgement. `used` is the patch as it is tested, hidden tests included."""
+    """One judgement. `used` is the patch without what is left out of it."""
 
     def __init__(self, task: Task, patch: Patch, rooms: Rooms, baseline: TestReport | None) -> None:
         self._task = task
@@ -67,22 +72,20 @@ class _Verification:
         self._left_out: tuple[str, ...] = ()
 
     async def decide(self) -> Verdict:
-        refused = self._screen()
+        refused = self._refused_unseen() or await self._refused()
         if refused is not None:
             return refused
-        run = await self._rooms.run("running the tests on the patch", self._tested, lint=True)
+        run = await self._rooms.run("running the tests on the patch", self._tested)
         report = run.report
         broken = self._broken(report)
         if broken:
             return self._broken_verdict(broken, report)
-        if self._baseline is None or _partial(self._baseline):
-            self._baseline = (await self._rooms.run("running the tests on the base")).report
         comparison = self._compare(report)
         reasons = self._missing_expected(report)
         # Where the patch has failed already, what else is worse need not be certain.
         sifted = Sifted(comparison.lost) if reasons else await self._sift(comparison)
         reasons += self._regressions(report, sifted)
-        reasons += await self._lint(run)
+        reasons += await self._lint()
         if reasons:
             verdict = self._failed(reasons, report)
         else:
@@ -96,13 +99,35 @@ class _Verification:
             reasons=(*verdict.reasons, *_flaky_note(flaky)),
         )
 
+    async def widen(self, verdict: Verdict) -> Verdict:
+        """Judge what a good patch does to tests as well: as it changes them, all of them have to
+        pass, and none may be gone."""
+        baseline = self._known_baseline
+        others = [path for path in verdict.left_out if not self._is_test(path)]
+        if len(others) == len(verdict.left_out):
+            return verdict
+        whole = self._patch.only(path for path in self._patch.paths if path not in others)
+        whole = whole.merge(self._hidden) if self._hidden else whole
+        run = await self._rooms.run("running the tests as the patch changes them", whole)
+        reasons = self._broken(run.report)
+        if not reasons:
+            lost = self._compare(run.report).lost
+            reasons = self._regressions(run.report, await sift(self._rooms, whole, lost, baseline))
+        if reasons:
+            told = "With its own changes to tests the patch does not hold:"
+            return replace(verdict, reasons=(*verdict.reasons, f"{told} {reasons[0]}"))
+        return replace(verdict, left_out=tuple(others))
+
+    @property
+    def _hidden(self) -> Patch | None:
+        return self._task.checks.hidden
+
     @property
     def _tested(self) -> Patch:
-        hidden = self._task.checks.hidden
-        return self._used.merge(hidden) if hidden else self._used
+        return self._used.merge(self._hidden) if self._hidden else self._used
 
-    def _screen(self) -> Verdict | None:
-        """Leave out changes to protected files; a verdict for a patch that needs no run."""
+    def _refused_unseen(self) -> Verdict | None:
+        """A verdict for a patch that needs no run."""
         base = self._task.base
         if not self._patch:
             return Verdict("failed", ("The patch is empty: nothing was changed.",))
@@ -110,11 +135,28 @@ class _Verification:
             check_patch(self._patch, base=base.store.modes(base.tree))
         except PatchError as error:
             return Verdict("invalid patch", (str(error),))
-        screened = screen(base, self._patch, self._task.checks)
+        return self._screen(guarded(self._task))
+
+    async def _refused(self) -> Verdict | None:
+        """Screen the patch by what is known of the base only once its tests have run: the files
+        that tests are in, and which modules an addition could hide."""
+        task = self._task
+        if self._baseline is None or _partial(self._baseline):
+            self._baseline = (await self._rooms.run("running the tests on the base")).report
+        checks = guarded(task, self._baseline)
+        added = [c.path for c in self._patch if not c.deleted]
+        new = [path for path in added if path not in task.base.store.modes(task.base.tree)]
+        modules = added_modules(checks, task.base, self._patch)
+        hiding = modules is not None and modules.new_names(new)
+        return self._screen(checks, await self._rooms.installed() if hiding else ())
+
+    def _screen(self, checks: Checks, installed: Collection[str] = ()) -> Verdict | None:
+        """Leave out changes to protected files; a verdict where nothing is left to be tested."""
+        screened = screen(self._task.base, self._patch, checks, installed)
         if screened.forbidden:
             return Verdict("invalid patch", screened.forbidden)
-        self._used = screened.patch
-        self._left_out = screened.restored
+        self._used, self._left_out = screened.patch, screened.restored
+        self._notes = []
         if screened.restored:
             self._notes.append(
                 "These files are protected, and the patch's changes to them were not used: "
@@ -147,12 +189,9 @@ class _Verification:
         return reasons
 
     def _broken_verdict(self, reasons: Sequence[str], report: TestReport) -> Verdict:
-        verdict = self._failed(reasons, report)
-        if self._baseline is None:
-            return verdict
         comparison = self._compare(report)
         return replace(
-            verdict,
+            self._failed(reasons, report),
             newly_passing=comparison.newly_passing,
             newly_failing=comparison.newly_failing,
         )
@@ -160,9 +199,14 @@ class _Verification:
     def _compare(self, report: TestReport) -> Comparison:
         """Against the baseline, without what hidden tests put in the place of older ones."""
         baseline = self._known_baseline
-        hidden = set(self._task.checks.hidden.paths) if self._task.checks.hidden else set()
+        hidden = set(self._hidden.paths) if self._hidden else set()
         kept = {id: r for id, r in baseline.results.items() if r.file not in hidden}
         return compare(replace(baseline, results=kept), report)
+
+    def _is_test(self, path: str) -> bool:
+        """Whether a path holds tests, by its name or because tests in it reported on the base."""
+        results = self._known_baseline.results.values()
+        return is_test_path(path) or any(result.file == path for result in results)
 
     @property
     def _known_baseline(self) -> TestReport:
@@ -194,6 +238,11 @@ class _Verification:
                 sifted.together,
                 "{id} passes alone, but when all tests run it {how}; without the patch it passes.",
             ),
+            *self._sentences(
+                report,
+                sifted.unsteady,
+                "{id} now and then {how}; never without the patch.",
+            ),
         ]
 
     def _sentences(self, report: TestReport, ids: Iterable[str], form: str) -> list[str]:
@@ -206,16 +255,17 @@ class _Verification:
             sentences.append(f"The same holds for {len(ids) - NAMED} more tests.")
         return sentences
 
-    async def _lint(self, run: RoomRun) -> list[str]:
-        """The lint gate decides where it passed before."""
-        if run.lint is None or run.lint.ok:
+    async def _lint(self) -> list[str]:
+        """The lint gate decides where it passes without the patch."""
+        on_patch = await self._rooms.lint("running the lint command on the patch", self._tested)
+        if on_patch is None or on_patch.ok:
             return []
         command = self._task.checks.lint_command
-        base = await self._rooms.lint_base()
+        base = await self._rooms.lint("running the lint command without the patch")
         if base is not None and not base.ok:
             self._notes.append(f"The lint command `{command}` fails without the patch as well.")
             return []
-        return [f"The lint command `{command}` fails on the patch: {last_words(run.lint)}"]
+        return [f"The lint command `{command}` fails on the patch: {last_words(on_patch)}"]
 
     async def _solved(self, report: TestReport, comparison: Comparison) -> Verdict:
         evidence = await grade(
@@ -225,7 +275,7 @@ class _Verification:
                 whole=self._patch,
                 baseline=self._known_baseline,
                 report=report,
-                is_test=is_test_path,
+                is_test=self._is_test,
             )
         )
         if comparison.still_failing:

@@ -86,6 +86,9 @@ def main(options: argparse.Namespace, console: Console) -> int:
     verdict = proof.verdict
     if verdict.grade is None:
         return 3 if verdict.status == "infrastructure failed" else 1
+    if verdict.left_out:
+        console.note("Look at those changes yourself; --allow PATTERN has them judged, too.")
+        return 1
     if options.require and GRADES.index(verdict.grade) > GRADES.index(options.require):
         console.say(f"less than the required grade, which is {options.require}", "red")
         return 1
@@ -117,8 +120,10 @@ def _claim(options: argparse.Namespace) -> Claim:
 def _print(proof: Proof, console: Console) -> None:
     verdict = proof.verdict
     grade = f" ({verdict.grade}: {_MEANING[verdict.grade]})" if verdict.grade else ""
-    without = f", without its changes to {named(verdict.left_out)}" if verdict.left_out else ""
-    style = "green" if verdict.solved else "red"
+    without = ""
+    if verdict.solved and verdict.left_out:
+        without = f", but for its changes to {named(verdict.left_out)}, which were not judged"
+    style = "green" if verdict.solved and not without else "red"
     console.say(f"{verdict.status}{grade}{without}", style, "bold")
     for reason in verdict.reasons:
         console.say(f"  {reason}")

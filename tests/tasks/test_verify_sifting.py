@@ -32,7 +32,6 @@ class ScriptedRooms:
         *,
         only: Sequence[str] | None = None,
         timeout: float | None = None,
-        lint: bool = False,
         repeat: int = 1,
     ) -> RoomRun:
         where = "patch" if patch else "base"
@@ -40,6 +39,9 @@ class ScriptedRooms:
         self.asked.append(f"{where}: {', '.join(only) if only is not None else 'all'}{times}")
         reports = [self._report(self._letters[bool(patch)], only) for _ in range(repeat)]
         return RoomRun(reports[0], again=tuple(reports[1:]))
+
+    async def lint(self, purpose: str, patch: Patch | None = None) -> None:
+        """There is no lint command."""
 
     def _report(self, letters: dict[str, str], only: Sequence[str] | None) -> TestReport:
         results = {}
@@ -82,14 +84,26 @@ async def test_a_test_that_passes_when_run_again_alone_and_with_all_is_flaky(jud
     assert verdict.flaky == ("x",)
     assert verdict.newly_failing == ()
     assert verdict.reasons[-1] == "Flaky, so not decisive: x."
-    assert asked == ["patch: all", "base: all", "patch: x", "patch: x", "patch: all"]
+    assert asked == ["base: all", "patch: all", "patch: x", "patch: x", "patch: all"]
 
 
 async def test_one_that_passes_only_once_when_run_again_alone_is_flaky(judged: Judge) -> None:
-    verdict, asked = await judged({"x": "fpf"}, {"x": "p"})
+    verdict, asked = await judged({"x": "fpfp"}, {"x": "p"})
     assert verdict.solved
     assert verdict.flaky == ("x",)
-    assert asked == ["patch: all", "base: all", "patch: x", "patch: x"]
+    alone = ["patch: x", "patch: x", "patch: x 6 times", "base: x 6 times"]
+    assert asked == ["base: all", "patch: all", *alone]
+
+
+async def test_one_that_keeps_failing_now_and_then_with_the_patch_only_is_a_regression(
+    judged: Judge,
+) -> None:
+    verdict, _ = await judged({"x": "fpfpfpfpp"}, {"x": "p"})
+    assert verdict.status == "failed"
+    assert verdict.reasons == ("x now and then fails; never without the patch.",)
+    verdict, _ = await judged({"x": "fpfpfpfpp"}, {"x": "pppf"})
+    assert verdict.solved
+    assert verdict.flaky == ("x",)
 
 
 async def test_one_that_fails_each_time_is_a_regression(judged: Judge) -> None:
@@ -97,7 +111,7 @@ async def test_one_that_fails_each_time_is_a_regression(judged: Judge) -> None:
     assert verdict.status == "failed"
     assert verdict.reasons == ("x passed before the patch and now fails.",)
     assert verdict.newly_failing == ("x",)
-    assert asked == ["patch: all", "base: all"] + ["patch: x"] * 2 + ["base: x"] * 2
+    assert asked == ["base: all", "patch: all"] + ["patch: x"] * 2 + ["base: x"] * 2
 
 
 async def test_one_that_fails_on_the_base_now_and_then_is_flaky(judged: Judge) -> None:
@@ -134,7 +148,7 @@ async def test_an_expected_test_has_to_pass_at_once(judged: Judge) -> None:
     verdict, asked = await judged({"x": "fp"}, {"x": "f"}, expected=("x",))
     assert verdict.status == "failed"
     assert verdict.reasons == ("x has to pass and fails.",)
-    assert asked == ["patch: all", "base: all"]
+    assert asked == ["base: all", "patch: all"]
 
 
 async def test_an_expected_test_that_passed_before_may_be_flaky(judged: Judge) -> None:
@@ -184,7 +198,7 @@ async def test_what_comes_out_otherwise_alone_is_seen_among_all_tests(
 async def test_a_hundred_failing_tests_are_not_run_again(judged: Judge) -> None:
     ids = [f"t{number}" for number in range(100)]
     verdict, asked = await judged(dict.fromkeys(ids, "f"), dict.fromkeys(ids, "p"))
-    assert asked == ["patch: all", "base: all"]
+    assert asked == ["base: all", "patch: all"]
     assert len(verdict.reasons) == subject.NAMED + 1
     assert verdict.reasons[-1] == "The same holds for 90 more tests."
 
@@ -205,7 +219,7 @@ async def test_a_baseline_that_stopped_early_is_run_again(
     judged: Judge, partial: TestReport
 ) -> None:
     _, asked = await judged({"x": "p"}, {"x": "p"}, baseline=partial)
-    assert asked[:2] == ["patch: all", "base: all"]
+    assert asked[:2] == ["base: all", "patch: all"]
 
 
 async def test_what_fails_newly_is_told_even_where_no_test_passes(judged: Judge) -> None:

@@ -1,0 +1,98 @@
+"""What a patch may not touch or bring, however it is named: judged in real rooms."""
+
+import pytest
+
+from tests.tasks.judging import ADD, CALC, FIX, TWICE, Judge
+
+pytestmark = pytest.mark.docker
+
+NO_FIX = {"README": "words\n"}
+
+
+@pytest.mark.parametrize(
+    ("path", "hidden"),
+    [
+        ("greenroom_pytest.py", "reports on them"),
+        ("pkg_resources/__init__.py", "an installed module"),
+        ("tests/calc.py", "the project's own calc"),
+        ("tests/pathlib.py", "a module of Python's own"),
+        ("sitecustomize/__init__.py", "runs before the tests"),
+    ],
+)
+async def test_a_module_that_would_hide_another_is_refused(
+    judge: Judge, path: str, hidden: str
+) -> None:
+    verdict = await judge(CALC, {path: FIX["calc.py"]}, expected=(ADD,))
+    assert verdict.status == "invalid patch"
+    assert hidden in verdict.reasons[0]
+
+
+async def test_the_files_of_the_tests_are_protected_whatever_their_names(judge: Judge) -> None:
+    files = {
+        "calc.py": CALC["calc.py"],
+        "pyproject.toml": '[tool.pytest.ini_options]\npython_files = ["check_*.py"]\n',
+        "checks/check_calc.py": CALC["tests/test_calc.py"],
+    }
+    easy = CALC["tests/test_calc.py"].replace("== 3", "== -1")
+    verdict = await judge(files, {"checks/check_calc.py": easy} | NO_FIX)
+    assert verdict.left_out == ("checks/check_calc.py",)
+    assert verdict.grade == "regression-only"
+
+
+async def test_the_script_that_runs_the_tests_is_protected(judge: Judge) -> None:
+    script = "grep -q 'a + b' calc.py && echo ok\n"
+    files = {"calc.py": CALC["calc.py"], "check.sh": script}
+    command = {"test_command": "sh check.sh", "framework": "unknown"}
+    forged = await judge(files, {"check.sh": "true\n"} | NO_FIX, **command)
+    assert forged.status == "failed"
+    assert forged.left_out == ("check.sh",)
+    honest = await judge(files, FIX, **command)
+    assert (honest.status, honest.grade) == ("solved", "proved")
+
+
+async def test_a_test_of_nodes_own_runner_is_protected_by_its_name(judge: Judge) -> None:
+    files = {"src/math.js": "x\n", "src/math_test.js": "grep -q y src/math.js\n"}
+    command = {"test_command": "sh src/math_test.js", "framework": "node"}
+    verdict = await judge(files, {"src/math_test.js": "true\n"}, **command)
+    assert verdict.reasons[0] == "The patch changes nothing but protected files."
+
+
+async def test_lint_is_run_where_no_test_was(judge: Judge) -> None:
+    lint = "sh tidy.sh"
+    files = CALC | {"tidy.sh": "! grep tab calc.py\n"}
+    sly = FIX["calc.py"] + "# tab\nopen('tidy.sh', 'w').write('true')\n"
+    verdict = await judge(files, {"calc.py": sly}, lint_command=lint)
+    assert verdict.status == "failed"
+    assert "The lint command `sh tidy.sh` fails on the patch: # tab" in verdict.reasons[0]
+
+
+async def test_a_program_for_lint_is_protected(judge: Judge) -> None:
+    files = CALC | {"tidy.sh": "! grep tab calc.py\n"}
+    untidy = {"calc.py": FIX["calc.py"] + "# tab\n", "tidy.sh": "true\n"}
+    verdict = await judge(files, untidy, lint_command="sh tidy.sh")
+    assert verdict.status == "failed"
+
+
+class TestAsAWhole:
+    """A patch whose own changes to tests are judged as well."""
+
+    async def test_tests_that_pass_as_they_are_changed(self, judge: Judge) -> None:
+        more = CALC["tests/test_calc.py"] + "def test_more(): assert add(5, 5) == 10\n"
+        patch = FIX | {"tests/test_calc.py": more}
+        verdict = await judge(CALC, patch, as_a_whole=True)
+        assert (verdict.status, verdict.grade, verdict.left_out) == ("solved", "proved", ())
+
+    async def test_a_test_that_is_gone_is_no_part_of_the_proof(self, judge: Judge) -> None:
+        fewer = CALC["tests/test_calc.py"].replace("def test_twice(): assert twice(4) == 8\n", "")
+        verdict = await judge(CALC, FIX | {"tests/test_calc.py": fewer}, as_a_whole=True)
+        assert verdict.solved
+        assert verdict.left_out == ("tests/test_calc.py",)
+        assert f"{TWICE} passed before the patch and now did not run" in verdict.reasons[-1]
+
+    async def test_what_no_test_can_judge_stays_left_out(self, judge: Judge) -> None:
+        files = CALC | {".github/workflows/ci.yml": "on: push\n"}
+        more = CALC["tests/test_calc.py"] + "def test_more(): assert add(5, 5) == 10\n"
+        changes = {".github/workflows/ci.yml": "on: x\n", "tests/test_calc.py": more}
+        verdict = await judge(files, FIX | changes, as_a_whole=True)
+        assert verdict.solved
+        assert verdict.left_out == (".github/workflows/ci.yml",)
