@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from agent.conversation import AssistantMessage, ToolCall
 from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
+from agent.models.secret import Redactor, Secret
 from agent.models.servers import ReasoningField
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -50,15 +51,16 @@ class _Call:
 class Assembly:
     """One answer. `known` are the tools offered; `taken` the call ids used earlier.
 
-    `redact` is applied to all text, so that a key a server echoes goes no further.
+    A `secret` that a server echoes goes no further.
     """
 
-    def __init__(
-        self, known: Collection[str], taken: Collection[str], redact: Callable[[str], str]
-    ) -> None:
+    def __init__(self, known: Collection[str], taken: Collection[str], secret: Secret) -> None:
         self._known = known
         self._taken = taken
-        self._redact = redact
+        self._redact = secret.redact
+        self._shown: dict[type[ReasoningDelta] | type[TextDelta], Redactor] = {
+            kind: secret.redactor() for kind in (ReasoningDelta, TextDelta)
+        }
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[_Call] = []
@@ -136,7 +138,17 @@ class Assembly:
     ) -> Iterator[Event]:
         pieces.append(text)
         self.characters += len(text)
-        yield kind(_SURROGATES.sub("\ufffd", self._redact(text)))
+        yield from self._events(kind, self._shown[kind].feed(text))
+
+    def close(self) -> Iterator[Event]:
+        """What was held back of the text, once nothing follows."""
+        for kind, redactor in self._shown.items():
+            yield from self._events(kind, redactor.rest())
+
+    @staticmethod
+    def _events(kind: type[ReasoningDelta] | type[TextDelta], text: str) -> Iterator[Event]:
+        if text:
+            yield kind(_SURROGATES.sub("\ufffd", text))
 
     def _take_call(self, piece: Mapping[str, Any]) -> Iterator[Event]:
         function = piece.get("function")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.models.base import ModelError
 from agent.models.extra import missing_packages
 from agent.models.secret import Secret
 from agent.models.servers import PROFILES, Endpoint, Profile, parse_endpoint, usual_address
@@ -100,9 +101,10 @@ async def _servers(
 ) -> tuple[FoundServer, ...]:
     if settings.base_url:
         secret = Secret(settings.key_variable or KEY_VARIABLE, environment)
-        asked = [_ask(PROFILES["openai"], parse_endpoint(settings.base_url), secret.headers())]
+        asked = [_ask(PROFILES["openai"], parse_endpoint(settings.base_url), secret)]
     else:
-        asked = [_ask(profile, endpoint, {}) for profile, endpoint in _local(environment)]
+        none = Secret(KEY_VARIABLE, {})
+        asked = [_ask(profile, endpoint, none) for profile, endpoint in _local(environment)]
     return tuple(server for server in await asyncio.gather(*asked) if server is not None)
 
 
@@ -121,32 +123,27 @@ def _local(environment: Mapping[str, str]) -> Iterable[tuple[Profile, Endpoint]]
     return known.values()
 
 
-async def _ask(
-    profile: Profile, endpoint: Endpoint, headers: Mapping[str, str]
-) -> FoundServer | None:
+async def _ask(profile: Profile, endpoint: Endpoint, secret: Secret) -> FoundServer | None:
     """The server at `endpoint`, or None where nothing of the kind answers.
 
     Anything may listen there, so whatever is no list of models in time is passed over.
     """
     # Imported here: the cached weights alone need no HTTP client.
-    import httpx  # noqa: PLC0415
+    from agent.models.failures import Refused, Transient, UnknownModel  # noqa: PLC0415
+    from agent.models.probe import list_models  # noqa: PLC0415
+    from agent.models.stream import Stalled  # noqa: PLC0415
+    from agent.models.transport import Transport  # noqa: PLC0415
 
-    from agent.models.probe import model_entries  # noqa: PLC0415
-
-    # A transport given by hand keeps proxies out.
-    own = httpx.AsyncHTTPTransport(verify=endpoint.secure) if endpoint.loopback else None
+    transport = Transport(profile, endpoint, secret, _DEFAULTS)
     try:
-        async with (
-            asyncio.timeout(_PATIENCE),
-            httpx.AsyncClient(transport=own, auth=endpoint.login, headers=headers) as client,
-        ):
-            response = await client.get(endpoint.url("models"))
-            entries = model_entries(response.json()) if response.is_success else []
-    except (httpx.HTTPError, OSError, TimeoutError, ValueError, RecursionError):
+        entries = await list_models(transport, _PATIENCE)
+    except (ModelError, Refused, Stalled, Transient, UnknownModel):
         return None
+    finally:
+        await transport.close()
     if not entries:
         return None
-    kind = _kind(profile, entries, response.headers.get("server", ""))
+    kind = _kind(profile, entries, transport.software)
     names = (str(entry["id"]) for entry in entries)
     return FoundServer(kind, endpoint.base, tuple(name for name in names if _may_chat(name)))
 

@@ -145,7 +145,7 @@ def classify(answer: Answer, server: str, wait_limit: float) -> Exception:
     if status in _BUSY or status == 413:
         return _busy(answer, server, wait_limit)
     if status in _FAILING:
-        return _failing(answer, server)
+        return _failing(answer, server, wait_limit)
     if status == 404 or _UNKNOWN_MODEL.search(answer.said):
         return UnknownModel(answer.words)
     if status in {400, 422}:
@@ -195,26 +195,32 @@ def overflow(server: str, said: str) -> ContextOverflow:
 
 
 def _busy(answer: Answer, server: str, wait_limit: float) -> Exception:
+    reason = "the server is busy" if answer.status == 429 else "the server is not ready"
+    return _later(Transient(f"{reason} ({answer.words})", "busy"), answer, server, wait_limit)
+
+
+def _later(failure: Transient, answer: Answer, server: str, wait_limit: float) -> Exception:
+    """The failure, to be asked again when the server says; a ModelError where that is too late."""
     wait = retry_after(answer.headers, time.time())
     if wait is not None and wait > wait_limit:
         return ModelError(
             f"{server} asks to wait {wait:.0f} s, more than the {wait_limit:g} s we wait"
             f" ({answer.words})",
-            "Go on later with `greenroom resume`.",
+            "Try again later.",
         )
-    reason = "the server is busy" if answer.status == 429 else "the server is not ready"
-    return Transient(f"{reason} ({answer.words})", "busy", wait)
+    failure.wait = wait
+    return failure
 
 
-def _failing(answer: Answer, server: str) -> Exception:
+def _failing(answer: Answer, server: str, wait_limit: float) -> Exception:
     if _UNPARSED.search(answer.said):
         return Transient(
             f"the server could not read the model's tool call ({answer.said})", "unparsed"
         )
     if answer.status == 503 and "loading" in answer.said.lower():
         return Transient(f"the server is loading the model ({server})", "loading")
-    wait = retry_after(answer.headers, time.time())
-    return Transient(f"the server fails with {answer.words}", "failing", wait)
+    failure = Transient(f"the server fails with {answer.words}", "failing")
+    return _later(failure, answer, server, wait_limit)
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -144,7 +144,7 @@ class OpenAIModel(Model):
 
     async def _attempt(self, turn: Turn) -> AsyncGenerator[Event, None]:
         known = {spec.name for spec in turn.tools}
-        assembly = Assembly(known, turn.call_ids, self._secret.redact)
+        assembly = Assembly(known, turn.call_ids, self._secret)
         turn.assembly = assembly
         pace = Pace(self._settings, assembly)
         body = request_body(self._name, turn.conversation, turn.tools, turn.sampling, self._dialect)
@@ -163,6 +163,8 @@ class OpenAIModel(Model):
                     raise Transient("the connection closed before the answer's end", "connection")
         except Stalled:
             cut = self._stalled(assembly, pace)
+        for event in assembly.close():
+            yield event
         yield self._done(turn, assembly, pace, cut)
 
     def _too_long(self, turn: Turn, assembly: Assembly) -> bool:
@@ -178,8 +180,7 @@ class OpenAIModel(Model):
         if assembly.characters == 0:
             raise ModelError(
                 f"no token from {server} within {waited}",
-                "It may be overloaded or still loading the model; see its log, then go on with"
-                " `greenroom resume`.",
+                "It may be overloaded or still loading the model; see its log.",
             )
         if pace.over:
             return True
@@ -229,14 +230,14 @@ class OpenAIModel(Model):
         raise ModelError(
             f"{self._transport.server} gives no answer, asked {turn.attempts} times:"
             f" {failure.reason}",
-            "See the server's own log, then go on with `greenroom resume`.",
+            "See the server's own log.",
         ) from None
 
     async def _unknown_model(self, said: str) -> ModelError:
         """What the server has instead of the model that it does not know."""
         server = self._transport.server
         try:
-            names = [str(entry["id"]) for entry in await probe.list_models(self._transport)]
+            names = [str(entry["id"]) for entry in await probe.list_models(self._transport, probe.QUICK)]
         except (ModelError, Transient, Refused, UnknownModel, Stalled):
             names = []
         if not names:

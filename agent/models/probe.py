@@ -13,7 +13,7 @@ from agent.models.stream import Stalled
 from agent.models.transport import Transport
 
 #: Seconds for a list or a version, and for a server that has to load a model first.
-_QUICK = 5.0
+QUICK = 5.0
 _LOADING = 300.0
 
 
@@ -28,9 +28,9 @@ class Facts:
     quantisation: str = ""
 
 
-async def list_models(transport: Transport) -> list[Mapping[str, Any]]:
+async def list_models(transport: Transport, seconds: float) -> list[Mapping[str, Any]]:
     """The server's own list, one table a model. Raises like `Transport.get_json`."""
-    return model_entries(await transport.get_json(transport.endpoint.url("models"), _QUICK))
+    return model_entries(await transport.get_json(transport.endpoint.url("models"), seconds))
 
 
 def model_entries(listed: object) -> list[Mapping[str, Any]]:
@@ -45,7 +45,7 @@ async def ask(transport: Transport, model: str) -> Facts:
 
     Raises Unreachable, shown to the user, when nothing answers at all.
     """
-    entries: Sequence[Mapping[str, Any]] = await _optional(list_models(transport)) or ()
+    entries: Sequence[Mapping[str, Any]] = await _optional(list_models(transport, QUICK)) or ()
     entry: Mapping[str, Any] = next((entry for entry in entries if entry["id"] == model), {})
     kind = transport.profile.facts or _kind(entries)
     details = await _DETAILS[kind](transport, model) if kind in _DETAILS else Facts()
@@ -67,7 +67,7 @@ def _kind(entries: Sequence[Mapping[str, Any]]) -> str:
 async def _ollama(transport: Transport, model: str) -> Facts:
     """Ollama cuts prompts at a window of its own choice, known only once the model is loaded."""
     root = transport.endpoint.root
-    version = _table(await _optional(transport.get_json(f"{root}/api/version", _QUICK)))
+    version = _table(await _optional(transport.get_json(f"{root}/api/version", QUICK)))
     loaded = await _ollama_loaded(transport, model)
     if not loaded:
         load = transport.post_json(f"{root}/api/generate", {"model": model}, _LOADING)
@@ -81,7 +81,7 @@ async def _ollama(transport: Transport, model: str) -> Facts:
 
 
 async def _ollama_loaded(transport: Transport, model: str) -> Mapping[str, Any]:
-    answer = await _optional(transport.get_json(f"{transport.endpoint.root}/api/ps", _QUICK))
+    answer = await _optional(transport.get_json(f"{transport.endpoint.root}/api/ps", QUICK))
     models = _table(answer).get("models")
     for entry in models if isinstance(models, list) else ():
         names = {_text(_table(entry), "name"), _text(_table(entry), "model")}
@@ -92,12 +92,12 @@ async def _ollama_loaded(transport: Transport, model: str) -> Mapping[str, Any]:
 
 async def _vllm(transport: Transport, _model: str) -> Facts:
     address = f"{transport.endpoint.root}/version"
-    version = _table(await _optional(transport.get_json(address, _QUICK)))
+    version = _table(await _optional(transport.get_json(address, QUICK)))
     return Facts(server_version=_text(version, "version"))
 
 
 async def _llamacpp(transport: Transport, _model: str) -> Facts:
-    props = _table(await _optional(transport.get_json(f"{transport.endpoint.root}/props", _QUICK)))
+    props = _table(await _optional(transport.get_json(f"{transport.endpoint.root}/props", QUICK)))
     settings = _table(props.get("default_generation_settings"))
     return Facts(
         server_version=_text(props, "build_info"),
@@ -107,7 +107,7 @@ async def _llamacpp(transport: Transport, _model: str) -> Facts:
 
 async def _lmstudio(transport: Transport, model: str) -> Facts:
     address = f"{transport.endpoint.root}/api/v0/models"
-    entries = model_entries(await _optional(transport.get_json(address, _QUICK)))
+    entries = model_entries(await _optional(transport.get_json(address, QUICK)))
     entry: Mapping[str, Any] = next((entry for entry in entries if entry["id"] == model), {})
     return Facts(
         context_window=_number(entry, "loaded_context_length"),

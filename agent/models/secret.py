@@ -48,6 +48,34 @@ class Secret:
         """`text` without the key, for what a server says."""
         return text.replace(self._value, "[key]") if len(self._value) >= _SHORTEST else text
 
+    def redactor(self) -> "Redactor":
+        """A way to redact a text that comes in pieces."""
+        return Redactor(self._value if len(self._value) >= _SHORTEST else "")
+
     def redact_error(self, text: str) -> str:
         """Like `redact`, and without anything that looks like a key: parts of one, another's."""
         return _KEY_SHAPES.sub("[key]", self.redact(text))
+
+
+class Redactor:
+    """Keeps a key out of a text that comes in pieces: what may be its beginning is held back until
+    the next piece tells."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """What can be shown now."""
+        if not self._value:
+            return text
+        whole = (self._held + text).replace(self._value, "[key]")
+        longest = min(len(self._value) - 1, len(whole))
+        kept = next((n for n in range(longest, 0, -1) if self._value.startswith(whole[-n:])), 0)
+        self._held = whole[len(whole) - kept :]
+        return whole[: len(whole) - kept]
+
+    def rest(self) -> str:
+        """What was held back, at the end of the text."""
+        held, self._held = self._held, ""
+        return held

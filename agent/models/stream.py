@@ -126,7 +126,7 @@ _LOG_HINT = "See the server's own log."
 
 async def pieces(response: httpx.Response, patience: Patience) -> AsyncGenerator[bytes, None]:
     """The body as it comes. Raises Stalled, or Transient when the connection breaks."""
-    body = response.aiter_bytes()
+    body = response.aiter_raw()
     while True:
         try:
             async with asyncio.timeout(patience()):

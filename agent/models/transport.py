@@ -46,6 +46,8 @@ class Transport:
         self.server = f"{profile.title} at {endpoint.base}"
         self._settings = settings
         self._client: httpx.AsyncClient | None = None
+        #: What the server calls itself in its answers.
+        self.software = ""
         #: A server that once answered is worth waiting for; one that never did may not exist.
         self._answered = False
 
@@ -71,7 +73,7 @@ class Transport:
             yield AnswerStream(response, self.server, self._refusal, patience)
 
     async def get_json(self, address: str, timeout: float) -> Any:
-        """The JSON at `address`, within `timeout` seconds a read. Raises like `stream`."""
+        """The JSON at `address`, within `timeout` seconds. Raises like `stream`."""
         return await self._json(self._http().build_request("GET", address), timeout)
 
     async def post_json(self, address: str, data: object, timeout: float) -> Any:
@@ -79,12 +81,15 @@ class Transport:
         return await self._json(self._http().build_request("POST", address, json=data), timeout)
 
     async def _json(self, request: httpx.Request, timeout: float) -> Any:
-        async with self._response(request, timeout) as response:
-            text = await read_text(response, DOCUMENT_LIMIT, timeout)
-            try:
-                return json.loads(text)
-            except (ValueError, RecursionError):
-                raise self._refusal(response.status_code, response.headers, text) from None
+        try:
+            async with asyncio.timeout(timeout), self._response(request, timeout) as response:
+                text = await read_text(response, DOCUMENT_LIMIT, timeout)
+        except TimeoutError:
+            raise Stalled from None
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            raise self._refusal(response.status_code, response.headers, text) from None
 
     @asynccontextmanager
     async def _response(
@@ -99,10 +104,18 @@ class Transport:
         except httpx.HTTPError as problem:
             raise self._no_connection(problem) from None
         self._answered = True
+        self.software = response.headers.get("server", "")
         try:
             if not response.is_success:
                 raise self._refusal(
                     response.status_code, response.headers, await _error_text(response)
+                )
+            encoding = response.headers.get("content-encoding", "identity").lower()
+            if encoding not in ("", "identity"):
+                # A few bytes may unfold into gigabytes.
+                raise ModelError(
+                    f"{self.server} compresses its answer ({encoding}), which was not asked for",
+                    "Switch compression off at the server, or at the proxy before it.",
                 )
             yield response
         finally:
@@ -116,7 +129,7 @@ class Transport:
                 transport = httpx.AsyncHTTPTransport(verify=self.endpoint.secure)
             login = self.endpoint.login
             self._client = httpx.AsyncClient(
-                headers=self.secret.headers(),
+                headers={**self.secret.headers(), "Accept-Encoding": "identity"},
                 auth=httpx.BasicAuth(*login) if login else None,
                 timeout=httpx.Timeout(None, connect=self._settings.connect_timeout),
                 transport=transport,

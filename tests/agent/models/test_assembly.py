@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 from agent.conversation import AssistantMessage
 from agent.models.assembly import Assembly
 from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
+from agent.models.secret import Secret
 from tests.faults.server import call, delta, usage
 
 KNOWN = ("shell", "read_file", "finish")
 
 
 def assemble(
-    *chunks: dict[str, Any], taken: Iterable[str] = (), key: str = "\0"
+    *chunks: dict[str, Any], taken: Iterable[str] = (), key: str = ""
 ) -> tuple[Assembly, list[Event]]:
-    assembly = Assembly(KNOWN, set(taken), lambda text: text.replace(key, "[key]"))
-    return assembly, [event for chunk in chunks for event in assembly.take(chunk)]
+    assembly = Assembly(KNOWN, set(taken), Secret("KEY", {"KEY": key}))
+    events = [event for chunk in chunks for event in assembly.take(chunk)]
+    return assembly, [*events, *assembly.close()]
 
 
 def message(*chunks: dict[str, Any], taken: Iterable[str] = ()) -> AssistantMessage:
@@ -228,7 +230,9 @@ def test_an_echoed_key_is_redacted_even_when_split() -> None:
     kept = assembly.message()
     assert kept.text == "[key][key]"
     assert kept.calls[0].arguments == '{"a": "[key]"}'
-    assert events[0] == TextDelta("[key]")
+    shown = [event.text for event in events if isinstance(event, TextDelta)]
+    assert "".join(shown) == "[key][key]"
+    assert not any("sekret" in text for text in shown)
 
 
 def test_cut_calls_are_named() -> None:

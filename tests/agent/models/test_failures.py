@@ -77,6 +77,7 @@ def test_each_refusal_has_its_kind(status: int, said: str, kind: type[Exception]
 
 def test_a_wait_beyond_the_limit_is_an_error_and_a_shorter_one_is_kept() -> None:
     assert isinstance(judged(429, "x", {"retry-after": "61"}), ModelError)
+    assert isinstance(judged(503, "x", {"retry-after": "61"}), ModelError)
     kept = judged(429, "x", {"retry-after": "59"})
     assert isinstance(kept, Transient)
     assert kept.wait == 59

@@ -2,6 +2,8 @@ import copy
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.models.base import ModelError
 from agent.models.secret import Secret
@@ -51,3 +53,18 @@ def test_a_placeholder_does_not_spoil_texts() -> None:
 @pytest.mark.parametrize("text", ["sk-proj-ab***********wxyz", "hf_AbCdEfGhIjKl", KEY])
 def test_errors_hide_all_that_looks_like_a_key(text: str) -> None:
     assert secret().redact_error(f"bad key {text}.") == "bad key [key]."
+
+
+@given(st.lists(st.sampled_from([KEY, KEY[:5], KEY[5:], "text", KEY[0], ""])), st.integers(1, 9))
+def test_a_key_in_pieces_is_never_shown(parts: list[str], size: int) -> None:
+    whole = "".join(parts)
+    redactor = secret().redactor()
+    pieces = [whole[start : start + size] for start in range(0, len(whole), size)]
+    shown = [redactor.feed(piece) for piece in pieces]
+    assert "".join([*shown, redactor.rest()]) == whole.replace(KEY, "[key]")
+
+
+def test_nothing_is_held_back_that_cannot_be_the_key() -> None:
+    redactor = secret().redactor()
+    assert redactor.feed("a word") == "a word"
+    assert secret("EMPTY").redactor().feed("EMPTY") == "EMPTY"
