@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 from agent.budget import Ledger
 from agent.codec import message_data
-from agent.conversation import Conversation, Message, ToolMessage
+from agent.conversation import Conversation, Message, ToolCall, ToolMessage
 from agent.models.base import (
     CallStarted,
     Model,
@@ -21,7 +21,11 @@ from agent.models.base import (
     estimate_tokens,
 )
 from agent.trajectory import Recorder
-from tools.tool import Toolbox, ToolContext
+from tools.tool import Toolbox, ToolContext, ToolResult
+
+#: Calls in one turn that are run; a model means no more than a few.
+MOST_CALLS = 50
+_TOO_MANY = f"Not run: a turn may have {MOST_CALLS} calls."
 
 
 class Exhausted(Exception):
@@ -94,15 +98,19 @@ class TurnTaker:
         )
 
     async def perform(self, done: TurnDone, context: ToolContext) -> Sequence[Message]:
-        """Runs the turn's calls in order; returns their results as messages."""
+        """Runs the turn's calls in order, as far as time and number allow; returns their results
+        as messages."""
         messages: list[Message] = []
-        for call in done.message.calls:
+        for number, call in enumerate(done.message.calls, 1):
             turn = self._ledger.turns
             self._recorder.emit(
                 "call", turn=turn, id=call.id, name=call.name, arguments=call.arguments
             )
             start = time.monotonic()
-            result = await self._toolbox.call(call.name, call.arguments, context)
+            if number > MOST_CALLS:
+                result = ToolResult(_TOO_MANY, ok=False)
+            else:
+                result = await self._call(call, context)
             self._recorder.emit(
                 "result",
                 turn=turn,
@@ -114,3 +122,13 @@ class TurnTaker:
             )
             messages.append(ToolMessage(call.id, call.name, result.text))
         return messages
+
+    async def _call(self, call: ToolCall, context: ToolContext) -> ToolResult:
+        """One call, stopped when the attempt's time is over."""
+        try:
+            async with asyncio.timeout(self._ledger.seconds_left):
+                return await self._toolbox.call(call.name, call.arguments, context)
+        except TimeoutError:
+            if self._ledger.seconds_left > 0:
+                raise
+            return ToolResult("Stopped: the time for this task is over.", ok=False)

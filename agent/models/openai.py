@@ -237,7 +237,9 @@ class OpenAIModel(Model):
         """What the server has instead of the model that it does not know."""
         server = self._transport.server
         try:
-            names = [str(entry["id"]) for entry in await probe.list_models(self._transport, probe.QUICK)]
+            names = [
+                str(entry["id"]) for entry in await probe.list_models(self._transport, probe.QUICK)
+            ]
         except (ModelError, Transient, Refused, UnknownModel, Stalled):
             names = []
         if not names:

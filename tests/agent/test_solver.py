@@ -256,3 +256,54 @@ async def test_the_impossible_ends_not_solved(bench: Bench) -> None:
     }
     outcome = await bench.attempt(bench.task(files=files), [FIX, FINISH, FINISH, FINISH])
     assert outcome.status == "not solved"
+
+
+async def test_the_time_limit_ends_a_command_and_the_calls_after_it(bench: Bench) -> None:
+    sleeping = {"calls": [call("shell", command="sleep 30"), call("shell", command="touch late")]}
+    outcome = await bench.attempt(bench.task(), [sleeping], limits=Limits(seconds=3))
+    assert outcome.reason == "time limit of 3 s reached"
+    assert outcome.limit == "time"
+    assert outcome.seconds < 15
+    results = [event["text"] for event in bench.events("result")]
+    assert results == ["Stopped: the time for this task is over."] * 2
+    assert outcome.patch.paths == ()
+
+
+async def test_a_turn_with_endless_calls_is_cut(bench: Bench) -> None:
+    many = {"calls": [call("shell", command="true")] * 55}
+    await bench.attempt(bench.task(), [many, FIX])
+    texts = [event["text"] for event in bench.events("result")]
+    assert texts.count("Not run: a turn may have 50 calls.") == 5
+
+
+async def test_what_the_model_has_just_tested_is_not_tested_again(bench: Bench) -> None:
+    tested = {"calls": [FIX["calls"][0], call("run_tests")]}
+    outcome = await bench.attempt(bench.task(), [tested])
+    assert outcome.status == "solved"
+    inner = [event for event in bench.events("tests") if event["purpose"] == "inner"]
+    (result,) = [event for event in bench.events("result") if event["name"] == "run_tests"]
+    assert f"in {inner[0]['report']['seconds']:.1f} s" in result["text"]
+    assert inner[0]["newly_passing"] == ["test_calc.py::test_add"]
+
+
+async def test_what_was_changed_after_the_models_test_is_tested(bench: Bench) -> None:
+    changed = {"calls": [edit("a - b", "a * b")["calls"][0], call("run_tests"), FIX["calls"][0]]}
+    changed["calls"][2] = edit("a * b", "a + b")["calls"][0]
+    outcome = await bench.attempt(bench.task(), [changed])
+    assert outcome.status == "solved"
+
+
+async def test_why_a_clean_room_refused_is_said_again_when_the_model_ends_its_turn(
+    bench: Bench,
+) -> None:
+    bad = {"calls": [FIX["calls"][0], call("write_file", path="conftest.py", content="x = 1\n")]}
+    await bench.attempt(bench.task(), [bad, {"text": "Done."}, {"text": "Done."}, {"text": "D."}])
+    (notice, *_) = bench.said("notice")
+    assert "a clean room refuses the change (invalid patch): conftest.py" in notice
+
+
+async def test_an_expected_test_that_is_not_there_is_said_at_once(bench: Bench) -> None:
+    task = bench.task("Repair it.", expected=("test_calc.py::test_ad",))
+    await bench.attempt(task, [FINISH, FINISH])
+    (note,) = [event["text"] for event in bench.events("note")]
+    assert "the expected test_calc.py::test_ad; did you mean test_calc.py::test_add?" in note
