@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from agent.models.base import Model, Price
+from agent.models.base import Model, ModelInfo, Price
 from agent.models.discovery import Found, discover
 from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
@@ -27,13 +27,15 @@ async def choose_model(found: Settings, say: Say) -> Model:
     if name is None:
         name = _at_hand(await discover(settings=wanted))
         say(f"no model was named; using {name}, which is here")
-    model = open_model(name, wanted)
-    where = model.info.address
-    if where and not model.info.local:
+    return open_model(name, wanted)
+
+
+def announce(info: ModelInfo, say: Say) -> None:
+    """Says where code goes, before any goes there."""
+    if info.address and not info.local:
         open_line = " (unencrypted: what is sent can be read on the way)"
-        how = open_line if where.startswith("http:") else ""
-        say(f"the model is not on this machine: {model.info.name} at {where}{how}", always=True)
-    return model
+        how = open_line if info.address.startswith("http:") else ""
+        say(f"the model is not on this machine: {info.name} at {info.address}{how}", always=True)
 
 
 def model_settings(found: Settings) -> ModelSettings:

@@ -197,6 +197,10 @@ def check(key: Key, value: Value) -> Value:
     if key.minimum is not None and isinstance(value, int | float) and value < key.minimum:
         got = value if key.kind == "size" else repr(value)
         raise BadValue(f"expected at least {plain(key, key.minimum)}, got {got}")
+    if key.name == "protected" and isinstance(value, tuple):
+        freeing = [pattern for pattern in value if pattern.startswith("!")]
+        if freeing:
+            raise BadValue(f"{freeing[0]!r} frees files, which is what `allow` is for")
     if key.kind == "text" and not str(value).strip():
         raise BadValue("expected a text, got an empty one")
     return value

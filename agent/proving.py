@@ -1,18 +1,19 @@
 """Proving a patch that anybody made: `greenroom verify`, without any model."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.request import Request, image_of, settings_of, suite_task, task_on_base
 from agent.settings import Settings
+from agent.settingsfile import Reader, RepositoryFile, repository_file
 from sandbox.errors import PatchError, UsageError
 from sandbox.patch import Patch
 from sandbox.trees import Base, TreeStore
 from tasks.discovery import find_checkout
-from tasks.revision import base_of_commit, merge_base, patch_between, resolve
+from tasks.revision import base_of_commit, merge_base, of_commit, patch_between, resolve
 from tasks.tally import TestProgress
 from tasks.task import Task, Verdict
 from tasks.verify import verify
@@ -55,7 +56,7 @@ async def prove(
     Raises UsageError or PatchError for a patch that is none or does not apply, SetupError when
     there is no engine or image; each is shown to the user as it is.
     """
-    found = settings_of(request, say)
+    found = settings_of(request, say, _reader(request, claim, say))
     with _prepared(request, claim, found, say) as (task, patch):
         image = await image_of(task, found, say)
         verdict = await verify(
@@ -65,6 +66,29 @@ async def prove(
         judged = patch.only(path for path in patch.paths if path not in verdict.left_out)
         diff = store.diff(task.base.tree, store.apply(task.base.tree, judged))
         return Proof(judged, verdict, diff.decode("utf-8", "replace"))
+
+
+def _reader(request: Request, claim: Claim, say: Say) -> Reader | None:
+    """Where the judge's settings stand: in the commit that is judged on, not in the files that may
+    come with the patch; but for settings that the user has changed and not committed."""
+    if request.suite_task or claim.base is None:
+        return None
+    checkout = find_checkout(request.folder)
+    judged = of_commit(checkout, resolve(checkout, claim.base))
+    head = checkout.head()
+    here, committed, base = (
+        repository_file(checkout.top, read)
+        for read in (None, of_commit(checkout, head) if head else judged, judged)
+    )
+    if _table(here) != _table(committed):
+        return None
+    if _table(here) != _table(base):
+        say(f"settings are those of {claim.base}, not of the files here")
+    return judged
+
+
+def _table(file: RepositoryFile | None) -> Mapping[str, object]:
+    return file.table if file else {}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, Self
 from agent import settings
 from agent.keys import KEYS, Value
 from agent.settings import Settings
+from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
 from sandbox.errors import UsageError
 from sandbox.image import Image, ensure_image
@@ -50,9 +51,21 @@ class Request:
     def with_task_file(self, path: Path) -> Self:
         """This request with what a task file says; words and flags given beside it beat it.
 
-        Raises UsageError for a file that is none or is missing a field.
+        Raises UsageError for a file that is none or is missing a field, and for one that lies in a
+        checkout, which is a stranger's, and wants more than a settings file of that checkout may.
         """
         read = read_task_file(path)
+        own = {name: value for name, value in read.settings().items() if name not in self.flags}
+        home = settings.top_of(path.resolve().parent)
+        if (home / ".git").exists():
+            refused = settings.refusals(own, settings.load(None, self.flags).values)
+            if settings.top_of(read.repository) != home:
+                refused["repository"] = "repository outside of it"
+            if refused:
+                raise UsageError(
+                    f"{path} lies in a checkout, so it may not set: {', '.join(refused.values())}",
+                    "If you trust it, copy it to a folder outside; or give these as flags.",
+                )
         return replace(
             self,
             folder=read.repository,
@@ -81,12 +94,15 @@ class Checkout:
         return cls(Path(data["folder"]), data["fingerprint"], data["head"])
 
 
-def settings_of(request: Request, say: Callable[[str], None]) -> Settings:
-    """The settings in force for a request; what the repository's file asks in vain is said.
+def settings_of(
+    request: Request, say: Callable[[str], None], read: Reader | None = None
+) -> Settings:
+    """The settings in force for a request; what the repository's file asks in vain is said. `read`
+    is as for `settings.load`.
 
     Raises UsageError for a file, a variable or a flag that is wrong.
     """
-    found = settings.load(request.checkout_folder(), request.flags)
+    found = settings.load(request.checkout_folder(), request.flags, read=read)
     if found.ignored:
         asked = ", ".join(found.ignored)
         say(f"{found.repository_file} is not trusted (see `greenroom trust`), so not set: {asked}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent import runs, settings, trajectory
 from agent.budget import Limits, Plan, check_cost_limit
-from agent.choice import Say, choose_model
+from agent.choice import Say, announce, choose_model
 from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
 from agent.models.base import Model, Sampling
@@ -132,6 +132,8 @@ async def start(
     model = await choose_model(found, say)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(model.close)
+        plan = _plan(found, model)
+        announce(model.info, say)
         run = runs.create(request.words or request.suite_task or "tests")
         stack.enter_context(run.lock())
         try:
@@ -139,8 +141,6 @@ async def start(
             task, checkout = task_of(request, found, store)
             for note in task.notes:
                 say(note)
-            plan = _plan(found, model)
-            check_cost_limit(plan.limits, model.info)
             image, loading = await _ready(model, image_of(task, found, say), say)
         except BaseException:
             run.remove()
@@ -177,10 +177,10 @@ async def resume(
         found = _recorded_settings(history, flags)
         model = await choose_model(found, say)
         stack.push_async_callback(model.close)
+        plan = _plan(found, model)
+        announce(model.info, say)
         store = run.store()
         task = task_from(history.started["task"], store)
-        plan = _plan(found, model)
-        check_cost_limit(plan.limits, model.info)
         image, _ = await _ready(model, image_of(task, found, say), say)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
@@ -219,7 +219,7 @@ async def _ready(
 
 
 def _plan(found: Settings, model: Model) -> Plan:
-    return Plan(
+    plan = Plan(
         limits=Limits(
             turns=found["turn_limit"],
             tokens=found["token_limit"],
@@ -235,6 +235,8 @@ def _plan(found: Settings, model: Model) -> Plan:
         ),
         candidates=found["candidates"] or model.default_candidates,
     )
+    check_cost_limit(plan.limits, model.info)
+    return plan
 
 
 def _recorder(run: Run, found: Settings, listeners: Iterable[Listener]) -> Recorder:

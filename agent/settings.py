@@ -7,15 +7,15 @@ file is not trusted (see `agent.trust`): what it may not set is left out and nam
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from agent import paths
 from agent.keys import KEYS, BadValue, Key, Value, from_toml, parse_text, plain
+from agent.settingsfile import Reader, read_toml, repository_file
 from agent.trust import is_trusted
 from sandbox.errors import UsageError
 
@@ -38,21 +38,14 @@ class Settings:
         return self.sources[name] != "default"
 
 
-@dataclass(frozen=True)
-class RepositoryFile:
-    """The settings table of a checkout, read but not yet judged."""
-
-    path: Path
-    label: str
-    table: Mapping[str, object] = field(default_factory=dict)
-
-
 def load(
     checkout: Path | None,
     flags: Mapping[str, Value],
     environment: Mapping[str, str] = os.environ,
+    read: Reader | None = None,
 ) -> Settings:
-    """Settings for work on `checkout` (None: outside any).
+    """Settings for work on `checkout` (None: outside any). `read` gives the contents of its files
+    where those that lie in it now do not count.
 
     Raises UsageError for a malformed file, an unknown key or a bad value, naming the file, the
     key, what was expected and the nearest key that exists.
@@ -68,66 +61,19 @@ def load(
         for name, value in _checked(read_toml(user), str(user)).items():
             put(name, value, str(user))
     ignored: list[str] = []
-    found = repository_file(checkout) if checkout else None
+    found = repository_file(checkout, read) if checkout else None
     if checkout and found:
-        trusted = is_trusted(checkout, found.table)
-        for name, value in _checked(found.table, found.label).items():
-            refusal = None if trusted else _refusal(KEYS[name], value, values[name])
-            if refusal is not None:
-                ignored.append(name + refusal)
-            else:
-                put(name, value, found.label)
+        wanted = _checked(found.table, found.label)
+        refused = {} if is_trusted(checkout, found.table) else refusals(wanted, values)
+        ignored += refused.values()
+        for name in wanted.keys() - refused.keys():
+            put(name, wanted[name], found.label)
     for name, value in _from_environment(environment).items():
         put(name, value, KEYS[name].variable)
     for name, value in flags.items():
         if value is not None:
             put(name, value, KEYS[name].flag)
     return Settings(values, sources, tuple(ignored), found.path if found else None)
-
-
-def repository_file(checkout: Path) -> RepositoryFile | None:
-    """The checkout's `greenroom.toml`, else its `[tool.greenroom]`, or None. Raises UsageError."""
-    own = checkout / "greenroom.toml"
-    if own.is_file():
-        return RepositoryFile(own, "greenroom.toml", read_toml(own))
-    project = checkout / "pyproject.toml"
-    if project.is_file() and b"greenroom" in _beginning(project):
-        tool = read_toml(project).get("tool", {})
-        table = tool.get("greenroom") if isinstance(tool, dict) else None
-        if isinstance(table, dict):
-            return RepositoryFile(project, "pyproject.toml [tool.greenroom]", table)
-        if table is not None:
-            raise UsageError(
-                f"{project}: tool.greenroom: expected a table, got {table!r:.80}",
-                "Write the settings below [tool.greenroom].",
-            )
-    return None
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(_MAX_FILE)
-
-
-def read_toml(path: Path) -> dict[str, object]:
-    """The table in `path`. Raises UsageError that names the file and the bad line."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_FILE + 1)
-        if len(data) > _MAX_FILE:
-            raise UsageError(f"{path} is larger than any settings file: over {_MAX_FILE:,} bytes")
-        return tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        raise UsageError(
-            f"{path} is not valid TOML: not UTF-8 text (at line {line})", "Mend the file."
-        ) from None
-    except tomllib.TOMLDecodeError as problem:
-        raise UsageError(f"{path} is not valid TOML: {problem}", "Mend the file.") from None
-    except RecursionError:
-        raise UsageError(f"{path} is not valid TOML: nested too deeply", "Mend the file.") from None
-    except OSError as problem:
-        raise UsageError(f"cannot read {path}: {problem.strerror}") from None
 
 
 def _checked(table: Mapping[str, object], label: str) -> dict[str, Value]:
@@ -143,7 +89,6 @@ def _checked(table: Mapping[str, object], label: str) -> dict[str, Value]:
     return values
 
 
-_MAX_FILE = 4 << 20
 _LIST_KEYS = "`greenroom config` lists every key."
 #: Variables of this prefix that are no settings.
 _OTHER_VARIABLES = frozenset({"GREENROOM_DEBUG"})
@@ -172,6 +117,13 @@ def nearest(name: str, known: Mapping[str, object]) -> str:
     """`; did you mean 'x'?` for the closest known name, or nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def refusals(wanted: Mapping[str, Value], current: Mapping[str, Value]) -> dict[str, str]:
+    """What an untrusted file of a repository may not set, by name: the name, with the bound that it
+    would pass where there is one."""
+    found = {name: _refusal(KEYS[name], value, current[name]) for name, value in wanted.items()}
+    return {name: name + refusal for name, refusal in found.items() if refusal is not None}
 
 
 def _refusal(key: Key, value: Value, current: Value) -> str | None:

@@ -4,7 +4,7 @@ Only objects are read: no filter, hook or other program that the repository's se
 is run, and the work tree is not looked at.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,12 @@ def base_of_commit(folder: Path, store: TreeStore, name: str, *, limit_bytes: in
     tree = store.add_tree(_contents(checkout, files))
     notes = [f"Submodules are left out: {named(modules)}."] if modules else []
     return Revision(Base(store, tree, _rules(store, tree)), commit, tuple(notes))
+
+
+def of_commit(checkout: Checkout, commit: str) -> Callable[[str], bytes | None]:
+    """Reads files of a commit by their path; None where it has no such file."""
+    objects = TreeStore(checkout.git_folder)
+    return lambda path: objects.blob(commit, path)
 
 
 def patch_between(folder: Path, store: TreeStore, base: Base, name: str) -> Patch:

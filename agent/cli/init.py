@@ -9,7 +9,9 @@ from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
 from agent.keys import KEYS, Key, Value
 from agent.request import Request, detected
+from agent.settingsfile import OWN, PROJECT, in_folder, repository_file
 from sandbox.errors import UsageError
+from tasks.nofollow import CheckoutFiles
 from tasks.task import Task
 
 DESCRIPTION = """\
@@ -30,14 +32,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
-    target = settings.top_of(options.checkout) / "greenroom.toml"
-    if target.exists() and not options.force:
+    top = settings.top_of(options.checkout)
+    target = top / OWN
+    if os.path.lexists(target) and not options.force:
         raise UsageError(f"{target} exists", "Edit it, or give --force to replace it.")
+    read = in_folder(top)
+    found = repository_file(top, lambda name: read(name) if name == PROJECT else None)
+    if found:
+        raise UsageError(
+            f"{found.path} has settings already, below [tool.greenroom]",
+            f"Edit them, or move them to {OWN}.",
+        )
     task = detected(Request(options.checkout, flags=flags(options)))
-    temporary = target.with_name(".greenroom.toml.new")
     try:
-        temporary.write_text(_text(task), "utf-8")
-        os.replace(temporary, target)
+        # The checkout may hold planted links: none is followed.
+        with CheckoutFiles(top) as files:
+            files.place(files.stage(OWN, _text(task).encode("utf-8"), 0o666), OWN)
     except OSError as problem:
         raise UsageError(f"cannot write {target}: {problem.strerror}") from None
     for note in task.notes:

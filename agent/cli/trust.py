@@ -7,6 +7,7 @@ from agent import settings, trust
 from agent.cli.command import add_checkout
 from agent.cli.console import Console
 from agent.keys import KEYS
+from agent.settingsfile import repository_file
 from sandbox.errors import UsageError
 
 DESCRIPTION = """\
@@ -28,7 +29,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         known = trust.distrust(checkout)
         console.say(f"{checkout}: {'no longer trusted' if known else 'was not trusted'}")
         return 0
-    found = settings.repository_file(checkout)
+    found = repository_file(checkout)
     if found is None:
         raise UsageError(
             f"{checkout} has no greenroom.toml and no [tool.greenroom]",

@@ -137,5 +137,5 @@ def _print(proof: Proof, console: Console) -> None:
             console.say(f"  {words}: {id}")
         if len(ids) > 20:
             console.say(f"  {words}: {len(ids) - 20} more")
-    changed = count(len(proof.patch), "file")
-    console.note(f"{changed} judged; took {duration(verdict.seconds)}", "dim")
+    judged = f"{count(len(proof.patch), 'file')} judged; " if verdict.report else ""
+    console.note(f"{judged}took {duration(verdict.seconds)}", "dim")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from agent import paths, settings, trust
 from agent.keys import KEYS, BadValue, check, parse_size, parse_text
+from agent.settingsfile import repository_file
 from sandbox.errors import UsageError
 
 
@@ -54,10 +55,18 @@ def test_the_repository_table_may_stand_in_pyproject(checkout: Path) -> None:
     assert found.sources["test_cmd"] == "pyproject.toml [tool.greenroom]"
 
 
-def test_own_file_is_read_before_pyproject(checkout: Path) -> None:
+def test_settings_stand_in_one_place(checkout: Path) -> None:
     write(checkout / "pyproject.toml", "[tool.greenroom]\ntest_cmd = 'one'")
+    assert settings.load(checkout, {}, {})["test_cmd"] == "one"
     write(checkout / "greenroom.toml", "test_cmd = 'two'")
-    assert settings.load(checkout, {}, {})["test_cmd"] == "two"
+    with pytest.raises(UsageError, match="settings both in greenroom"):
+        settings.load(checkout, {}, {})
+
+
+def test_no_setting_frees_files_but_the_one_that_needs_trust(checkout: Path) -> None:
+    write(checkout / "greenroom.toml", "protected = ['!tests/']")
+    with pytest.raises(UsageError, match="'!tests/' frees files, which is what `allow` is for"):
+        settings.load(checkout, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -140,7 +149,7 @@ def test_an_untrusted_repository_cannot_set_what_matters(checkout: Path, name: s
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_trusted_repository_can(checkout: Path, name: str) -> None:
     write(checkout / "greenroom.toml", f"{name} = {HOSTILE[name]}")
-    found = settings.repository_file(checkout)
+    found = repository_file(checkout)
     assert found
     trust.trust(checkout, found.table)
     loaded = settings.load(checkout, {}, {})
@@ -164,7 +173,7 @@ def test_an_untrusted_repository_may_lower_a_bound(checkout: Path) -> None:
 
 def test_trust_ends_when_the_table_changes(checkout: Path) -> None:
     write(checkout / "greenroom.toml", "image = 'a'")
-    found = settings.repository_file(checkout)
+    found = repository_file(checkout)
     assert found
     trust.trust(checkout, found.table)
     write(checkout / "greenroom.toml", "image = 'b'")

@@ -119,3 +119,19 @@ def test_init_writes_what_check_then_uses(user: User) -> None:
     again = user.greenroom("init")
     assert again.returncode == 2
     assert "exists" in again.stderr
+
+
+def test_init_follows_no_link_and_repeats_no_settings(user: User) -> None:
+    victim = user.home / "victim"
+    victim.write_text("mine")
+    for name in (".greenroom.toml.new", "greenroom.toml"):
+        (user.checkout / name).symlink_to(victim)
+    assert user.greenroom("init").returncode == 2
+    assert user.greenroom("init", "--force").returncode == 0
+    assert victim.read_text() == "mine"
+    assert not (user.checkout / "greenroom.toml").is_symlink()
+    (user.checkout / "greenroom.toml").unlink()
+    user.write({"pyproject.toml": "[tool.greenroom]\nprotected = ['calc.py']\n"})
+    done = user.greenroom("init")
+    assert done.returncode == 2
+    assert "has settings already, below [tool.greenroom]" in done.stderr

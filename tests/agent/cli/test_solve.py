@@ -149,6 +149,20 @@ def test_a_task_file_says_what_is_to_be_done(user: User) -> None:
     assert json.loads(done.stdout)["task"] == {"id": "task", "instruction": "mend add"}
 
 
+@pytest.mark.parametrize(
+    "more", ['include = [".env"]', 'setup = ["true"]', 'memory = "9G"', 'repository = "/tmp"']
+)
+def test_a_task_file_of_a_checkout_may_not_widen_anything(user: User, more: str) -> None:
+    (user.checkout / "task.toml").write_text(f'instruction = "mend add"\n{more}\n')
+    done = user.greenroom("solve", "--task-file", "task.toml", "-m", user.script(FIX))
+    assert done.returncode == 2
+    assert f"lies in a checkout, so it may not set: {more.split(maxsplit=1)[0]}" in done.stderr
+    outside = user.home / "task.toml"
+    outside.write_text(f'instruction = "x"\nrepository = "{user.checkout}"\ninclude = [".env"]\n')
+    done = user.greenroom("solve", "--task-file", str(outside), "-m", user.script(FIX))
+    assert done.returncode == 0, done.stderr
+
+
 def test_advice_of_the_project_reaches_the_model(user: User) -> None:
     user.write({"AGENTS.md": "Use plus signs.\n"})
     user.greenroom("solve", "-m", user.script(FIX), "-q")

@@ -78,3 +78,60 @@ def test_what_is_neither_file_nor_commit_is_said(user: User, name: str) -> None:
     done = user.greenroom("verify", name)
     assert done.returncode == 2
     assert name.partition("..")[0] in done.stderr
+
+
+def test_the_settings_that_judge_are_not_those_that_come_with_the_patch(user: User) -> None:
+    user.write({"pyproject.toml": "# nothing yet\n"})
+    user.commit()
+    user.git("checkout", "-qb", "topic")
+    easy = '[tool.greenroom]\ntest_cmd = "true"\n'
+    user.write({"pyproject.toml": easy, "calc.py": "def add(a, b):\n    return 0\n"})
+    user.commit()
+    for words, diff in (("main..HEAD", ""), ("-", user.git("diff", "main", "topic"))):
+        base = ("--base", "main") if words == "-" else ()
+        done = user.greenroom("verify", words, *base, stdin=diff)
+        assert done.returncode == 1, done.stdout
+        assert "failed" in done.stdout
+        assert "settings are those of main, not of the files here" in done.stdout
+
+
+def test_settings_that_are_not_committed_yet_count(user: User) -> None:
+    diff = mend(user)
+    user.write({"greenroom.toml": 'test_cmd = "python3 -m pytest -q"\n'})
+    done = user.greenroom("verify", "-", "--json", stdin=diff)
+    assert json.loads(done.stdout)["tests"]["command"] == "python3 -m pytest -q"
+
+
+def test_what_was_not_judged_is_no_part_of_the_proof(user: User) -> None:
+    user.write({".github/workflows/ci.yml": "on: push\n"})
+    user.commit()
+    mend(user)
+    user.write({".github/workflows/ci.yml": "on: [push, pull_request]\n"})
+    diff = user.git("diff")
+    done = user.greenroom("verify", "-", stdin=diff)
+    assert done.returncode == 1
+    assert "but for its changes to .github/workflows/ci.yml, which were not judged" in done.stdout
+    document = json.loads(user.greenroom("verify", "-", "--json", stdin=diff).stdout)
+    assert document["left_out"] == [".github/workflows/ci.yml"]
+    assert document["files"] == ["calc.py"]
+    assert "ci.yml" not in document["diff"]
+    allowed = user.greenroom("verify", "-", "--allow", ".github/", stdin=diff)
+    assert allowed.returncode == 0, allowed.stdout
+
+
+def test_a_test_that_the_patch_adds_to_an_existing_file_is_judged_too(user: User) -> None:
+    mend(user)
+    with (user.checkout / "test_calc.py").open("a") as stream:
+        stream.write(ADDED)
+    done = user.greenroom("verify", "-", stdin=user.git("diff"))
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_better_grade_can_be_required(user: User) -> None:
+    user.write({"readme.txt": "words\n"})
+    user.git("add", "-N", "readme.txt")
+    diff = user.git("diff")
+    assert user.greenroom("verify", "-", stdin=diff).returncode == 0
+    done = user.greenroom("verify", "-", "--require", "reproduced", stdin=diff)
+    assert done.returncode == 1
+    assert "less than the required grade, which is reproduced" in done.stdout

@@ -1,0 +1,98 @@
+"""A settings file as it stands in a checkout or in a commit of it, or in the user's folder: read
+within bounds, parsed, and not yet judged."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.errors import UsageError
+
+OWN, PROJECT = "greenroom.toml", "pyproject.toml"
+_MAX_FILE = 4 << 20
+
+#: Gives the content of a file by its name, None where there is no such file.
+Reader = Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True)
+class RepositoryFile:
+    """The settings table of a checkout. `path` is where it stands in the checkout."""
+
+    path: Path
+    label: str
+    table: Mapping[str, object] = field(default_factory=dict)
+
+
+def in_folder(folder: Path) -> Reader:
+    """Reads the files that lie in a folder now."""
+
+    def read(name: str) -> bytes | None:
+        path = folder / name
+        return _content(path) if path.is_file() else None
+
+    return read
+
+
+def repository_file(checkout: Path, read: Reader | None = None) -> RepositoryFile | None:
+    """The checkout's `greenroom.toml` or its `[tool.greenroom]`, None where it has neither.
+
+    `read` gives the files' contents; those in the checkout now unless given. Raises UsageError for
+    a file that is no settings file, and where there are both: one would silence the other.
+    """
+    read = read or in_folder(checkout)
+    own, project = read(OWN), read(PROJECT)
+    table = _project_table(project, checkout / PROJECT)
+    if own is None:
+        if table is None:
+            return None
+        return RepositoryFile(checkout / PROJECT, f"{PROJECT} [tool.greenroom]", table)
+    if table is not None:
+        raise UsageError(
+            f"{checkout} has settings both in {OWN} and in {PROJECT} below [tool.greenroom]",
+            "Keep one of them.",
+        )
+    return RepositoryFile(checkout / OWN, OWN, parse_toml(own, checkout / OWN))
+
+
+def _project_table(project: bytes | None, path: Path) -> Mapping[str, object] | None:
+    if project is None or b"greenroom" not in project:
+        return None
+    tool = parse_toml(project, path).get("tool", {})
+    table = tool.get("greenroom") if isinstance(tool, dict) else None
+    if table is None or isinstance(table, dict):
+        return table
+    raise UsageError(
+        f"{path}: tool.greenroom: expected a table, got {table!r:.80}",
+        "Write the settings below [tool.greenroom].",
+    )
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """The table in `path`. Raises UsageError that names the file and the bad line."""
+    return parse_toml(_content(path), path)
+
+
+def parse_toml(data: bytes, path: Path) -> dict[str, object]:
+    """The table in a file's content. Raises UsageError that names the file and the bad line."""
+    if len(data) > _MAX_FILE:
+        raise UsageError(f"{path} is larger than any settings file: over {_MAX_FILE:,} bytes")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise UsageError(
+            f"{path} is not valid TOML: not UTF-8 text (at line {line})", "Mend the file."
+        ) from None
+    except tomllib.TOMLDecodeError as problem:
+        raise UsageError(f"{path} is not valid TOML: {problem}", "Mend the file.") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not valid TOML: nested too deeply", "Mend the file.") from None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAX_FILE + 1)
+    except OSError as problem:
+        raise UsageError(f"cannot read {path}: {problem.strerror}") from None
