@@ -44,6 +44,10 @@ class Run:
     def events(self) -> list[dict[str, Any]]:
         return trajectory.read(self.trajectory)
 
+    def proved(self) -> str | None:
+        """The tree of the change that was proved last, also where the run went on after it."""
+        return trajectory.proved_tree(self.events())
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the run for this process. Raises UsageError while another process holds it."""

@@ -91,11 +91,10 @@ class Session:
         )
 
     def record_applied(self, how: str, where: str) -> None:
-        """Notes in the log that the patch left the run's folder."""
-        with self.run.lock():
-            recorder = Recorder(self.run.trajectory)
-            recorder.emit("applied", how=how, where=where)
-            recorder.close()
+        """Notes in the log that the patch left the run's folder; the run has to be locked."""
+        recorder = Recorder(self.run.trajectory)
+        recorder.emit("applied", how=how, where=where)
+        recorder.close()
 
     def document(self, outcome: Outcome) -> dict[str, Any]:
         """The JSON document of the session's end (docs/json.md)."""

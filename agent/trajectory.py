@@ -223,6 +223,13 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
     )
 
 
+def proved_tree(events: Sequence[dict[str, Any]]) -> str | None:
+    """The tree of the last patch that a clean room proved, also where the run went on after it."""
+    ends = [event for event in events if event["type"] == "run.ended"]
+    trees = [event["tree"] for event in ends if event["status"] == "solved"]
+    return trees[-1] if trees else None
+
+
 def _spent(events: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], float]:
     """The usage and the seconds of a whole log, the turns that are void included."""
     usage: dict[str, Any] = {}

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import termios
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -11,6 +12,14 @@ from agent.cli.text import visible
 from sandbox.errors import GreenroomError
 
 _STYLES = {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def flush_typed() -> None:
+    """Forgets what was typed before a question was asked: it was no answer to it."""
+    try:
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+    except (OSError, termios.error, ValueError):
+        return  # no terminal
 
 
 class Console:
@@ -113,6 +122,17 @@ class Console:
             self.document({"schema": "greenroom.error/1", **data})
         elif self.lines:
             self.line({"type": "error", **data})
+
+    def bytes(self, data: bytes) -> None:
+        """Prints a patch on standard output: byte by byte, but for a terminal, which must not act
+        on what stands in it."""
+        self._wipe()
+        sys.stdout.flush()
+        if sys.stdout.isatty():
+            sys.stdout.write(visible(data.decode("utf-8", "surrogateescape")))
+        else:
+            sys.stdout.buffer.write(data)
+        sys.stdout.flush()
 
     def document(self, data: Mapping[str, Any]) -> None:
         """Prints the JSON document, the last and only thing on standard output."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.cli.console import Console
+from agent.cli.console import Console, flush_typed
 from agent.cli.text import count
 from agent.session import Session
 from sandbox.errors import UsageError
@@ -86,7 +86,8 @@ def _check_target(target: str, options: argparse.Namespace) -> None:
 
 def show_diff(console: Console, diff: str) -> None:
     """Prints a diff with its usual colours."""
-    for line in diff.splitlines():
+    # At line feeds only: other characters that break lines are shown as what they are.
+    for line in diff.removesuffix("\n").split("\n") if diff else ():
         if line.startswith(("+++", "---", "diff ", "index ")):
             console.say(line, "bold")
         elif line.startswith("@@"):
@@ -162,6 +163,7 @@ def _ask(session: Session, console: Console) -> str:
 
 def _answer(later: str, console: Console) -> str:
     """What the user types; nothing at the end of the input. Ctrl-C ends the program."""
+    flush_typed()
     try:
         return input("\nApply this to your checkout? [y/N, or a sentence for the model] ").strip()
     except EOFError:
@@ -197,8 +199,7 @@ def _branch(session: Session, name: str, console: Console) -> None:
 def _write(session: Session, target: str, console: Console) -> None:
     diff = session.store.diff(session.task.base.tree, session.tree)
     if target == "-":
-        sys.stdout.buffer.write(diff)
-        sys.stdout.buffer.flush()
+        console.bytes(diff)
         return
     try:
         Path(target).write_bytes(diff)

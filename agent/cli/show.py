@@ -1,7 +1,6 @@
 """`greenroom show`: one run, readable."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from agent import runs, trajectory
@@ -11,6 +10,7 @@ from agent.cli.delivery import show_diff
 from agent.cli.text import count, duration
 from agent.cli.view import LiveView
 from agent.runs import Run
+from sandbox.errors import UsageError
 
 DESCRIPTION = "Print a run readably: its task, its turns, its tests, its verdict and its diff."
 
@@ -19,6 +19,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     group = parser.add_mutually_exclusive_group()
     group.add_argument("--diff", action="store_true", help="only its change, fit for `git apply`")
+    group.add_argument(
+        "--proved",
+        action="store_true",
+        help="only the change that was proved last, where the run went on after it",
+    )
     group.add_argument("--json", action="store_true", help="its events as one JSON document")
 
 
@@ -26,10 +31,13 @@ def main(options: argparse.Namespace, console: Console) -> int:
     run = runs.find(options.run)
     events = trajectory.live(run.events())
     history = trajectory.history(events, run.trajectory)
-    diff = _diff(run, history)
-    if options.diff:
-        sys.stdout.buffer.write(diff)
-        sys.stdout.buffer.flush()
+    proved = run.proved()
+    if options.proved and proved is None:
+        raise UsageError(f"no change of run {run.id} was proved", "`--diff` prints its last one.")
+    tree = proved if options.proved else history.tree
+    diff = _diff(run, history, tree)
+    if options.diff or options.proved:
+        console.bytes(diff)
         return 0
     if options.json:
         console.document({"run": run.id, "events": events})
@@ -38,11 +46,10 @@ def main(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _diff(run: Run, history: trajectory.History) -> bytes:
-    if history.tree is None:
+def _diff(run: Run, history: trajectory.History, tree: str | None) -> bytes:
+    if tree is None:
         return b""
-    base = history.started["task"]["base"]["tree"]
-    return run.store().diff(base, history.tree)
+    return run.store().diff(history.started["task"]["base"]["tree"], tree)
 
 
 def _print(
@@ -75,3 +82,5 @@ def _print(
     if diff:
         console.say("\nits change:", "bold")
         show_diff(console, diff)
+    if run.proved() not in (None, history.tree):
+        console.say(f"\nAn earlier change was proved: greenroom show {run.id} --proved")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 #: Characters that change how text around them is shown: bidirectional controls and tags.
 _UNSEEN = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
+_UNSEEN_KINDS = frozenset({"Cf", "Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
 _NAMES = {"\x1b": "\\e", "\r": "\\r", "\x00": "\\0", "\b": "\\b", "\x07": "\\a"}
 
 
@@ -29,7 +30,7 @@ def _shown(character: str) -> str:
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x100:
         return f"\\x{code:02x}"
-    if code in _UNSEEN or unicodedata.category(character) in {"Cf", "Cc", "Cs", "Co", "Cn"}:
+    if code in _UNSEEN or unicodedata.category(character) in _UNSEEN_KINDS:
         return f"\\u{{{code:x}}}"
     return character
 

@@ -5,7 +5,7 @@ import sys
 
 from agent import settings, trust
 from agent.cli.command import add_checkout
-from agent.cli.console import Console
+from agent.cli.console import Console, flush_typed
 from agent.keys import KEYS
 from agent.settingsfile import repository_file
 from sandbox.errors import UsageError
@@ -58,6 +58,7 @@ def _held_back(before: settings.Settings, name: str) -> bool:
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         raise UsageError("standard input is not a terminal, so nobody can be asked", "Give --yes.")
+    flush_typed()
     try:
         return input("Trust it? [y/N] ").strip().lower() in {"y", "yes"}
     except EOFError:

@@ -132,7 +132,7 @@ class LiveView:
 
     def _result(self, event: Event) -> None:
         self._doing = ""
-        lines = event["text"].strip("\n").splitlines()
+        lines = event["text"].strip("\n").split("\n")
         limit = len(lines) if self._console.verbose else _BLOCK_LINES
         for line in lines[:limit]:
             self._line("  " + line[:400], "dim" if event["ok"] else "yellow")

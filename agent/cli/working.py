@@ -63,7 +63,8 @@ def conduct(opening: Opening, view: View, ways: Ways) -> int:
             _summary(session, outcome, console)
         if outcome.status != "solved":
             break
-        guidance = "" if view.events and ways.way == "ask" else _deliver(session, ways, console)
+        with session.run.lock():  # until its patch is where it shall be, nobody may remove it
+            guidance = "" if view.events and ways.way == "ask" else _deliver(session, ways, console)
         if not guidance:
             break
         opening = resume(session.run, {}, view.listeners, view.say, guidance=guidance)
@@ -115,6 +116,8 @@ def _summary(session: Session, outcome: Outcome, console: Console) -> None:
         for line in _left(outcome):
             console.note(line)
         console.note(f"see it: greenroom show {session.run.id}", "dim")
+        if session.run.proved():
+            console.note(f"what was proved before: greenroom show {session.run.id} --proved")
         higher = f" --{outcome.limit}-limit N (more than now)" if outcome.limit else ""
         console.note(f'go on: greenroom resume {session.run.id}{higher} -m "guidance"', "dim")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast, get_args
 
-from tasks.formats.parsed import Parsed, by_id, clean
+from tasks.formats.parsed import Parsed, by_id, clean, test_id
 from tasks.task import NOT_COLLECTED, Executed, Frame, Status, TestResult
 
 MOST_SESSIONS = 1_000  # test programs in one command
@@ -75,11 +75,11 @@ def _event(line: bytes) -> dict[str, Any] | None:
 
 
 def _take(session: _Session, event: Mapping[str, Any]) -> None:
-    kind, id = event["e"], _text(event.get("id"))
+    kind, id = event["e"], test_id(_text(event.get("id")))
     if kind == "start":
         session.started = True
     elif kind == "collected":
-        session.collected.update(_text(one) for one in _list(event.get("ids")))
+        session.collected.update(test_id(_text(one)) for one in _list(event.get("ids")))
     elif kind == "run":
         session.running[id] = None
     elif kind == "test":

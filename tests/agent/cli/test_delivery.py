@@ -6,18 +6,25 @@ import pty
 import select
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.agent.bench import FIX, edit
+from tests.agent.bench import FINISH, FIX, edit
 from tests.agent.cli.conftest import User
 
 pytestmark = pytest.mark.docker
 QUESTION = b"or a sentence for the model] "
 
 
-def at_a_terminal(user: User, answers: list[bytes], *words: str) -> tuple[int, str]:
-    """The exit code and all that a terminal shows, when the user types these answers."""
+Answer = bytes | Callable[[], bytes]
+
+
+def at_a_terminal(
+    user: User, answers: Sequence[Answer], *words: str, typed: dict[str, bytes] | None = None
+) -> tuple[int, str]:
+    """The exit code and all that a terminal shows, when the user types these answers. `typed` is a
+    text typed as soon as something is shown."""
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(user.checkout)
@@ -30,8 +37,12 @@ def at_a_terminal(user: User, answers: list[bytes], *words: str) -> tuple[int, s
             shown += os.read(terminal, 65536)
         except OSError:  # the other end is closed
             break
+        if typed and typed["after"] in shown:
+            os.write(terminal, typed["text"])
+            typed = None
         if shown.count(QUESTION) > asked:
-            os.write(terminal, answers[asked])
+            answer = answers[asked]
+            os.write(terminal, answer if isinstance(answer, bytes) else answer())
             asked += 1
     status = os.waitpid(process, 0)[1]
     os.close(terminal)  # not before: it would hang up on what is still ending
@@ -81,3 +92,50 @@ def test_a_branch_that_cannot_be_made_leaves_the_patch_with_the_run(user: User) 
     assert started.returncode == 2  # there is no name and address to commit with
     assert "git does not know who you are" in started.stderr
     assert "The patch stays with the run: greenroom show " in started.stderr
+
+
+def test_a_proved_patch_is_not_lost_when_the_model_goes_on_and_fails(user: User) -> None:
+    script = user.script(FIX, edit("a + b", "a * b"), FINISH, FINISH)
+    ended, shown = at_a_terminal(user, [b"use another operator\n"], "solve", "-m", script)
+    assert ended == 1
+    assert " --proved" in shown
+    proved = user.greenroom("show", "--proved").stdout
+    assert "+    return a + b" in proved
+    assert "+    return a * b" in user.greenroom("show", "--diff").stdout
+    assert "An earlier change was proved: greenroom show" in user.greenroom("show").stdout
+
+
+def test_one_word_is_asked_about_again(user: User) -> None:
+    answers = [b"yse\n", b"y\n"]
+    ended, shown = at_a_terminal(user, answers, "solve", "-m", user.script(FIX), "-q")
+    assert ended == 0
+    assert "Type y or n, or a sentence of more than one word" in shown
+    assert "Applied to " in shown
+
+
+def test_a_run_that_waits_for_an_answer_is_not_removed(user: User) -> None:
+    def prune_and_agree() -> bytes:
+        assert "removed 0 runs" in user.greenroom("prune", "--older-than", "0d").stdout
+        return b"y\n"
+
+    ended, shown = at_a_terminal(user, [prune_and_agree], "solve", "-m", user.script(FIX), "-q")
+    assert ended == 0, shown
+    assert "Applied to " in shown
+
+
+def test_what_was_typed_before_the_question_is_no_answer(user: User) -> None:
+    slow = {"calls": [{"name": "shell", "arguments": {"command": "sleep 3"}}, *FIX["calls"]]}
+    typed = {"text": b"y\n", "after": b"turn 1"}
+    ended, shown = at_a_terminal(user, [b"n\n"], "solve", "-m", user.script(slow), typed=typed)
+    assert ended == 0
+    assert "Nothing was applied." in shown
+    assert user.git("status", "--short") == ""
+
+
+def test_a_terminal_acts_on_nothing_in_a_patch(user: User) -> None:
+    user.greenroom("solve", "-m", user.script(edit("a - b", "a + b  # \x1b[2J\u2028evil()")))
+    piped = user.greenroom("show", "--diff").stdout
+    assert "\x1b[2J" in piped
+    _, shown = at_a_terminal(user, [], "show", "--diff")
+    assert "\x1b[2J" not in shown
+    assert "# \\e[2J\\u{2028}evil()" in shown
