@@ -1,13 +1,12 @@
 """The tests of a checkout in the room, without a model."""
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from agent.missing import missing
 from agent.request import Request, image_of, settings_of, task_of
+from agent.scratch import scratch_folder
 from sandbox.container import Sandbox
 from sandbox.image import Image
 from sandbox.trees import TreeStore
@@ -41,8 +40,8 @@ async def check(
     """
     begun = time.monotonic()
     found = settings_of(request, say)
-    with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
-        store = TreeStore.create(Path(folder) / "trees.git")
+    with scratch_folder() as folder:
+        store = TreeStore.create(folder / "trees.git")
         task, _ = task_of(request, found, store)
         for note in task.notes:
             say(note)

@@ -1,18 +1,26 @@
 """Proving a patch that anybody made: `greenroom verify`, without any model."""
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.request import Request, image_of, settings_of, suite_task, task_on_base
+from agent.request import (
+    Request,
+    image_of,
+    policy_of,
+    settings_of,
+    suite_task,
+    task_on_base,
+)
+from agent.scratch import scratch_folder
 from agent.settings import Settings
 from agent.settingsfile import Reader, RepositoryFile, repository_file
 from sandbox.errors import PatchError, UsageError
 from sandbox.patch import Patch
 from sandbox.trees import Base, TreeStore
 from tasks.discovery import find_checkout
+from tasks.repository import base_limits
 from tasks.revision import base_of_commit, merge_base, of_commit, patch_between, resolve
 from tasks.tally import TestProgress
 from tasks.task import Task, Verdict
@@ -95,31 +103,35 @@ def _table(file: RepositoryFile | None) -> Mapping[str, object]:
 def _prepared(
     request: Request, claim: Claim, found: Settings, say: Say
 ) -> Iterator[tuple[Task, Patch]]:
-    with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
-        store = TreeStore.create(Path(folder) / "trees.git")
+    with scratch_folder() as folder:
+        store = TreeStore.create(folder / "trees.git")
         if request.suite_task:
             task = suite_task(request, found, store)
         else:
-            base = _base(request, claim, found["workspace_size"], store, say)
+            base = _base(request, claim, found, store, say)
             task = task_on_base(base, request, found)
         for note in task.notes:
             say(note)
-        yield task, _patch(request, claim, task.base)
+        yield task, _patch(request, claim, task.base, found["exclude"])
 
 
-def _base(request: Request, claim: Claim, limit: int, store: TreeStore, say: Say) -> Base:
+def _base(request: Request, claim: Claim, found: Settings, store: TreeStore, say: Say) -> Base:
+    limits = base_limits(policy_of(found))
+    exclude = found["exclude"]
     if claim.base is None:
-        return prepare_base(request.folder, store, limit_bytes=limit).base
-    revision = base_of_commit(request.folder, store, claim.base, limit_bytes=limit)
+        include = found["include"]
+        prepared = prepare_base(request.folder, store, include=include, exclude=exclude, **limits)
+        return prepared.base
+    revision = base_of_commit(request.folder, store, claim.base, exclude=exclude, **limits)
     for note in revision.notes:
         say(note)
     say(f"judged on the commit {revision.commit[:12]}")
     return revision.base
 
 
-def _patch(request: Request, claim: Claim, base: Base) -> Patch:
+def _patch(request: Request, claim: Claim, base: Base, exclude: Sequence[str]) -> Patch:
     if claim.revisions is not None:
-        return patch_between(request.folder, base.store, base, claim.revisions[1])
+        return patch_between(request.folder, base.store, base, claim.revisions[1], exclude=exclude)
     try:
         return base.store.from_diff(base.tree, claim.diff or b"")
     except PatchError as problem:

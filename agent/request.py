@@ -1,6 +1,5 @@
 """What the user asked for, made into a task: from a checkout, a commit, a suite or a task file."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, Self
 
 from agent import settings
 from agent.keys import KEYS, Value
+from agent.scratch import scratch_folder
 from agent.settings import Settings
 from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
@@ -130,7 +130,7 @@ def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, 
         store,
         request.words,
         overrides=_overrides(request, found),
-        policy=_policy(found),
+        policy=policy_of(found),
         id=request.id,
     )
     prepared = made.prepared
@@ -155,7 +155,7 @@ def suite_task(request: Request, found: Settings, store: TreeStore) -> Task:
         changes["instruction"] = request.words
     if request.expected:
         changes["checks"] = replace(task.checks, expected=request.expected)
-    return replace(task, policy=_policy(found), **changes)
+    return replace(task, policy=policy_of(found), **changes)
 
 
 def task_on_base(base: Base, request: Request, found: Settings) -> Task:
@@ -163,7 +163,7 @@ def task_on_base(base: Base, request: Request, found: Settings) -> Task:
     overrides = _overrides(request, found)
     detected = detect(base, overrides)
     return task_on(
-        base, detected, request.words, overrides=overrides, policy=_policy(found), id=request.id
+        base, detected, request.words, overrides=overrides, policy=policy_of(found), id=request.id
     )
 
 
@@ -171,8 +171,8 @@ def detected(request: Request) -> Task:
     """The task as it is detected in the checkout, with the request's own `test_cmd` and `rebuild`
     and no other setting; its base is gone after."""
     given = Overrides(test_cmd=_flag(request, "test_cmd"), rebuild=_flag(request, "rebuild"))
-    with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
-        store = TreeStore.create(Path(folder) / "trees.git")
+    with scratch_folder() as folder:
+        store = TreeStore.create(folder / "trees.git")
         return task_from_checkout(request.folder, store, "", overrides=given).task
 
 
@@ -205,12 +205,21 @@ def _overrides(request: Request, found: Settings) -> Overrides:
     )
 
 
-def _policy(found: Settings) -> Policy:
+def policy_of(found: Settings) -> Policy:
+    """The sandbox's limits as the settings have them. With less memory than usual its file systems
+    are smaller in proportion. Raises UsageError, with the arithmetic, for limits that do not fit.
+    """
+    usual = Policy()
+    share = min(1.0, found["memory"] / usual.memory_bytes)
+    workspace = int(usual.workspace_bytes * share)
     policy = Policy(
         memory_bytes=found["memory"],
         cpus=found["cpus"],
         pids=found["pids"],
-        workspace_bytes=found["workspace_size"],
+        workspace_bytes=found["workspace_size"] if found.given("workspace_size") else workspace,
+        workspace_inodes=int(usual.workspace_inodes * share),
+        tmp_bytes=int(usual.tmp_bytes * share),
+        home_bytes=int(usual.home_bytes * share),
         command_timeout=found["command_timeout"],
     )
     policy.check()

@@ -110,6 +110,13 @@ class Sandbox:
         """
         policy.check(resettable=resettable)
         found = engine if engine is not None else await asyncio.to_thread(shared_engine)
+        here = found.abilities.memory_bytes
+        if here and policy.memory_bytes > here:
+            raise UsageError(
+                f"The sandbox's memory is {policy.memory_bytes / MIB:,.0f} MiB; the machine of the "
+                f"Docker engine has {here / MIB:,.0f} MiB.",
+                "Lower `memory`.",
+            )
         container = Container(found, policy)
         box = cls(container, image, base, policy, rebuild, support or {}, resettable, found)
         try:

@@ -124,6 +124,11 @@ class Git:
                 message = f"stopped: it took longer than {limits.seconds:g} seconds"
                 raise GitError(arguments[0], -signal.SIGKILL, message) from None
         result = GitResult(process.returncode, stdout, stderr.decode("utf-8", "replace"))
+        if result.status and "No space left on device" in result.stderr:
+            raise SetupError(
+                f"git {arguments[0]} could not write: the disk of {self.directory} is full.",
+                "Free some space and try again.",
+            )
         if check and result.status:
             raise GitError(arguments[0], result.status, result.stderr)
         return result

@@ -17,6 +17,7 @@ APPLY_SECONDS = 60
 # copies can grow to. A patch within the size limits stays far below.
 APPLY_MEMORY_BYTES = 2 << 30
 DECLARED = re.compile(rb"^(?:literal|delta) (\d+)\r?$", re.MULTILINE)
+MOST_DIGITS = 15
 GIT_HEADER = re.compile(rb"^diff --git ", re.MULTILINE)
 PLAIN_HEADER = re.compile(rb"^--- [^\n]*\n\+\+\+ [^\n]*\n@@ -", re.MULTILINE)
 MERGE_HEADER = re.compile(rb"^diff --(?:cc|combined) ", re.MULTILINE)
@@ -115,7 +116,8 @@ def _check_is_diff(diff: bytes) -> None:
 
 
 def _check_declared_sizes(diff: bytes, limits: PatchLimits) -> None:
-    declared = sum(int(size) for size in DECLARED.findall(diff))
+    # A number of more digits than any size has would be slow to read, or refused by Python.
+    declared = sum(int(size[:MOST_DIGITS]) for size in DECLARED.findall(diff))
     for what, size in (("declares binary contents of", declared), ("has", len(diff))):
         if size > 2 * limits.total_bytes:
             raise PatchError(

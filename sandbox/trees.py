@@ -5,6 +5,7 @@ here; a diff from outside becomes a patch here. No file of a tree is ever writte
 """
 
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -129,7 +130,7 @@ class TreeStore:
 
     def entries(self, tree: str) -> list[Entry]:
         """All files of a tree, sorted by path."""
-        listing = self._git.run("ls-tree", "-r", "-z", "--long", tree).stdout
+        listing = self._git.run("ls-tree", "-r", "-z", "--long", _name(tree)).stdout
         found = []
         for line in listing.split(b"\0")[:-1]:
             fields, _, raw = line.partition(b"\t")
@@ -141,7 +142,7 @@ class TreeStore:
         """The paths of a tree with their modes; those of the tree asked for last are kept."""
         known, modes = self._modes
         if known != tree:
-            listing = self._git.run("ls-tree", "-r", "-z", tree).stdout
+            listing = self._git.run("ls-tree", "-r", "-z", _name(tree)).stdout
             lines = (line.partition(b"\t") for line in listing.split(b"\0")[:-1])
             modes = {decode_path(raw): int(fields.split()[0], 8) for fields, _, raw in lines}
             self._modes = (tree, modes)
@@ -160,7 +161,7 @@ class TreeStore:
 
     def blob(self, tree: str, path: str) -> bytes | None:
         """The content at `path` in a tree (a link's target), or None when no file is there."""
-        listing = self._git.run("ls-tree", "-z", tree, "--", path).stdout
+        listing = self._git.run("ls-tree", "-z", _name(tree), "--", path).stdout
         for line in listing.split(b"\0")[:-1]:
             fields, _, raw = line.partition(b"\t")
             _, kind, oid = fields.split()
@@ -175,12 +176,14 @@ class TreeStore:
         chosen = ("--", *paths) if paths is not None else ()
         if paths is not None and not paths:
             return b""
-        return self._git.run("diff-tree", *options, "--no-textconv", old, new, *chosen).stdout
+        trees = (_name(old), _name(new))
+        return self._git.run("diff-tree", *options, "--no-textconv", *trees, *chosen).stdout
 
     def between(self, old: str, new: str, limits: PatchLimits = DEFAULT_LIMITS) -> Patch:
         """The patch that makes `new` of `old`. Raises PatchError when it would be one that must not
         be applied; sizes are checked before a content is read."""
-        listing = self._git.run("diff-tree", "-r", "-z", "--raw", "--no-renames", old, new).stdout
+        options = ("-r", "-z", "--raw", "--no-renames")
+        listing = self._git.run("diff-tree", *options, _name(old), _name(new)).stdout
         fields = listing.split(b"\0")[:-1]
         changed: dict[str, tuple[int | None, str]] = {}
         for summary, raw in zip(fields[::2], fields[1::2], strict=True):
@@ -278,6 +281,13 @@ class Base:
         return IgnoreRules(self.ignore)
 
 
+def _name(oid: str) -> str:
+    """An object's name as git takes it, and nothing else: it may come from a log."""
+    if not re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", oid):
+        raise SetupError(f"{oid[:60]!r} is not the name of a tree.", "The run's log is damaged.")
+    return oid
+
+
 def _commit_command(branch: str, tree: str) -> bytes:
     """The start of a commit on a new branch whose content is `tree`."""
     start = f"commit {branch}\ncommitter Greenroom <greenroom@localhost> 0 +0000\ndata 0\n"
@@ -308,7 +318,7 @@ def _lines_of(names: IO[bytes]) -> list[str]:
 
 def _read_object(stream: IO[bytes], oid: str) -> bytes:
     header = stream.readline().split()
-    if len(header) != 3:
+    if len(header) != 3 or not header[2].isdigit():
         raise KeyError(oid)
     content = stream.read(int(header[2]) + 1)
     if len(content) != int(header[2]) + 1:

@@ -36,11 +36,12 @@ def apply_to_checkout(folder: Path, base: Base, patch: Patch, fingerprint: str) 
     Only changed files are written, each at once (a temporary file beside it, then a rename), with
     its permissions kept; folders that deletions leave empty go. Links are never followed.
     `fingerprint` is that of the base's preparation. Raises UsageError, with nothing changed, when
-    a file that the patch touches is no longer as in the base or cannot be written.
+    a file that the patch touches is no longer as in the base or cannot be written, and while
+    another process writes there.
     """
     entries = {entry.path: entry for entry in base.entries()}
     check_patch(patch, base={path: entry.mode for path, entry in entries.items()})
-    with CheckoutFiles(find_checkout(folder).top) as files:
+    with CheckoutFiles(find_checkout(folder).top) as files, files.locked():
         ours = _base_contents(base, [entries[p] for p in patch.paths if p in entries])
         open_changes, already = _unapplied(files, entries, ours, patch)
         _check_places(files, open_changes, entries)
@@ -164,6 +165,7 @@ def _write(files: CheckoutFiles, changes: list[Change]) -> None:
     """Write all new contents aside first, where a full disk or a missing right shows before
     anything is changed; then remove, make folders and move into place."""
     staged: dict[str, str] = {}
+    files.remove_staged(change.path for change in changes)
     try:
         for change in changes:
             if change.content is not None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import UsageError
-from sandbox.git import Git, GitError
+from sandbox.git import DEFAULT_LIMITS, Git, GitError, GitLimits
 from sandbox.patch import decode_path
 
 MAX_POINTER_BYTES = 4096
+ANSWER_SECONDS = 15.0
 # The user's own configuration, which no repository writes, may be read as git would read it.
 USER_VARIABLES = ("HOME", "XDG_CONFIG_HOME", "EMAIL")
 IDENTITY_VARIABLES = (
@@ -64,6 +65,8 @@ class Checkout:
     def tracked(self) -> list[Listed]:
         """The entries of the index, each path once."""
         found: dict[str, Listed] = {}
+        # A pipe where git expects a file of settings would hang it: asked at once, and not long.
+        self._ask("rev-parse", "--git-dir", limits=GitLimits(seconds=ANSWER_SECONDS))
         for line in self._ask("ls-files", "-z", "-t", "--stage").split(b"\0")[:-1]:
             fields, _, raw = line.partition(b"\t")
             tag, mode, _, stage = fields.split()
@@ -84,9 +87,15 @@ class Checkout:
         listed = self._ask("ls-files", "-z", "-o", *kind, "--exclude-standard", git=git)
         return [decode_path(raw) for raw in listed.split(b"\0")[:-1]]
 
-    def _ask(self, *arguments: str, may_fail: bool = False, git: Git | None = None) -> bytes:
+    def _ask(
+        self,
+        *arguments: str,
+        may_fail: bool = False,
+        git: Git | None = None,
+        limits: GitLimits = DEFAULT_LIMITS,
+    ) -> bytes:
         try:
-            result = (git or self.git).run(*arguments, check=not may_fail)
+            result = (git or self.git).run(*arguments, check=not may_fail, limits=limits)
         except GitError as error:
             raise UsageError(
                 f"The git repository of {self.top} could not be read: {error.stderr.strip()}",
@@ -165,13 +174,13 @@ def _git_folder(entry: Path) -> Path | None:
     """The git directory that a `.git` is or names: the latter in submodules and further work
     trees. None when it is neither."""
     if entry.is_dir():
-        return entry if (entry / "HEAD").exists() else None
+        return entry if (entry / "HEAD").is_file() else None
     if not entry.is_file():
         return None
     with entry.open("rb") as stream:
         pointer = re.match(rb"gitdir: ([^\r\n]+)", stream.read(MAX_POINTER_BYTES))
     target = Path(os.path.join(entry.parent, os.fsdecode(pointer[1]))) if pointer else None
-    if target is None or not (target / "HEAD").exists():
+    if target is None or not (target / "HEAD").is_file():
         raise UsageError(
             f"{entry} names no git directory.",
             "The main checkout may have moved: `git worktree repair` there mends it.",

@@ -5,21 +5,25 @@ through here. Each folder of a path is opened from the one above it, links refus
 """
 
 import errno
+import fcntl
 import os
+import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from sandbox.errors import UsageError
 from sandbox.patch import EXECUTABLE, FILE, SYMLINK, encode_path
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A planted FIFO must not hang the reader: opened non-blocking, then looked at.
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NOT_REMOVED = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT, errno.ENOTDIR)
+STAGED = re.compile(r"\.greenroom-[0-9a-f]{16}")
 WRITE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -81,9 +85,7 @@ class CheckoutFiles:
     def stage(self, path: str, content: bytes, permissions: int) -> str:
         """Write a content beside `path`, or beside its nearest folder that exists, under a name of
         its own; give that path. `permissions` 0o666 and 0o777 are cut down by the umask."""
-        folder = path.rpartition("/")[0]
-        while folder and not self._is_folder(folder):
-            folder = folder.rpartition("/")[0]
+        folder = self._nearest_folder(path)
         staged = f"{folder}/" * bool(folder) + f".greenroom-{secrets.token_hex(8)}"
         with self._parent(staged) as (parent, name):
             try:
@@ -99,6 +101,31 @@ class CheckoutFiles:
                     os.unlink(name, dir_fd=parent)
                 raise
         return staged
+
+    def _nearest_folder(self, path: str) -> str:
+        folder = path.rpartition("/")[0]
+        while folder and not self._is_folder(folder):
+            folder = folder.rpartition("/")[0]
+        return folder
+
+    def remove_staged(self, paths: Iterable[str]) -> None:
+        """Remove what a process that was killed left of staging files at or near these paths."""
+        for folder in {self._nearest_folder(path) for path in paths}:
+            names = self.names(folder) if folder else os.listdir(self._top)
+            for name in filter(STAGED.fullmatch, names):
+                self.remove(f"{folder}/" * bool(folder) + name)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the checkout against other processes that write into it by this class. Raises
+        UsageError when one does."""
+        try:
+            fcntl.flock(self._top, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"Another process is just applying a patch to {self.top}.", "Try again."
+            ) from None
+        yield
 
     def place(self, staged: str, path: str) -> None:
         """Move a staged file to its path at once, over a file or link there."""

@@ -117,6 +117,14 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
     return Detected(tests, image, rebuild, tuple(reasons), tuple(notes))
 
 
+def base_limits(policy: Policy) -> dict[str, int]:
+    """What a base may have of the workspace: `limit_bytes` and `limit_files`."""
+    return {
+        "limit_bytes": int(policy.workspace_bytes * BASE_SHARE) // PAGE_BYTES * PAGE_BYTES,
+        "limit_files": int(policy.workspace_inodes * BASE_SHARE),
+    }
+
+
 def task_from_checkout(
     folder: Path,
     store: TreeStore,
@@ -136,8 +144,7 @@ def task_from_checkout(
         store,
         include=overrides.include,
         exclude=overrides.exclude,
-        limit_bytes=int(policy.workspace_bytes * BASE_SHARE) // PAGE_BYTES * PAGE_BYTES,
-        limit_files=int(policy.workspace_inodes * BASE_SHARE),
+        **base_limits(policy),
     )
     detected = detect(prepared.base, overrides, version=prepared.checkout.latest_tag())
     task = task_on(

@@ -4,17 +4,17 @@ Only objects are read: no filter, hook or other program that the repository's se
 is run, and the work tree is not looked at.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import UsageError
 from sandbox.git import GitError
-from sandbox.ignore import Rules, readable_lines
+from sandbox.ignore import IgnoreRules, Rules, readable_lines
 from sandbox.patch import GITLINK, Patch, decode_path
 from sandbox.trees import Base, TreeStore
 from tasks.discovery import Checkout, find_checkout, user_excludes
-from tasks.workspace import MAX_RULES_BYTES, named, size_text
+from tasks.workspace import MAX_RULES_BYTES, check_limits, named
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,26 @@ def resolve(checkout: Checkout, name: str) -> str:
     return found.stdout.decode("ascii").strip()
 
 
-def base_of_commit(folder: Path, store: TreeStore, name: str, *, limit_bytes: int) -> Revision:
-    """Copy the files of the commit `name` into `store`, as they are in the repository.
+def base_of_commit(
+    folder: Path,
+    store: TreeStore,
+    name: str,
+    *,
+    limit_bytes: int,
+    limit_files: int,
+    exclude: Sequence[str] = (),
+) -> Revision:
+    """Copy the files of the commit `name` into `store`, as they are in the repository. `exclude`
+    are gitignore patterns of files to leave out.
 
-    Raises UsageError for a folder in no checkout, a name that means no commit, and more bytes than
-    the workspace takes.
+    Raises UsageError for a folder in no checkout, a name that means no commit, more than the
+    workspace takes, and a repository that lacks some of the files.
     """
     checkout = find_checkout(folder)
     commit = resolve(checkout, name)
-    files, modules = _files(checkout, commit)
-    total = sum(size for _, _, _, size in files)
-    if total > limit_bytes:
-        raise UsageError(
-            f"The commit {name} has {size_text(total)}; the sandbox's workspace takes "
-            f"{size_text(limit_bytes)}.",
-            "Raise `workspace_size` and with it `memory`.",
-        )
-    tree = store.add_tree(_contents(checkout, files))
+    files, modules = _files(checkout, commit, exclude)
+    check_limits({path: size for path, _, _, size in files}, limit_bytes, limit_files)
+    tree = store.add_tree(_contents(checkout, commit, files))
     notes = [f"Submodules are left out: {named(modules)}."] if modules else []
     return Revision(Base(store, tree, _rules(store, tree)), commit, tuple(notes))
 
@@ -70,12 +73,15 @@ def of_commit(checkout: Checkout, commit: str) -> Callable[[str], bytes | None]:
     return lambda path: objects.blob(commit, path)
 
 
-def patch_between(folder: Path, store: TreeStore, base: Base, name: str) -> Patch:
-    """What changed from `base` to the commit `name`. Raises UsageError, and PatchError for what no
-    patch may hold."""
+def patch_between(
+    folder: Path, store: TreeStore, base: Base, name: str, *, exclude: Sequence[str] = ()
+) -> Patch:
+    """What changed from `base` to the commit `name`, but for what `exclude` names. Raises
+    UsageError, and PatchError for what no patch may hold."""
     checkout = find_checkout(folder)
-    files, _ = _files(checkout, resolve(checkout, name))
-    return store.between(base.tree, store.add_tree(_contents(checkout, files)))
+    commit = resolve(checkout, name)
+    files, _ = _files(checkout, commit, exclude)
+    return store.between(base.tree, store.add_tree(_contents(checkout, commit, files)))
 
 
 def merge_base(folder: Path, first: str, second: str) -> str:
@@ -91,9 +97,15 @@ def merge_base(folder: Path, first: str, second: str) -> str:
 _File = tuple[str, int, str, int]
 
 
-def _files(checkout: Checkout, commit: str) -> tuple[list[_File], list[str]]:
+def _files(
+    checkout: Checkout, commit: str, exclude: Sequence[str]
+) -> tuple[list[_File], list[str]]:
     """(path, mode, blob, size) of a commit's files, and the paths of its submodules."""
-    listing = checkout.git.run("ls-tree", "-r", "-z", "--long", "--full-tree", commit).stdout
+    unwanted = IgnoreRules((("", tuple(exclude)),))
+    try:
+        listing = checkout.git.run("ls-tree", "-r", "-z", "--long", "--full-tree", commit).stdout
+    except GitError as error:
+        raise _incomplete(checkout, commit, error) from error
     files: list[_File] = []
     modules = []
     for line in listing.split(b"\0")[:-1]:
@@ -102,15 +114,35 @@ def _files(checkout: Checkout, commit: str) -> tuple[list[_File], list[str]]:
         path = decode_path(raw)
         if int(mode, 8) == GITLINK:
             modules.append(path)
-        else:
+        elif not unwanted.ignores(path):
             files.append((path, int(mode, 8), blob.decode("ascii"), int(size)))
     return files, modules
 
 
-def _contents(checkout: Checkout, files: list[_File]) -> Iterator[tuple[str, int, bytes]]:
+def _contents(
+    checkout: Checkout, commit: str, files: list[_File]
+) -> Iterator[tuple[str, int, bytes]]:
     objects = TreeStore(checkout.git_folder).read(blob for _, _, blob, _ in files)
-    for (path, mode, _, _), content in zip(files, objects, strict=True):
-        yield path, mode, content
+    try:
+        for (path, mode, _, _), content in zip(files, objects, strict=True):
+            yield path, mode, content
+    except (GitError, KeyError) as error:
+        raise _incomplete(checkout, commit, error) from error
+
+
+def _incomplete(checkout: Checkout, commit: str, error: Exception) -> UsageError:
+    """The error for a repository that lacks objects. Git fetches those of a partial clone by
+    itself, which would run what the repository's settings name: so here it does not."""
+    partial = checkout.git.run("config", "--get-regexp", r"^remote\..*\.promisor$", check=False)
+    if partial.stdout:
+        return UsageError(
+            f"{checkout.top} is a partial clone and does not have all files of {commit[:12]}.",
+            f"Fetch them: git -C {checkout.top} archive {commit[:12]} >/dev/null",
+        )
+    said = error.stderr.strip() if isinstance(error, GitError) else f"{error} is missing"
+    return UsageError(
+        f"The repository of {checkout.top} could not be read: {said}", "See `git fsck` there."
+    )
 
 
 def _rules(store: TreeStore, tree: str) -> Rules:

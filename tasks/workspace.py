@@ -24,6 +24,7 @@ BYPRODUCTS = (
     *(f"{name}/" for name in sorted(BY_PRODUCT_FOLDERS)),
     *(f"*{ending}" for ending in BY_PRODUCT_ENDINGS),
     *sorted(BY_PRODUCT_NAMES),
+    ".greenroom-*",  # what a killed process of ours left of applying a patch
 )
 DEFAULT_LIMIT_BYTES = 384 << 20
 DEFAULT_LIMIT_FILES = 60_000
@@ -88,7 +89,8 @@ def prepare_base(
     excludes = user_excludes()
     with CheckoutFiles(checkout.top) as files:
         selection = _select(checkout, files, excludes, tuple(include), tuple(exclude))
-        _check_limits(selection, limit_bytes, limit_files)
+        sizes = {path: state.size for path, state in selection.files.items()}
+        check_limits(sizes, limit_bytes, limit_files)
         tree = store.add_tree(_contents(files, selection))
         rules = _ignore_rules(checkout, files, selection, excludes)
     _note_links(store, tree, selection)
@@ -239,14 +241,15 @@ def _note_index(
     )
 
 
-def _check_limits(selection: Selection, limit_bytes: int, limit_files: int) -> None:
-    if not selection.files:
+def check_limits(files: Mapping[str, int], limit_bytes: int, limit_files: int) -> None:
+    """Raise UsageError when files, given with their sizes, are none or too many for a base."""
+    if not files:
         raise UsageError(
             "The checkout has no files.", "Add some, or see that `exclude` leaves any."
         )
-    folders = {folder for path in selection.files for folder in parents(path)}
-    count = len(selection.files) + len(folders)
-    sizes = {path: _in_pages(state.size) for path, state in selection.files.items()}
+    folders = {folder for path in files for folder in parents(path)}
+    count = len(files) + len(folders)
+    sizes = {path: _in_pages(size) for path, size in files.items()}
     total = sum(sizes.values())
     advice = (
         'Leave folders out with `exclude` (for instance exclude = ["data/"]), '
@@ -254,14 +257,15 @@ def _check_limits(selection: Selection, limit_bytes: int, limit_files: int) -> N
     )
     if total > limit_bytes:
         raise UsageError(
-            f"The checkout has {size_text(total)} in {len(sizes):,} files; the sandbox's workspace "
-            f"takes {size_text(limit_bytes)}. Biggest: {_biggest(sizes)}.",
+            f"The checkout has {size_text(total)} in {len(sizes):,} files; at most "
+            f"{size_text(limit_bytes)} are taken, three quarters of `workspace_size`. "
+            f"Biggest: {_biggest(sizes)}.",
             advice,
         )
     if count > limit_files:
         raise UsageError(
-            f"The checkout has {count:,} files and folders; the sandbox's workspace takes "
-            f"{limit_files:,}. Most are in: {_biggest(dict.fromkeys(sizes, 1), bytes_=False)}.",
+            f"The checkout has {count:,} files and folders; at most {limit_files:,} are taken. "
+            f"Most are in: {_biggest(dict.fromkeys(sizes, 1), bytes_=False)}.",
             advice,
         )
 

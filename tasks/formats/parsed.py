@@ -57,7 +57,7 @@ def by_id(results: Iterable[TestResult]) -> dict[str, TestResult]:
 
 def test_id(text: str) -> str:
     """A test's id on one line: what tests call themselves must not look like lines of ours."""
-    return "".join(c if c == " " or not c.isspace() else repr(c)[1:-1] for c in clean(text))
+    return clean(text).replace("\n", "\\n").replace("\r", "\\r")
 
 
 def lines_of(data: bytes) -> list[str]:

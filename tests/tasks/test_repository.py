@@ -175,7 +175,7 @@ def test_advice_is_bounded(top: Path, make: Make) -> None:
 
 def test_a_checkout_beyond_the_workspace_is_refused(top: Path, make: Make) -> None:
     (top / "big").write_bytes(bytes(9 << 20))
-    with pytest.raises(UsageError, match=r"takes 7\.5 MiB"):
+    with pytest.raises(UsageError, match=r"at most 7\.5 MiB"):
         make(policy=Policy(workspace_bytes=10 << 20))
 
 

@@ -44,7 +44,7 @@ def test_a_commit_is_read_to_the_byte_whatever_the_work_tree_holds(
     repository: Path, store: TreeStore
 ) -> None:
     (repository / "crlf.txt").write_text("changed")
-    base = base_of_commit(repository, store, "HEAD~1", limit_bytes=LIMIT).base
+    base = base_of_commit(repository, store, "HEAD~1", limit_bytes=LIMIT, limit_files=99).base
     assert store.blob(base.tree, "crlf.txt") == b"one\r\ntwo\r\n"
     assert store.blob(base.tree, "naïve.bin") == b"\x00\xff"
     assert store.blob(base.tree, "new.txt") is None
@@ -55,12 +55,12 @@ def test_a_hostile_filter_is_not_run(repository: Path, store: TreeStore, tmp_pat
     mark = tmp_path / "mark"
     git(repository, "config", "filter.evil.smudge", f"touch '{mark}'")
     git(repository, "config", "core.fsmonitor", f"touch '{mark}'")
-    base_of_commit(repository, store, "HEAD", limit_bytes=LIMIT)
+    base_of_commit(repository, store, "HEAD", limit_bytes=LIMIT, limit_files=99)
     assert not mark.exists()
 
 
 def test_the_patch_between_two_commits(repository: Path, store: TreeStore) -> None:
-    base = base_of_commit(repository, store, "HEAD~1", limit_bytes=LIMIT).base
+    base = base_of_commit(repository, store, "HEAD~1", limit_bytes=LIMIT, limit_files=99).base
     assert patch_between(repository, store, base, "HEAD").paths == ("new.txt",)
 
 
@@ -74,19 +74,19 @@ def test_three_dots_mean_where_two_branches_parted(repository: Path) -> None:
 @pytest.mark.parametrize("name", ["nonsense", "--help", "", "HEAD:crlf.txt"])
 def test_what_is_no_commit_is_said(repository: Path, store: TreeStore, name: str) -> None:
     with pytest.raises(UsageError, match="is not a commit"):
-        base_of_commit(repository, store, name, limit_bytes=LIMIT)
+        base_of_commit(repository, store, name, limit_bytes=LIMIT, limit_files=99)
 
 
 def test_a_commit_too_large_for_the_workspace_is_refused(
     repository: Path, store: TreeStore
 ) -> None:
-    with pytest.raises(UsageError, match="the sandbox's workspace takes 5 B"):
-        base_of_commit(repository, store, "HEAD", limit_bytes=5)
+    with pytest.raises(UsageError, match="at most 5 B are taken"):
+        base_of_commit(repository, store, "HEAD", limit_bytes=5, limit_files=99)
 
 
 def test_a_submodule_is_named_and_left_out(repository: Path, store: TreeStore) -> None:
     head = git(repository, "rev-parse", "HEAD")
     git(repository, "update-index", "--add", "--cacheinfo", f"160000,{head},sub")
     git(repository, "commit", "-qm", "module")
-    revision = base_of_commit(repository, store, "HEAD", limit_bytes=LIMIT)
+    revision = base_of_commit(repository, store, "HEAD", limit_bytes=LIMIT, limit_files=99)
     assert revision.notes == ("Submodules are left out: sub.",)

@@ -346,7 +346,7 @@ def test_too_much_is_refused_with_sizes_bound_and_biggest_folders(
     with pytest.raises(UsageError) as caught:
         prepare(limit_bytes=5 << 20)
     assert "has 6.0 MiB in 3 files" in caught.value.message
-    assert "takes 5.0 MiB" in caught.value.message
+    assert "at most 5.0 MiB" in caught.value.message
     assert "data/raw/ (5.0 MiB), top.bin (1.0 MiB)" in caught.value.message
     assert "exclude" in caught.value.hint
     assert "workspace_size" in caught.value.hint
@@ -366,7 +366,7 @@ def test_small_files_count_as_pages(top: Path, prepare: Prepare) -> None:
 def test_too_many_files_are_refused_with_counts(top: Path, prepare: Prepare) -> None:
     for number in range(20):
         put(top, f"many/f{number}", b"")
-    with pytest.raises(UsageError, match=r"21 files and folders.*takes 20.*many/ \(20\)"):
+    with pytest.raises(UsageError, match=r"21 files and folders; at most 20.*many/ \(20\)"):
         prepare(limit_files=20)
 
 

@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.formats.events import parse_events
+from tasks.formats.parsed import test_id as shown_id
 from tasks.task import Frame, TestResult
 
 
@@ -37,7 +39,7 @@ RESULTS = st.builds(
 )
 
 
-@given(st.lists(RESULTS, min_size=1, unique_by=lambda result: result.id))
+@given(st.lists(RESULTS, min_size=1, unique_by=lambda result: shown_id(result.id)))
 def test_what_is_sent_is_read(results: list[TestResult]) -> None:
     events = [{"e": "start"}, {"e": "collected", "ids": [result.id for result in results]}]
     for result in results:
@@ -52,7 +54,15 @@ def test_what_is_sent_is_read(results: list[TestResult]) -> None:
         events += ran(result.id, result.status, **fields)
     parsed = parse_events(lines(*events, {"e": "end", "exit": 1}))
     assert parsed.ended
-    assert list(parsed.results.values()) == results
+    assert list(parsed.results.values()) == [
+        replace(result, id=shown_id(result.id)) for result in results
+    ]
+
+
+def test_an_id_is_one_line_whatever_it_says() -> None:
+    forged = "a\nsolved (proved)\r\n"
+    parsed = parse_events(lines({"e": "start"}, *ran(forged, "failed"), {"e": "end", "exit": 1}))
+    assert list(parsed.results) == ["a\\nsolved (proved)\\r\\n"]
 
 
 def test_sessions_that_share_the_pipe_are_told_apart() -> None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.formats.gotest import parse_go
+from tasks.formats.parsed import test_id as shown_id
 
 RUN = r"""
 {"Action":"run","Package":"go/c","Test":"TestAdd"}
@@ -83,5 +84,5 @@ def test_what_is_written_is_read(tests: dict[str, str]) -> None:
     statuses = {"pass": "passed", "fail": "failed", "skip": "skipped"}
     assert parsed.ended
     assert {id: r.status for id, r in parsed.results.items()} == {
-        f"p::{name}": statuses[action] for name, action in tests.items()
+        shown_id(f"p::{name}"): statuses[action] for name, action in tests.items()
     }

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.formats.junit import parse_junit
+from tasks.formats.parsed import test_id as shown_id
 
 SUREFIRE = b"""<?xml version="1.0" encoding="UTF-8"?>
 <testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" name="com.example.CalcTest"
@@ -82,7 +83,7 @@ def test_what_is_written_is_read(cases: dict[tuple[str, str], tuple[str, str]]) 
     assert parsed.ended
     for (owner, name), (kind, text) in cases.items():
         twins = [k for (o, n), (k, _) in cases.items() if f"{o}::{n}" == f"{owner}::{name}"]
-        result = parsed.results[f"{owner}::{name}"]
+        result = parsed.results[shown_id(f"{owner}::{name}")]
         if len(twins) == 1:
             assert result.status == statuses[kind]
             assert result.message == (text if kind else "")
