@@ -1,9 +1,10 @@
 """Tasks, messages, reports, patches and verdicts as plain JSON data for the log, and back."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from agent.conversation import (
     AssistantMessage,
@@ -14,11 +15,15 @@ from agent.conversation import (
     UserMessage,
 )
 from sandbox.container import Rebuild
+from sandbox.errors import UsageError
 from sandbox.image import ImageSpec
 from sandbox.patch import Change, Patch
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
 from tasks.task import Checks, Frame, Task, TestReport, TestResult, Verdict
+
+Given = ParamSpec("Given")
+Read = TypeVar("Read")
 
 _ROLES: Mapping[str, type[Message]] = {
     "system": SystemMessage,
@@ -34,6 +39,23 @@ def message_data(message: Message) -> dict[str, Any]:
     return {"role": _NAMES[type(message)], **asdict(message)}
 
 
+def _from_log(read: Callable[Given, Read]) -> Callable[Given, Read]:
+    """A function that raises UsageError, shown to the user, for data that was never written so."""
+
+    @wraps(read)
+    def checked(*given: Given.args, **named: Given.kwargs) -> Read:
+        try:
+            return read(*given, **named)
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise UsageError(
+                f"the log of the run is damaged: {type(problem).__name__}: {problem}",
+                "The run is lost; `greenroom solve` starts a new one.",
+            ) from problem
+
+    return checked
+
+
+@_from_log
 def message_from(data: Mapping[str, Any]) -> Message:
     """The message that `message_data` wrote."""
     fields = {name: value for name, value in data.items() if name != "role"}
@@ -60,6 +82,7 @@ def report_data(report: TestReport) -> dict[str, Any]:
     }
 
 
+@_from_log
 def report_from(data: Mapping[str, Any]) -> TestReport:
     """The report that `report_data` wrote."""
     results = {}
@@ -118,6 +141,7 @@ def task_data(task: Task) -> dict[str, Any]:
     }
 
 
+@_from_log
 def task_from(data: Mapping[str, Any], store: TreeStore) -> Task:
     """The task that `task_data` wrote, its base in `store`."""
     checks = {name: _frozen(value) for name, value in data["checks"].items()}

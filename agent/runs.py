@@ -154,13 +154,17 @@ def _latest(runs: Sequence[Run]) -> Run:
 
 def summarise(run: Run) -> Summary:
     """Reads a run's log; a log that cannot be read is summarised as damaged."""
-    status = "not begun"
     try:
         events = trajectory.live(run.events()) if run.trajectory.exists() else []
-    except UsageError:
-        events, status = [], "damaged"
-    if not events or events[0]["type"] != "run.started":
-        return Summary(run.id, "", "running" if run.busy() else status, "", "", "", 0, 0.0)
+        if events and events[0]["type"] == "run.started":
+            return _summary(run, events)
+        status = "running" if run.busy() else "not begun"
+    except (UsageError, KeyError, TypeError, AttributeError):
+        status = "damaged"
+    return Summary(run.id, "", status, "", "", "", 0, 0.0)
+
+
+def _summary(run: Run, events: Sequence[dict[str, Any]]) -> Summary:
     started = events[0]
     ends = [event for event in events if event["type"] == "run.ended"]
     turns = [event for event in events if event["type"] == "turn.ended"]
@@ -172,7 +176,7 @@ def summarise(run: Run) -> Summary:
         status=status or ("running" if run.busy() else "interrupted"),
         checkout=str(run.checkout() or ""),
         task=started["task"]["instruction"] or "make the failing tests pass",
-        model=started["model"]["name"],
+        model=started["model"]["name"] if started["model"]["real"] else "none: a script",
         turns=turns[-1]["turn"] if turns else 0,
         seconds=last.get("seconds", 0.0),
     )

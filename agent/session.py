@@ -86,9 +86,9 @@ class Session:
         """A subject from the task's words, and trailers that name model and run."""
         words = " ".join(self.task.instruction.split()) or "Make the failing tests pass"
         subject = words if len(words) <= 72 else words[:69].rstrip() + "..."
-        return (
-            f"{subject}\n\nGreenroom-Model: {self.model.info.name}\nGreenroom-Run: {self.run.id}\n"
-        )
+        info = self.model.info
+        model = info.name if info.real else "none (the turns came from a script)"
+        return f"{subject}\n\nGreenroom-Model: {model}\nGreenroom-Run: {self.run.id}\n"
 
     def record_applied(self, how: str, where: str) -> None:
         """Notes in the log that the patch left the run's folder; the run has to be locked."""

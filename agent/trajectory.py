@@ -140,7 +140,8 @@ def read(path: Path) -> list[dict[str, Any]]:
         try:
             event = json.loads(line)
             version = event["v"]
-        except (ValueError, KeyError, TypeError):
+            _check_fields(event)
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(
                 f"{path}, line {number}: not an event of a trajectory",
                 "The log is damaged and the run lost; `greenroom solve` starts a new one.",
@@ -152,6 +153,15 @@ def read(path: Path) -> list[dict[str, Any]]:
             )
         events.append(event)
     return events
+
+
+def _check_fields(event: Any) -> None:
+    """Raise ValueError, KeyError or TypeError for what cannot be an event of this version."""
+    if event["v"] == VERSION:
+        required, _ = EVENTS[event["type"]]
+        datetime.fromisoformat(event["time"])
+        if not required <= event.keys() or not isinstance(event["seq"], int):
+            raise ValueError("fields are missing")
 
 
 def live(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -226,7 +236,7 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
 def proved_tree(events: Sequence[dict[str, Any]]) -> str | None:
     """The tree of the last patch that a clean room proved, also where the run went on after it."""
     ends = [event for event in events if event["type"] == "run.ended"]
-    trees = [event["tree"] for event in ends if event["status"] == "solved"]
+    trees = [event.get("tree") for event in ends if event["status"] == "solved"]
     return trees[-1] if trees else None
 
 

@@ -4,6 +4,7 @@ Only objects are read: no filter, hook or other program that the repository's se
 is run, and the work tree is not looked at.
 """
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from sandbox.errors import UsageError
 from sandbox.git import GitError
 from sandbox.ignore import IgnoreRules, Rules, readable_lines
 from sandbox.patch import GITLINK, Patch, decode_path
-from sandbox.trees import Base, TreeStore
+from sandbox.trees import EMPTY_TREE, Base, TreeStore
 from tasks.discovery import Checkout, find_checkout, user_excludes
 from tasks.workspace import MAX_RULES_BYTES, check_limits, named
 
@@ -135,9 +136,11 @@ def _incomplete(checkout: Checkout, commit: str, error: Exception) -> UsageError
     itself, which would run what the repository's settings name: so here it does not."""
     partial = checkout.git.run("config", "--get-regexp", r"^remote\..*\.promisor$", check=False)
     if partial.stdout:
+        # A diff against nothing asks for all that is missing at once.
+        fetch = ("git", "-C", str(checkout.top), "diff", "--stat", EMPTY_TREE, commit[:12])
         return UsageError(
             f"{checkout.top} is a partial clone and does not have all files of {commit[:12]}.",
-            f"Fetch them: git -C {checkout.top} archive {commit[:12]} >/dev/null",
+            f"Fetch them: {shlex.join(fetch)} >/dev/null",
         )
     said = error.stderr.strip() if isinstance(error, GitError) else f"{error} is missing"
     return UsageError(

@@ -33,6 +33,25 @@ exit codes: 0 solved, or nothing to do; 1 not solved; 2 usage; 3 environment;
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code."""
+    _open_standard_streams()
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:  # while modules are still being loaded
+        return 130
+
+
+def _open_standard_streams() -> None:
+    """Gives a stream that was closed for us (`<&-`, `>&-`) an end that holds and takes nothing."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in {"-h", "--help", "help"}:
         return _print_help(0 if words else 2)

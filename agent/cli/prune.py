@@ -50,7 +50,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
 
 
 def _age(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d{1,6})([hdw])", text.strip())
+    found = re.fullmatch(r"(\d{1,4})([hdw])", text.strip())
     if not found:
         raise UsageError(f"--older-than: expected an age such as 12h, 30d or 2w, got {text!r}")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})

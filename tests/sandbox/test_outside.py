@@ -322,3 +322,8 @@ def test_any_text_is_a_valid_patch_or_a_clear_refusal(
         said = "patch"
         assert all(change.mode in (None, 0o100644, 0o100755) for change in patch)
     assert said.isprintable()
+
+
+def test_a_size_of_endless_digits_is_too_large(refused) -> None:  # type: ignore[no-untyped-def]
+    text = b"diff --git a/x b/x\nnew file mode 100644\nGIT binary patch\nliteral " + b"9" * 5001
+    assert "declares binary contents of" in refused(text + b"\nzcmV\n").message

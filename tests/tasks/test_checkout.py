@@ -228,3 +228,21 @@ def test_what_root_writes_belongs_to_the_owner_of_the_folder(
     apply(Change("code.py", FILE, b"new\n"), Change("new/file", FILE, b"x"))
     for path in ("code.py", "new", "new/file"):
         assert (top / path).stat().st_uid == 1234
+
+
+def test_what_a_killed_process_left_goes_with_the_next_patch(
+    top: Path, apply: Callable[..., Applied]
+) -> None:
+    stale = [top / ".greenroom-0123456789abcdef", top / "folder/.greenroom-0123456789abcdef"]
+    for each in (*stale, top / ".greenroom-mine"):
+        each.write_text("half")
+    apply(Change("code.py", FILE, b"new"), Change("folder/inner/more.txt", FILE, b"x"))
+    assert not stale[0].exists()
+    assert (top / ".greenroom-mine").exists()
+
+
+def test_only_one_process_writes_at_a_time(top: Path, apply: Callable[..., Applied]) -> None:
+    busy = pytest.raises(UsageError, match="Another process is just applying")
+    with CheckoutFiles(top) as other, other.locked(), busy:
+        apply(Change("code.py", FILE, b"new"))
+    apply(Change("code.py", FILE, b"new"))

@@ -90,3 +90,23 @@ def test_a_submodule_is_named_and_left_out(repository: Path, store: TreeStore) -
     git(repository, "commit", "-qm", "module")
     revision = base_of_commit(repository, store, "HEAD", limit_bytes=LIMIT, limit_files=99)
     assert revision.notes == ("Submodules are left out: sub.",)
+
+
+def test_excluded_files_are_in_no_commit(repository: Path, store: TreeStore) -> None:
+    bounds = {"limit_bytes": LIMIT, "limit_files": 99, "exclude": ("new.txt",)}
+    base = base_of_commit(repository, store, "HEAD~1", **bounds).base
+    patch = patch_between(repository, store, base, "HEAD", exclude=("new.txt",))
+    assert patch.paths == ()
+
+
+def test_a_partial_clone_says_what_it_lacks(
+    repository: Path, store: TreeStore, tmp_path: Path
+) -> None:
+    git(repository, "config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "partial"
+    address = f"file://{repository}"
+    git(tmp_path, "clone", "-q", "--no-checkout", "--filter=blob:none", address, str(clone))
+    with pytest.raises(UsageError, match="is a partial clone") as caught:
+        base_of_commit(clone, store, "HEAD", limit_bytes=LIMIT, limit_files=99)
+    subprocess.run(caught.value.hint.removeprefix("Fetch them: "), shell=True, check=True)
+    assert base_of_commit(clone, store, "HEAD", limit_bytes=LIMIT, limit_files=99).base.entries()

@@ -422,3 +422,14 @@ def test_the_fingerprint_changes_with_any_file(top: Path, prepare: Prepare) -> N
 )
 def test_sizes_are_written_for_people(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_a_pipe_where_git_expects_settings_does_not_hang_it(
+    top: Path, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.discovery.ANSWER_SECONDS", 0.5)
+    put(top, "a.txt", b"x")
+    os.mkfifo(top.parent / "pipe")
+    git(top, "config", "include.path", str(top.parent / "pipe"))
+    with pytest.raises(UsageError, match="it took longer than"):
+        prepare()

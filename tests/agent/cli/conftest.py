@@ -59,10 +59,12 @@ class User:
     def command(self, *words: str) -> list[str]:
         return [str(GREENROOM), *words]
 
-    def greenroom(self, *words: str, stdin: str = "", **variables: str) -> Done:
+    def greenroom(
+        self, *words: str, stdin: str = "", cwd: Path | None = None, **variables: str
+    ) -> Done:
         return subprocess.run(
             self.command(*words),
-            cwd=self.checkout,
+            cwd=cwd or self.checkout,
             env=self.environment | variables,
             input=stdin,
             capture_output=True,

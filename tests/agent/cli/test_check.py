@@ -77,7 +77,7 @@ def test_a_checkout_larger_than_the_workspace_is_refused_with_its_folders(user: 
 def test_limits_that_do_not_fit_are_refused_with_the_arithmetic(user: User) -> None:
     done = user.greenroom("check", "--memory", "64M")
     assert done.returncode == 2
-    assert "workspace 512 + tmp 256" in done.stderr
+    assert "workspace 16 + tmp 8" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,15 @@ def test_init_follows_no_link_and_repeats_no_settings(user: User) -> None:
     done = user.greenroom("init")
     assert done.returncode == 2
     assert "has settings already, below [tool.greenroom]" in done.stderr
+
+
+def test_a_smaller_sandbox_has_smaller_file_systems(user: User) -> None:
+    done = user.greenroom("check", "--memory", "512M")
+    assert done.returncode == 0, done.stderr
+    assert "512.0 MiB memory" in done.stdout
+
+
+def test_no_sandbox_has_more_memory_than_the_machine(user: User) -> None:
+    done = user.greenroom("check", "--memory", "900T")
+    assert done.returncode == 2
+    assert "the machine of the Docker engine has " in done.stderr

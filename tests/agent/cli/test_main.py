@@ -103,3 +103,23 @@ def test_config_says_where_each_value_came_from(tmp_path: Path) -> None:
     lines = {line.split()[0]: line.split()[1:3] for line in done.stdout.splitlines()}
     assert lines["turn_limit"] == ["7", "greenroom.toml"]
     assert lines["seed"] == ["5", "GREENROOM_SEED"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_were_closed_are_no_trouble(closed: str, tmp_path: Path) -> None:
+    script = f"'{GREENROOM}' solve - -C {tmp_path} {closed}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_while_modules_load_is_quiet(tmp_path: Path) -> None:
+    code = (
+        "import importlib, signal, sys\n"
+        "from agent.cli import main\n"
+        "def load(name): signal.raise_signal(signal.SIGINT)\n"
+        "importlib.import_module = load\n"
+        "sys.exit(main.main(['runs']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")

@@ -1,4 +1,5 @@
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ STARTED = {
     "run": "a",
     "greenroom": "0",
     "task": {"instruction": "mend it", "id": "t"},
-    "model": {"name": "script:x"},
+    "model": {"name": "script:x", "real": False},
     "sampling": {},
     "limits": {},
     "settings": {"model": "script:x"},
@@ -55,6 +56,8 @@ def test_a_name_that_fits_no_run_or_several(user: User) -> None:
         ('{"v": 1, "se', "not begun", "the run stopped before it began"),
         ("garbage\n", "damaged", "line 1: not an event of a trajectory"),
         ('{"v": 999}\n', "damaged", "version 999 of the format"),
+        ('{"v": 1, "seq": 1}\n', "damaged", "line 1: not an event of a trajectory"),
+        (json.dumps(STARTED | {"time": 3}) + "\n", "damaged", "line 1: not an event"),
     ],
 )
 def test_a_run_without_a_sound_log(user: User, log: str | None, status: str, said: str) -> None:
@@ -102,3 +105,51 @@ def test_a_limit_that_was_reached_can_be_raised(user: User) -> None:
     raised = user.greenroom("resume", "--turn-limit", "5")
     assert raised.returncode == 0, raised.stderr
     assert "solved (proved)" in raised.stdout
+
+
+def test_a_log_of_another_shape_harms_no_other_run(user: User) -> None:
+    run_folder(user, "20260101-one", json.dumps(STARTED | {"task": {}}) + "\n")
+    listed = user.greenroom("runs")
+    assert listed.returncode == 0
+    assert "20260101-one  damaged" in listed.stdout
+    shown = user.greenroom("resume", "20260101-one", "--model", user.script())
+    assert shown.returncode in (2, 3)
+    assert "fault of ours" not in shown.stderr
+
+
+def test_a_tree_that_is_no_name_of_one_runs_nothing(user: User) -> None:
+    target = user.home / "written"
+    tree = f"--output={target}"
+    task = {"id": "t", "instruction": "x", "base": {"tree": "0" * 40, "ignore": []}}
+    ended = {"turn": 1, "tree": tree, "usage": {}, "seconds": 1, "cost": None}
+    events = [
+        STARTED | {"task": task, "model": {"name": "x", "real": False, "address": ""}},
+        {**ended, "v": VERSION, "seq": 2, "time": STARTED["time"], "type": "turn.ended"},
+    ]
+    folder = run_folder(user, "20260101-one", "".join(json.dumps(e) + "\n" for e in events))
+    subprocess.run(["git", "init", "-q", "--bare", folder / "trees.git"], check=True)
+    done = user.greenroom("show")
+    assert done.returncode == 3
+    assert "is not the name of a tree" in done.stderr
+    assert not target.exists()
+
+
+@pytest.mark.docker
+def test_the_latest_run_is_that_of_this_checkout(user: User) -> None:
+    user.greenroom("solve", "-m", user.script(FIX), "-q")
+    other = user.home / "other"
+    subprocess.run(["git", "init", "-q", other], check=True)
+    for command in ("resume", "show"):
+        done = user.greenroom(command, cwd=other)
+        assert done.returncode == 2
+        assert f"there is no run of the checkout {other}" in done.stderr
+    assert "calc.py" in user.greenroom("show", "--diff").stdout
+    assert "calc.py" in user.greenroom("show", "--diff", cwd=user.home).stdout
+    assert user.checkout.name in user.greenroom("runs").stdout
+
+
+def test_a_model_is_no_guidance(user: User) -> None:
+    done = user.greenroom("resume", "-m", "ollama:qwen3")
+    assert done.returncode == 2
+    assert "-m gives guidance here" in done.stderr
+    assert "--model ollama:qwen3" in done.stderr

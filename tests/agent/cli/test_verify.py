@@ -135,3 +135,27 @@ def test_a_better_grade_can_be_required(user: User) -> None:
     done = user.greenroom("verify", "-", "--require", "reproduced", stdin=diff)
     assert done.returncode == 1
     assert "less than the required grade, which is reproduced" in done.stdout
+
+
+def test_what_is_excluded_is_not_looked_at(user: User) -> None:
+    user.write({"data/big.txt": "x" * 4_000_000})
+    user.write({"greenroom.toml": 'exclude = ["data/"]\nworkspace_size = "4M"\n'})
+    user.commit()
+    diff = mend(user)
+    for words in (("-",), ("-", "--worktree")):
+        base = user.git("stash", "-q") if "--worktree" in words else ""
+        done = user.greenroom("verify", *words, stdin=diff)
+        assert done.returncode == 0, base + done.stderr
+
+
+def test_files_that_are_included_are_in_the_room(user: User) -> None:
+    user.write({".gitignore": "fixture.dat\n", "fixture.dat": "8"})
+    reads = "\n\ndef test_fixture():\n    assert open('fixture.dat').read() == '8'\n"
+    user.write({"test_more.py": reads, "greenroom.toml": 'include = ["fixture.dat"]\n'})
+    user.commit()
+    user.greenroom("trust", "--yes")
+    diff = mend(user)
+    user.git("stash", "-q")
+    done = user.greenroom("verify", "-", "--worktree", "--json", stdin=diff)
+    document = json.loads(done.stdout)
+    assert (document["status"], document["tests"]["failing"]) == ("solved", [])
