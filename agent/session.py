@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from agent import runs, settings, trajectory
@@ -242,6 +243,14 @@ def _recorder(run: Run, found: Settings, listeners: Iterable[Listener]) -> Recor
     return Recorder(run.trajectory, secrets=settings.secrets(found), listeners=listeners)
 
 
+def _absolute(model: Value) -> Value:
+    """The name of a model that is a file or folder, so that it is found from any folder."""
+    kind, colon, path = str(model or "").partition(":")
+    if colon and kind in {"script", "hf"} and Path(path).exists():
+        return f"{kind}:{Path(path).absolute()}"
+    return model
+
+
 def _record_start(
     recorder: Recorder,
     run: Run,
@@ -260,7 +269,10 @@ def _record_start(
         model=model.info.as_dict(),
         sampling=asdict(plan.sampling),
         limits={**plan.limits.as_dict(), "candidates": plan.candidates},
-        settings={name: value for name, value in found.values.items() if value not in (None, ())},
+        settings={
+            name: _absolute(value) if name == "model" else value
+            for name, value in settings.recordable(found).items()
+        },
         checkout=checkout.as_data() if checkout else None,
         ready={"model": round(loading, 3)},
     )

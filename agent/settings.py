@@ -7,11 +7,12 @@ file is not trusted (see `agent.trust`): what it may not set is left out and nam
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from agent import paths
 from agent.keys import KEYS, BadValue, Key, Value, from_toml, parse_text, plain
@@ -146,15 +147,54 @@ def restore(recorded: Mapping[str, object], flags: Mapping[str, Value]) -> Setti
     for name, value in flags.items():
         if value is not None:
             values[name], sources[name] = value, KEYS[name].flag
+    address = values["base_url"]
+    if isinstance(address, str) and _REDACTED in address:
+        values["base_url"] = _with_secrets(address)
     return Settings(values, sources)
 
 
+#: Stands in the record of a run for what an address holds beside the address.
+_REDACTED = "[redacted]"
+_TELLING = re.compile(r"key|token|secret|sig|pass", re.IGNORECASE)
+
+
+def recordable(found: Settings) -> dict[str, Value]:
+    """The settings that say something, as a run's record may hold them: no password or key that
+    stands in an address."""
+    kept = dict[str, Value](
+        (name, value) for name, value in found.values.items() if value not in (None, ())
+    )
+    if found["base_url"]:
+        kept["base_url"] = _without_secrets(found["base_url"])
+    return kept
+
+
+def _without_secrets(address: str) -> str:
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")
+    netloc = f"{_REDACTED}@{host[2]}" if host[1] else parts.netloc
+    query = _REDACTED if _TELLING.search(parts.query) else parts.query
+    return parts._replace(netloc=netloc, query=query).geturl()
+
+
+def _with_secrets(recorded: str) -> str:
+    """The address that a record stands for, from the user's own settings of today."""
+    today = load(None, {})["base_url"]
+    if today and _without_secrets(today) == recorded:
+        return str(today)
+    raise UsageError(
+        f"the address {recorded} was used with a login or key, which is not kept with a run",
+        "Give the whole address again with --base-url.",
+    )
+
+
 def secrets(found: Settings, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The texts that must never be written: the key that the model's server is given, and a
-    password in its address."""
+    """The texts that must never be written: the key that the model's server is given, and what an
+    address holds of the kind."""
     key = environment.get(found["api_key_variable"] or "OPENAI_API_KEY", "")
-    password = urlsplit(found["base_url"] or "").password
-    return tuple(text for text in (key, password) if text)
+    parts = urlsplit(found["base_url"] or "")
+    told = [value for name, value in parse_qsl(parts.query) if _TELLING.search(name)]
+    return tuple(text for text in (key, parts.password, *told) if text)
 
 
 def top_of(folder: Path) -> Path:

@@ -146,7 +146,11 @@ def task_from_checkout(
         exclude=overrides.exclude,
         **base_limits(policy),
     )
-    detected = detect(prepared.base, overrides, version=prepared.checkout.latest_tag())
+    try:
+        detected = detect(prepared.base, overrides, version=prepared.checkout.latest_tag())
+    except UsageError as error:  # what was left out may be what is missing
+        error.hint = " ".join([error.hint, *prepared.notes]).strip()
+        raise
     task = task_on(
         prepared.base,
         detected,

@@ -16,7 +16,8 @@ from tasks.task import NOT_COLLECTED, TestReport
 
 DESCRIPTION = """\
 Build the image, run the tests on the checkout in a sandbox, and say what passes, what fails, what
-is missing, and what it takes. No model is run. Exits with 0 when tests ran, whatever they said.\
+is missing, and what it takes. No model is run. Exits with 0 when all tests ran, whatever they said,
+and with 1 when the run cannot count: it broke off, or contradicts itself.\
 """
 
 
@@ -44,7 +45,9 @@ def main(options: argparse.Namespace, console: Console) -> int:
         )
     else:
         _print(found, console)
-    return 0 if _ran(found.report) else 3
+    if not _ran(found.report):
+        return 3
+    return 0 if found.report.complete else 1
 
 
 def _ran(report: TestReport) -> bool:
@@ -94,6 +97,8 @@ def _verdict(found: check.Found, report: TestReport, console: Console) -> None:
     console.say(f"{', '.join(parts)} in {took}", "bold")
     if not report.complete and report.reason:
         console.say(report.reason, "yellow")
+        if _ran(report):
+            console.say("no patch can be proved by such a run", "yellow")
     for missing in found.missing:
         console.say(f"missing: {missing}", "yellow")
     if found.missing:

@@ -86,7 +86,13 @@ def _words(given: Sequence[str], console: Console) -> str:
             f'Put it in quotes: greenroom solve "{" ".join(given)[:60]}"',
         )
     if list(given) != ["-"]:
-        return _text(given[0].encode("utf-8", "surrogateescape")) if given else ""
+        words = _text(given[0].encode("utf-8", "surrogateescape")) if given else ""
+        if given and not words:
+            raise UsageError(
+                "the task is an empty text",
+                "Say what is to be done, or give no argument to have the failing tests mended.",
+            )
+        return words
     if sys.stdin.isatty():
         console.note("type the task; Ctrl-D on a line of its own ends it", "dim")
     words = _text(sys.stdin.buffer.read())

@@ -19,6 +19,7 @@ from tasks.tally import TestProgress
 
 _BLOCK_LINES = 6
 _ARGUMENT_WIDTH = 100
+_LINE_WIDTH = 400
 _PROGRESS = tuple(field.name for field in fields(TestProgress))
 
 
@@ -84,9 +85,7 @@ class LiveView:
 
     def _output(self, event: Event) -> None:
         if self._console.verbose:
-            self._break()
-            self._console.write(self._console.style(visible(event["text"]), "dim"))
-            self._column = 0 if event["text"].endswith("\n") else 1
+            self._stream("output", event["text"], "dim")
 
     def _retry(self, event: Event) -> None:
         wait = f"; trying again in {duration(event['seconds'])}" if event["seconds"] else ""
@@ -100,21 +99,18 @@ class LiveView:
         self._line(f"turn {self._turn}", "bold")
 
     def _delta(self, event: Event) -> None:
-        kind, text = event["kind"], visible(event["text"])
+        kind = event["kind"]
         if kind == "call":
-            self._doing = f"the model writes a call of {text}"
+            self._doing = f"the model writes a call of {visible(event['text'])}"
             return
-        if kind != self._streaming:
-            self._break()
-            self._streaming = kind
-        self._console.write(self._console.style(text, "dim") if kind == "reasoning" else text)
-        self._column = 0 if text.endswith("\n") else 1
+        self._stream(kind, event["text"], "dim" if kind == "reasoning" else "")
 
     def _turn_taken(self, event: Event) -> None:
         usage = event["usage"]
         self._tokens = usage["input_tokens"] + usage["output_tokens"]
         message = event["message"]
-        if not self._streaming:  # nothing was shown as it came: a log is read, or a candidate
+        # What did not stream is shown now: of a log that is read, or of a candidate.
+        if self._streaming not in {"reasoning", "text"}:
             for kind, style in (("reasoning", "dim"), ("text", "")):
                 if message[kind].strip():
                     self._line(message[kind].strip(), style)
@@ -132,10 +128,16 @@ class LiveView:
 
     def _result(self, event: Event) -> None:
         self._doing = ""
+        # A command's output was shown while it came: what is left to say is how it ended.
+        seen = self._streaming == "output" and event["name"] == "shell"
+        self._streaming = ""
         lines = event["text"].strip("\n").split("\n")
         limit = len(lines) if self._console.verbose else _BLOCK_LINES
+        if seen:
+            lines = lines[:1]
         for line in lines[:limit]:
-            self._line("  " + line[:400], "dim" if event["ok"] else "yellow")
+            shown = line if len(line) <= _LINE_WIDTH else line[:_LINE_WIDTH] + " ..."
+            self._line("  " + shown, "dim" if event["ok"] else "yellow")
         if len(lines) > limit:
             self._line(f"  [{count(len(lines) - limit, 'more line')}; -v shows all]", "dim")
 
@@ -205,6 +207,15 @@ class LiveView:
     def _line(self, text: str, *styles: str) -> None:
         self._break()
         self._console.say(text, *styles)
+
+    def _stream(self, kind: str, text: str, style: str) -> None:
+        """Writes a piece of a text where the piece before it ended."""
+        if kind != self._streaming:
+            self._break()
+            self._streaming = kind
+        shown = visible(text)
+        self._console.write(self._console.style(shown, style))
+        self._column = 0 if shown.endswith("\n") else 1
 
     def _break(self) -> None:
         if self._column:

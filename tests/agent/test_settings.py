@@ -215,3 +215,32 @@ def test_every_example_is_a_value_that_its_key_takes() -> None:
         assert key.example is not None or key.default is not None, key.name
         if key.example is not None:
             assert check(key, key.example) == key.example
+
+
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("http://bob:pw@host:1/v1", "http://[redacted]@host:1/v1"),
+        ("https://host/v1?api_key=abc", "https://host/v1?[redacted]"),
+        ("https://host/v1?api-version=2", "https://host/v1?api-version=2"),
+        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1"),
+    ],
+)
+def test_a_record_holds_an_address_without_its_secrets(
+    checkout: Path, address: str, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = settings.load(checkout, {"base_url": address}, {})
+    recorded = settings.recordable(found)
+    assert recorded["base_url"] == kept
+    monkeypatch.setenv("GREENROOM_BASE_URL", address)
+    assert settings.restore(recorded, {})["base_url"] == address
+    monkeypatch.setenv("GREENROOM_BASE_URL", "http://elsewhere/v1")
+    if "[redacted]" in kept:
+        with pytest.raises(UsageError, match="Give the whole address again"):
+            settings.restore(recorded, {})
+
+
+def test_what_an_address_holds_of_a_secret_is_known(checkout: Path) -> None:
+    address = "http://bob:pw12@host/v1?api_key=abc&x=1"
+    found = settings.load(checkout, {"base_url": address}, {})
+    assert settings.secrets(found, {}) == ("pw12", "abc")

@@ -1,6 +1,7 @@
 """What the user gives that cannot work: each time the answer is one or two lines and a code."""
 
 import io
+import json
 import os
 import socket
 import subprocess
@@ -408,3 +409,33 @@ def test_a_model_that_needs_failing_tests_says_so_where_none_fails(user: User) -
     done = user.greenroom("solve", "-m", "embedded", "add a function that halves")
     assert done.returncode == 1
     assert "the model proposed no change; no test fails that would show it where" in done.stdout
+
+
+def test_an_empty_task_is_a_slip(here: Here) -> None:
+    usage(here("solve", "", "-m", "embedded"), "the task is an empty text")
+
+
+def test_a_test_that_may_be_in_a_submodule_is_looked_for_there(here: Here, user: User) -> None:
+    head = user.git("rev-parse", "HEAD").strip()
+    user.git("rm", "-q", "-r", ".")
+    user.git("update-index", "--add", "--cacheinfo", f"160000,{head},vendor/lib")
+    user.write({"readme.txt": "see vendor/lib"})
+    usage(here("check"), "No test command was found", "Submodules are left out", "vendor/lib")
+
+
+@pytest.mark.docker
+def test_a_run_that_cannot_count_is_said_by_check(here: Here) -> None:
+    said = here("check", "--test-cmd", "python3 -m pytest -q; true")
+    assert said.code == 1
+    assert "no patch can be proved by such a run" in said.out
+
+
+@pytest.mark.parametrize("words", [("check", "--json"), ("verify", "nowhere.patch", "--json")])
+def test_an_error_is_a_document_where_one_is_asked_for(
+    here: Here, user: User, words: tuple[str, ...]
+) -> None:
+    said = here(*words, "-C", str(user.home))
+    document = json.loads(said.out)
+    assert document["schema"] == "greenroom.error/1"
+    assert document["exit_code"] == said.code == 2
+    assert document["error"] in said.err

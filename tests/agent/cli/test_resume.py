@@ -153,3 +153,13 @@ def test_a_model_is_no_guidance(user: User) -> None:
     assert done.returncode == 2
     assert "-m gives guidance here" in done.stderr
     assert "--model ollama:qwen3" in done.stderr
+
+
+@pytest.mark.docker
+def test_a_script_named_from_one_folder_is_found_from_another(user: User) -> None:
+    thinking = {"text": "I think."}
+    user.script(thinking)
+    user.greenroom("solve", "-m", "script:script.json", "-C", str(user.checkout), cwd=user.home)
+    user.script(thinking, FIX)
+    done = user.greenroom("resume")
+    assert done.returncode == 0, done.stderr

@@ -287,3 +287,13 @@ def test_runs_are_private_and_never_in_the_checkout(user: User) -> None:
     assert runs.stat().st_mode & 0o777 == 0o700
     assert {path.name for path in user.checkout.iterdir()} == {".git", "calc.py", "test_calc.py"}
     assert all(Path(path).stat().st_mode & 0o077 == 0 for path in runs.iterdir())
+
+
+def test_an_error_on_the_way_names_the_run_for_programs(user: User) -> None:
+    done = user.greenroom("solve", "-m", user.script({"text": "I think."}), "--json")
+    document = json.loads(done.stdout)
+    assert done.returncode == document["exit_code"] == 3
+    assert user.greenroom("show", document["run"]).returncode == 0
+    done = user.greenroom("solve", "-m", user.script({"text": "I think."}), "--events")
+    assert json.loads(done.stdout.splitlines()[-1])["type"] == "error"
+    assert done.stderr.count("greenroom resume") == 1
