@@ -45,7 +45,8 @@ async def sift(
     alone = [id for id in suspects if passes[id] == RERUNS]
     together = await _failing_together(rooms, tested, alone)
     regressions = [id for id in failing if id not in before or steady[id] == RERUNS]
-    wavering = [id for id in suspects if 0 < passes[id] < RERUNS and id in baseline.passed]
+    certain = {*failing, *together}
+    wavering = [id for id in suspects if id not in certain and id in baseline.passed]
     unsteady = await _unsteady(rooms, tested, wavering)
     certain = {*regressions, *together, *unsteady}
     return Sifted(

@@ -113,6 +113,10 @@ class _Verification:
         if not reasons:
             lost = self._compare(run.report).lost
             reasons = self._regressions(run.report, await sift(self._rooms, whole, lost, baseline))
+        if not reasons and verdict.report is not None:
+            easier = [id for id in verdict.report.failing if id in run.report.passed]
+            form = "{id} passes only because the patch changes the test; as it was, it {how}."
+            reasons = self._sentences(verdict.report, easier, form)
         if reasons:
             told = "With its own changes to tests the patch does not hold:"
             return replace(verdict, reasons=(*verdict.reasons, f"{told} {reasons[0]}"))

@@ -89,6 +89,14 @@ class TestAsAWhole:
         assert verdict.left_out == ("tests/test_calc.py",)
         assert f"{TWICE} passed before the patch and now did not run" in verdict.reasons[-1]
 
+    async def test_a_failing_test_that_was_made_easier_is_no_part_of_the_proof(
+        self, judge: Judge
+    ) -> None:
+        easy = CALC["tests/test_calc.py"].replace("== 3", "== -1")
+        verdict = await judge(CALC, {"tests/test_calc.py": easy} | NO_FIX, as_a_whole=True)
+        assert verdict.left_out == ("tests/test_calc.py",)
+        assert f"{ADD} passes only because the patch changes the test" in verdict.reasons[-1]
+
     async def test_what_no_test_can_judge_stays_left_out(self, judge: Judge) -> None:
         files = CALC | {".github/workflows/ci.yml": "on: push\n"}
         more = CALC["tests/test_calc.py"] + "def test_more(): assert add(5, 5) == 10\n"

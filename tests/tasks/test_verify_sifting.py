@@ -84,7 +84,8 @@ async def test_a_test_that_passes_when_run_again_alone_and_with_all_is_flaky(jud
     assert verdict.flaky == ("x",)
     assert verdict.newly_failing == ()
     assert verdict.reasons[-1] == "Flaky, so not decisive: x."
-    assert asked == ["base: all", "patch: all", "patch: x", "patch: x", "patch: all"]
+    compared = ["patch: x 6 times", "base: x 6 times"]
+    assert asked == ["base: all", "patch: all", *["patch: x"] * 2, "patch: all", *compared]
 
 
 async def test_one_that_passes_only_once_when_run_again_alone_is_flaky(judged: Judge) -> None:
