@@ -1,14 +1,23 @@
-"""What tests that need Docker share: the engine, the image, and that nothing is left behind."""
+"""What tests share: how property tests search; for those that need Docker the engine and the image,
+and that nothing is left behind."""
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from sandbox.engine import Engine, shared_engine
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.leftovers import OWNER_LABEL, this_process
+
+# The same examples each time, so that a run says something of the change that it tests. To look for
+# more: HYPOTHESIS_PROFILE=search pytest
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("search", max_examples=2_000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(scope="session")
