@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from agent.missing import missing
 from agent.request import Request, image_of, settings_of, task_of
 from agent.scratch import scratch_folder
+from agent.workbench import rebuild_told
 from sandbox.container import Sandbox
 from sandbox.image import Image
 from sandbox.trees import TreeStore
@@ -53,7 +54,7 @@ async def check(
             open_seconds = time.monotonic() - opened
             say("running the tests ...")
             report = await run_tests(box, task.checks, keep_going=True, on_progress=testing)
-            rebuild = _rebuild(box)
+            rebuild = rebuild_told(box)
     return Found(
         task=task,
         image=image,
@@ -63,13 +64,3 @@ async def check(
         open_seconds=open_seconds,
         seconds=time.monotonic() - begun,
     )
-
-
-def _rebuild(box: Sandbox) -> str:
-    result = box.rebuild_result
-    if result is None:
-        return "not run"
-    if result.ok:
-        return f"ok in {result.seconds:.1f} s"
-    last = result.output.text.strip().splitlines()[-1:] or ["no output"]
-    return f"failed with exit code {result.exit_code}: {last[0]}"

@@ -61,7 +61,7 @@ class Workbench:
                 image=image.reference,
                 policy=task.policy.as_dict(),
                 container=box.container_id,
-                rebuild=_rebuild_note(box),
+                rebuild=rebuild_told(box),
             )
             yield bench
 
@@ -166,10 +166,12 @@ class Workbench:
         self._recorder.emit("testing", **asdict(progress))
 
 
-def _rebuild_note(box: Sandbox) -> str:
+def rebuild_told(box: Sandbox) -> str:
+    """How the rebuild step of a sandbox went, in a line; empty where there is none."""
     result = box.rebuild_result
     if result is None:
         return ""
     if result.ok:
         return f"ok in {result.seconds:.1f} s"
-    return f"failed ({result.reason} {result.exit_code}): {result.output.text[-500:]}"
+    last = result.output.text.strip().splitlines()[-1:] or ["no output"]
+    return f"failed ({result.reason} {result.exit_code}): {last[0]}"
