@@ -1,5 +1,7 @@
 import json
 import re
+import signal
+import subprocess
 
 import pytest
 
@@ -147,3 +149,23 @@ def test_no_sandbox_has_more_memory_than_the_machine(user: User) -> None:
     done = user.greenroom("check", "--memory", "900T")
     assert done.returncode == 2
     assert "the machine of the Docker engine has " in done.stderr
+
+
+def test_an_interrupt_is_said(user: User) -> None:
+    user.write({"test_slow.py": "import time\n\n\ndef test_slow():\n    time.sleep(60)\n"})
+    command = user.command("check", "--json")
+    with subprocess.Popen(
+        command,
+        cwd=user.checkout,
+        env=user.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert any("running the tests" in line for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped" in err
+    assert json.loads(out)["exit_code"] == 130
