@@ -7,7 +7,7 @@ baseline run, and never counts as part of a patch.
 
 import difflib
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 
 from agent.codec import report_data
@@ -23,16 +23,23 @@ from tasks.task import Task, TestReport
 
 #: A suite slower than this (seconds) is not run whole after every change, only its failing tests.
 QUICK_ENOUGH = 20.0
+#: Candidates that are tried at the same time.
+_MOST_BOXES = 4
 
 
 class Workbench:
     """An open sandbox and what the solver asks of it."""
 
-    def __init__(self, box: Sandbox, task: Task, recorder: Recorder) -> None:
+    def __init__(
+        self, box: Sandbox, task: Task, image: Image, recorder: Recorder, stack: AsyncExitStack
+    ) -> None:
         self.box = box
         self.task = task
         self.by_products: frozenset[str] = frozenset()
+        self._image = image
         self._recorder = recorder
+        self._stack = stack
+        self._boxes = [box]
         self._named: set[str] = set()
 
     @classmethod
@@ -45,25 +52,31 @@ class Workbench:
         Raises SetupError or InfrastructureError, shown to the user.
         """
         patch = task.base.store.between(task.base.tree, tree) if tree else None
-        async with Sandbox.open(
-            image,
-            task.base,
-            task.policy,
-            rebuild=task.rebuild,
-            patch=patch,
-            support=support_files(),
-            resettable=resettable,
-        ) as box:
-            bench = cls(box, task, recorder)
-            recorder.emit(
-                "sandbox",
-                purpose="work",
-                image=image.reference,
-                policy=task.policy.as_dict(),
-                container=box.container_id,
-                rebuild=rebuild_told(box),
-            )
+        async with AsyncExitStack() as stack:
+            box = await stack.enter_async_context(_sandbox(task, image, patch, resettable))
+            bench = cls(box, task, image, recorder, stack)
+            bench._record_box("work", box)
             yield bench
+
+    async def screening_boxes(self) -> Sequence[Sandbox]:
+        """Sandboxes to try candidates in, as many as there are processors, a few at most: the
+        working one, which has to be resettable, and others, which are opened when first asked for.
+        """
+        while len(self._boxes) < min(self.box.processors, _MOST_BOXES):
+            more = _sandbox(self.task, self._image, None, resettable=True)
+            self._boxes.append(await self._stack.enter_async_context(more))
+            self._record_box("candidates", self._boxes[-1])
+        return self._boxes
+
+    def _record_box(self, purpose: str, box: Sandbox) -> None:
+        self._recorder.emit(
+            "sandbox",
+            purpose=purpose,
+            image=self._image.reference,
+            policy=self.task.policy.as_dict(),
+            container=box.container_id,
+            rebuild=rebuild_told(box),
+        )
 
     async def patch(self) -> Patch:
         """The workspace's change against the base, without what the tests leave behind.
@@ -149,9 +162,11 @@ class Workbench:
                 text = f"no test of the base is the expected {id}{meant}"
                 self._recorder.emit("note", text=text)
 
-    async def probe(self, *, only: Sequence[str] | None, timeout: float) -> TestReport:
+    async def probe(
+        self, box: Sandbox, *, only: Sequence[str] | None, timeout: float
+    ) -> TestReport:
         """Runs tests on a candidate, within `timeout` seconds; nothing is shown or recorded."""
-        return await run_tests(self.box, self.task.checks, only=only, timeout=timeout)
+        return await run_tests(box, self.task.checks, only=only, timeout=timeout)
 
     async def trace(self, only: Sequence[str]) -> TestReport:
         """Runs the tests `only` with a line trace."""
@@ -164,6 +179,20 @@ class Workbench:
     def show_testing(self, progress: TestProgress) -> None:
         """Hands the live view how a test run stands."""
         self._recorder.emit("testing", **asdict(progress))
+
+
+def _sandbox(
+    task: Task, image: Image, patch: Patch | None, resettable: bool
+) -> AbstractAsyncContextManager[Sandbox]:
+    return Sandbox.open(
+        image,
+        task.base,
+        task.policy,
+        rebuild=task.rebuild,
+        patch=patch,
+        support=support_files(),
+        resettable=resettable,
+    )
 
 
 def rebuild_told(box: Sandbox) -> str:

@@ -128,6 +128,11 @@ class Sandbox:
             await to_its_end(box.close())
 
     @property
+    def processors(self) -> int:
+        """How many the engine's machine has."""
+        return self._engine.abilities.cpus
+
+    @property
     def container_id(self) -> str:
         return self._container.ident
 
