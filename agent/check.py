@@ -46,7 +46,7 @@ async def check(
         task, _ = task_of(request, found, store)
         for note in task.notes:
             say(note)
-        image = await image_of(task, found, say)
+        image = await image_of(task.image, found, say)
         opened = time.monotonic()
         async with Sandbox.open(
             image, task.base, task.policy, rebuild=task.rebuild, support=support_files()

@@ -12,7 +12,7 @@ from agent.settings import Settings
 from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
 from sandbox.errors import UsageError
-from sandbox.image import Image, ensure_image
+from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.patch import Patch
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
@@ -109,13 +109,13 @@ def settings_of(
     return found
 
 
-async def image_of(task: Task, found: Settings, say: Callable[[str], None]) -> Image:
-    """The task's image, built as the settings say. Raises SetupError or UsageError."""
+async def image_of(spec: ImageSpec, found: Settings, say: Callable[[str], None]) -> Image:
+    """The image of `spec`, built as the settings say. Raises SetupError or UsageError."""
     build = BuildSettings.from_environment(
         network=found["build_network"] if found.given("build_network") else None,
         ca_bundle=found["ca_bundle"],
     )
-    return await ensure_image(task.image, progress=say, settings=build)
+    return await ensure_image(spec, progress=say, settings=build)
 
 
 def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, Checkout | None]:

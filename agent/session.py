@@ -141,7 +141,7 @@ async def start(
             task, checkout = task_of(request, found, store)
             for note in task.notes:
                 say(note)
-            image, loading = await _ready(model, image_of(task, found, say), say)
+            image, loading = await _ready(model, image_of(task.image, found, say), say)
         except BaseException:
             run.remove()
             raise
@@ -181,7 +181,7 @@ async def resume(
         announce(model.info, say)
         store = run.store()
         task = task_from(history.started["task"], store)
-        image, _ = await _ready(model, image_of(task, found, say), say)
+        image, _ = await _ready(model, image_of(task.image, found, say), say)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         say(f"going on with run {run.id} at turn {history.turn + 1}")

@@ -13,16 +13,21 @@ MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64"
 @dataclass(frozen=True)
 class Abilities:
     """`machine` is x86_64 or aarch64, `cpus` how many there are, `memory_bytes` how much memory (0:
-    not known). `limits_cpu` tells whether CPU time can be limited, `swappiness` whether that can be
-    set; `maps_uids` that the engine maps user ids (rootless, userns-remap), so that only the first
-    65,536 exist inside."""
+    not known), `cgroup` the version of its control groups. `limits_cpu` tells whether CPU time can
+    be limited; `maps_uids` that the engine maps user ids (rootless, userns-remap), so that only the
+    first 65,536 exist inside."""
 
     machine: str = "x86_64"
     cpus: int = 1
     memory_bytes: int = 0
     limits_cpu: bool = True
     maps_uids: bool = False
-    swappiness: bool = False
+    cgroup: str = "2"
+
+    @property
+    def swappiness(self) -> bool:
+        """Whether that can be set for a container."""
+        return self.cgroup == "1"
 
 
 def abilities(info: Mapping[str, Any], place: str) -> Abilities:
@@ -61,5 +66,5 @@ def abilities(info: Mapping[str, Any], place: str) -> Abilities:
         memory_bytes=int(info.get("MemTotal", 0)),
         limits_cpu=bool(info.get("CpuCfsQuota", True)),
         maps_uids="name=rootless" in security or "name=userns" in security,
-        swappiness=str(info.get("CgroupVersion", "1")) == "1",
+        cgroup=str(info.get("CgroupVersion", "1")),
     )

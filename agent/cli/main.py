@@ -17,6 +17,7 @@ COMMANDS = {
     "init": "write a commented greenroom.toml from what is found",
     "config": "show every setting and where it came from",
     "trust": "trust this checkout's settings file as it is now",
+    "doctor": "try on this machine what a sandbox must hold",
     "models": "show the models that are at hand",
     "runs": "list the runs on this machine",
     "show": "print a run",

@@ -1,0 +1,78 @@
+"""`greenroom doctor`: the engine, the image, and each control of a sandbox tried on this machine."""
+
+import argparse
+from dataclasses import asdict
+
+from agent.cli.console import Console
+from agent.cli.process import run
+from agent.cli.text import count, one_line, size, table
+from agent.doctor import Machine, examine, own_versions
+from sandbox.engine import Engine
+
+DESCRIPTION = """\
+Say which Docker engine is used, make the sandbox image where it is not here yet, and try in a real
+sandbox, one by one, what must not be possible in it. Nothing of yours is read, no model is run.
+Exits with 0 when every control holds, and with 3 when one does not or there is no engine.\
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    console.say(f"greenroom  {own_versions()}")
+    found = run(
+        examine(
+            lambda text: console.note(text, "dim"),
+            lambda engine: _print_engine(engine, console),
+        )
+    )
+    if options.json:
+        console.document(_document(found))
+    else:
+        _print(found, console)
+    return 3 if found.lacking else 0
+
+
+def _print_engine(engine: Engine, console: Console) -> None:
+    address, can = engine.address, engine.abilities
+    ids = ", user ids mapped" if can.maps_uids else ""
+    console.say(f"engine     {engine.version} at {address.url} ({address.origin})")
+    console.say(
+        f"machine    {can.machine}, {count(can.cpus, 'core')}, {size(can.memory_bytes)}; "
+        f"control groups v{can.cgroup}{ids}"
+    )
+
+
+def _print(found: Machine, console: Console) -> None:
+    console.say(f"image      {found.image.name}")
+    console.say()
+    rows = [("control", "", "what was tried")]
+    rows += [(c.name, "holds" if c.holds else "FAILS", c.tried) for c in found.controls]
+    for row, line in zip(rows, table(rows).splitlines(), strict=True):
+        console.say(line, {"holds": "", "FAILS": "red"}.get(row[1], "bold"))
+    console.say()
+    for control in found.lacking:
+        console.say(f"{control.name} does not hold: {one_line(control.seen, 200)}", "red")
+        console.say(f"  {control.advice}")
+    if not found.lacking:
+        console.say(f"all {count(len(found.controls), 'control')} hold", "green")
+
+
+def _document(found: Machine) -> dict[str, object]:
+    engine = found.engine
+    return {
+        "schema": "greenroom.doctor/1",
+        "greenroom": own_versions(),
+        "engine": {
+            "version": engine.version,
+            "api_version": engine.api_version,
+            "address": engine.address.url,
+            "origin": engine.address.origin,
+            **asdict(engine.abilities),
+        },
+        "image": {"id": found.image.reference, "name": found.image.name},
+        "holds": not found.lacking,
+        "controls": [asdict(control) for control in found.controls],
+    }
