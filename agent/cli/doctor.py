@@ -1,4 +1,4 @@
-"""`greenroom doctor`: the engine, the image, and each control of a sandbox tried on this machine."""
+"""`greenroom doctor`: the engine, the image, and each control of a sandbox tried here."""
 
 import argparse
 from dataclasses import asdict
