@@ -1,8 +1,7 @@
 """Whether this engine holds what a sandbox promises: each control is tried in a real sandbox.
 
 Every probe is harmless where its control is missing: it goes a little beyond a small bound, or
-calls
-the kernel with arguments that no call accepts.
+calls the kernel with arguments that no call accepts.
 """
 
 from collections.abc import Sequence
