@@ -8,6 +8,7 @@ from typing import Any
 from agent.models.base import Sampling
 from agent.models.briefing import Briefing
 from agent.models.divergence import Divergence
+from agent.models.exchange import Exchange
 from agent.models.experts import Experts, Taste
 from agent.models.insertion import Insertion, gaps_of
 from agent.models.listing import Listing, Piece
@@ -19,7 +20,7 @@ from agent.models.vocabulary import Vocabulary
 
 #: Characters of code that fit: whole files, or of more only the suspect functions.
 _CODE = 9_000
-#: Edits within a line that are tried before whole new lines are thought of.
+#: Edits within a line that are tried before exchanges and whole new lines are thought of.
 _FIRST = 120
 #: With a seed the order is drawn, a little away from the most probable one.
 _TEMPERATURE = 0.3
@@ -87,6 +88,8 @@ class EditSearch:
         Divergence(listing, weights, experts, vocabulary, ranking).search()
         for _, candidate in zip(range(_FIRST), self._ordered(ranking), strict=False):
             yield candidate, experts.read
+        tokenizer = self._parts.tokenizer
+        Exchange(listing, self._sources, characters, experts, tokenizer, ranking).search()
         gaps = [
             gap
             for path, source in self._sources.items()

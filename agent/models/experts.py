@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.models.lookahead import Growth, Lookahead
+from agent.models.lookahead import Branch, Growth, Lookahead
 
 #: A log-probability that no token has.
 NEVER = -1e9
@@ -47,6 +47,12 @@ class Experts:
     def at(self, positions: Sequence[int]) -> list[Any]:
         """What may stand at each position: log-probabilities, a matrix a reading."""
         return [reading.at(positions) for reading in self.readings]
+
+    def likelihoods(self, branches: Sequence[Branch]) -> list[tuple[list[float], ...]]:
+        """Per branch, the log-probability of each of its tokens after what stands before it, by
+        reading."""
+        found = [reading.likelihoods(branches) for reading in self.readings]
+        return list(zip(*found, strict=True))
 
     def blend(self, values: Sequence[Any]) -> Any:
         """Log-probabilities by reading, numbers or matrices, as one."""

@@ -55,9 +55,21 @@ class Listing:
 
     def position(self, path: str, character: int) -> int | None:
         """The token that begins at this character of a file, if there is one."""
+        offset = self.offset(path, character)
+        if offset is None:
+            return None
+        found = self.holding(offset)
+        return found if self.offsets[found] == offset else None
+
+    def offset(self, path: str, character: int) -> int | None:
+        """Where in the text this character of a file stands, if it is shown."""
         for piece, start in zip(self._pieces, self._starts, strict=True):
             inside = character - piece.start
             if piece.path == path and 0 <= inside <= len(piece.text):
-                found = bisect_right(self.offsets, start + inside) - 1
-                return found if self.offsets[found] == start + inside else None
+                return start + inside
         return None
+
+    def holding(self, offset: int) -> int:
+        """The token that holds the character of the text at `offset`; one past the last at the
+        end."""
+        return bisect_right(self.offsets, offset) - 1

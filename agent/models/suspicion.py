@@ -10,7 +10,8 @@ from agent.models.python_source import PythonSource
 
 #: A default acts when its function runs; the line itself ran once, at import, untraced.
 _DEFAULTS = 0.5
-#: So did constants and class attributes, and they act anywhere.
+#: So did constants and class attributes: they act where they are read, or anywhere.
+_READ = 0.5
 _OUTSIDE = 0.2
 
 Span = tuple[int, int]
@@ -43,8 +44,10 @@ def weigh(source: PythonSource, ran: Mapping[int, float]) -> list[float]:
             for default in [*node.args.defaults, *node.args.kw_defaults]:
                 if default is not None:
                     _set(weights, source.span(default), score)
-    for value in _values_outside(source.tree):
-        _set(weights, source.span(value), _OUTSIDE * highest)
+    read = _where_read(source.tree, ran)
+    for names, value in _values_outside(source.tree):
+        known = max((read.get(name, 0.0) for name in names), default=0.0)
+        _set(weights, source.span(value), max(_READ * known, _OUTSIDE * highest))
     for span in _inert(source):
         _set(weights, span, 0.0)
     return weights
@@ -64,13 +67,30 @@ def _lines(node: ast.stmt | ast.ExceptHandler) -> Span:
     return node.lineno, max(last, node.lineno)
 
 
-def _values_outside(tree: ast.AST) -> Iterator[ast.expr]:
-    """The values assigned at the top of the module and of its classes."""
+def _values_outside(tree: ast.AST) -> Iterator[tuple[list[str], ast.expr]]:
+    """The values assigned at the top of the module and of its classes, with the names they get."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
-            yield node.value
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            named = [part for target in targets for part in ast.walk(target)]
+            yield [part.id for part in named if isinstance(part, ast.Name)], node.value
         elif isinstance(node, ast.stmt) and not isinstance(node, FUNCTIONS):
             yield from _values_outside(node)
+
+
+def _where_read(tree: ast.AST, ran: Mapping[int, float]) -> dict[str, float]:
+    """The suspicion of the most suspicious line that reads each name or attribute."""
+    read: dict[str, float] = {}
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.Name(id=name, ctx=ast.Load(), lineno=line)
+                | ast.Attribute(attr=name, ctx=ast.Load(), lineno=line)
+            ):
+                read[name] = max(read.get(name, 0.0), ran.get(line, 0.0))
+            case _:
+                pass
+    return read
 
 
 def _inert(source: PythonSource) -> Iterator[Span]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.models.experts import Experts, Taste
+from agent.models.lookahead import Branch
 
 _WORD = re.compile(r"\n+ *(?= |\Z)|\n+| ?\w+| ?[^\w\s]| +")
 _SIZE = 400
@@ -55,6 +56,14 @@ class _Oracle:
         import torch
 
         return torch.stack([self.row(self._text[:position]) for position in positions])
+
+    def likelihoods(self, branches: Sequence[Branch]) -> list[list[float]]:
+        found = []
+        for branch in branches:
+            written = [*self._text[: branch.position], *branch.tokens]
+            places = range(branch.position, len(written))
+            found.append([self.row(written[:n])[written[n]].item() for n in places])
+        return found
 
 
 class _Growth:

@@ -54,6 +54,26 @@ def test_values_set_at_import_weigh_a_little() -> None:
     assert weights_of("4") == {0.2}
 
 
+def test_values_that_a_suspicious_line_reads_weigh_half_of_it() -> None:
+    text = textwrap.dedent(
+        """\
+        RATE, SPARE = 7, 8
+        OTHER = 9
+
+
+        class Till:
+            step = 6
+
+            def ring(self, price):
+                price = price * RATE
+                return price // self.step
+        """
+    )
+    weights = weigh(PythonSource(text), {9: 0.8, 10: 1.0})
+    found = {digit: weights[text.index(digit)] for digit in "7869"}
+    assert found == {"7": 0.4, "8": 0.4, "6": 0.5, "9": 0.2}
+
+
 def test_what_does_not_act_has_no_weight() -> None:
     for text in ("LIMIT", "# of them", "size", "fill", "thing: str", '"""Puts', "# at the end"):
         assert weights_of(text) == {0.0}, text
