@@ -8,7 +8,7 @@ from typing import Any
 from agent.models.base import Sampling
 from agent.models.briefing import Briefing
 from agent.models.divergence import Divergence
-from agent.models.exchange import Exchange
+from agent.models.exchange import suspicious_exchanges
 from agent.models.experts import Experts, Taste
 from agent.models.insertion import Insertion, gaps_of
 from agent.models.listing import Listing, Piece
@@ -17,10 +17,12 @@ from agent.models.python_source import PythonSource
 from agent.models.ranking import Candidate, Ranking
 from agent.models.suspicion import weigh
 from agent.models.vocabulary import Vocabulary
+from agent.models.whole import Rating
+from agent.models.wrapping import likely_wrappings
 
 #: Characters of code that fit: whole files, or of more only the suspect functions.
 _CODE = 9_000
-#: Edits within a line that are tried before exchanges and whole new lines are thought of.
+#: Edits within a line that are tried before exchanges, wrappings and new lines are thought of.
 _FIRST = 120
 #: With a seed the order is drawn, a little away from the most probable one.
 _TEMPERATURE = 0.3
@@ -89,7 +91,9 @@ class EditSearch:
         for _, candidate in zip(range(_FIRST), self._ordered(ranking), strict=False):
             yield candidate, experts.read
         tokenizer = self._parts.tokenizer
-        Exchange(listing, self._sources, characters, experts, tokenizer, ranking).search()
+        rating = Rating(listing, experts, tokenizer, ranking)
+        rating.rate(suspicious_exchanges(self._sources, characters))
+        rating.rate(likely_wrappings(self._sources, characters, listing, experts, tokenizer))
         gaps = [
             gap
             for path, source in self._sources.items()

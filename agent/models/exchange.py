@@ -1,112 +1,30 @@
-"""Neighbours exchanged: two arguments, operands, elements, values, or two digits of a number.
-
-Each of the new tokens is unlikely alone, so that a search which grows edits token by token loses
-such an edit on the way. There are few of them: all are made, and rated whole by the same readings.
-"""
+"""Neighbours exchanged: two arguments, operands, elements, values, or two digits of a number."""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from agent.models.edits import Edit
-from agent.models.experts import Experts
-from agent.models.listing import Listing
-from agent.models.lookahead import Branch
 from agent.models.python_source import PythonSource
-from agent.models.ranking import Candidate, Ranking
+from agent.models.whole import WholeEdit
 
-#: Exchanges that are rated, those at the most suspicious places.
+#: Exchanges that are worth rating, those at the most suspicious places.
 _MOST = 64
-#: Tokens after an exchange that are tokenized with it: how a text is cut depends on what follows.
-_AFTER = 4
 #: Operators whose operands may stand either way.
 _EITHER_WAY = (ast.Mult, ast.BitAnd, ast.BitOr, ast.BitXor, ast.Eq, ast.NotEq)
 
 
-@dataclass(frozen=True)
-class _Exchange:
-    path: str
-    edit: Edit
-    weight: float
-
-
-class Exchange:
-    """One search over the files of a listing. `weights` are those of each file's characters."""
-
-    def __init__(
-        self,
-        listing: Listing,
-        sources: Mapping[str, PythonSource],
-        weights: Mapping[str, Sequence[float]],
-        experts: Experts,
-        tokenizer: Any,
-        ranking: Ranking,
-    ) -> None:
-        self._listing = listing
-        self._sources = sources
-        self._weights = weights
-        self._experts = experts
-        self._tokenizer = tokenizer
-        self._ranking = ranking
-
-    def search(self) -> None:
-        """Adds what it finds to the ranking."""
-        rated = []
-        for each in sorted(self._suspicious(), key=lambda each: -each.weight)[:_MOST]:
-            found = self._branch(each)
-            if found is not None:
-                rated.append((each, *found))
-        likely = self._experts.likelihoods([branch for _, branch, _ in rated])
-        for (each, branch, further), values in zip(rated, likely, strict=True):
-            self._add(each, branch, further, values)
-
-    def _suspicious(self) -> Iterator[_Exchange]:
-        for path, source in self._sources.items():
-            weights = self._weights[path]
-            for edit in exchanges(source):
-                weight = max(weights[edit.start : edit.end])
-                if weight > 0:
-                    yield _Exchange(path, edit, weight)
-
-    def _branch(self, each: _Exchange) -> tuple[Branch, int] | None:
-        """The new tokens up to the first one that stands there now, and the number of that; None
-        where the listing does not show the place."""
-        listing, edit = self._listing, each.edit
-        start, end = (listing.offset(each.path, place) for place in (edit.start, edit.end))
-        if start is None or end is None:
-            return None
-        first = listing.holding(start)
-        last = min(listing.holding(end) + _AFTER, len(listing.tokens) - 1)
-        text = listing.text[listing.offsets[first] : start] + edit.text
-        text += listing.text[end : listing.offsets[last]]
-        new = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        old = listing.tokens[first:last]
-        before = _alike(new, old)
-        after = _alike(new[before:][::-1], old[before:][::-1])
-        if not after or before + after >= len(new):
-            return None
-        tokens = tuple(new[before : len(new) - after + 1])
-        return Branch(first + before, tokens), last - after
-
-    def _add(
-        self, each: _Exchange, branch: Branch, further: int, values: Sequence[Sequence[float]]
-    ) -> None:
-        likely = tuple(sum(reading[:-1]) for reading in values)
-        own = self._experts.own(further)
-        bridge = tuple(reading[-1] - before for reading, before in zip(values, own, strict=True))
-        self._ranking.add(Candidate(each.path, each.edit, "replace", likely, bridge, each.weight))
-
-
-def _alike(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with."""
-    count = 0
-    for a, b in zip(one, other, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
+def suspicious_exchanges(
+    sources: Mapping[str, PythonSource], weights: Mapping[str, Sequence[float]]
+) -> list[WholeEdit]:
+    """Exchanges at suspicious places. `weights` are those of each file's characters."""
+    found = [
+        WholeEdit(path, edit, max(weights[path][edit.start : edit.end]))
+        for path, source in sources.items()
+        for edit in exchanges(source)
+    ]
+    found = [each for each in found if each.weight > 0]
+    return sorted(found, key=lambda each: -each.weight)[:_MOST]
 
 
 def exchanges(source: PythonSource) -> Iterator[Edit]:

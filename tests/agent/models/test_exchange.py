@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.models.exchange import Exchange, exchanges
+from agent.models.exchange import exchanges, suspicious_exchanges
 from agent.models.listing import Listing, Piece
 from agent.models.python_source import PythonSource
 from agent.models.ranking import Candidate, Ranking
+from agent.models.whole import Rating
 from tests.agent.models.oracle import OracleExperts, Words
 
 CODE = textwrap.dedent(
@@ -83,7 +84,8 @@ def found(wanted: str, weights: Sequence[float] | None = None) -> list[Candidate
     source = PythonSource(CODE)
     ranking = Ranking({"a.py": source}, experts.taste)
     by_path = {"a.py": weights or [1.0] * (len(CODE) + 1)}
-    Exchange(listing, {"a.py": source}, by_path, experts, tokenizer, ranking).search()
+    chosen = suspicious_exchanges({"a.py": source}, by_path)
+    Rating(listing, experts, tokenizer, ranking).rate(chosen)
     return list(ranking.ordered())
 
 
