@@ -156,6 +156,12 @@ def find_address() -> Address:
 
 def _from_environment(url: str) -> Address:
     if "://" not in url:
+        if ":" not in url:
+            raise SetupError(
+                f"DOCKER_HOST is {url!r}, which is no address of a Docker engine.",
+                f"Write unix://{url if url.startswith('/') else '/var/run/docker.sock'} or "
+                "tcp://HOST:PORT; or unset it.",
+            )
         url = f"tcp://{url}"
     tls = None
     if os.environ.get("DOCKER_TLS_VERIFY") or os.environ.get("DOCKER_TLS"):
@@ -233,22 +239,25 @@ def explain(address: Address, error: BaseException) -> SetupError:
             f"You may not use the Docker engine at {place}: permission denied.",
             "Join the docker group (sudo usermod -aG docker $USER), log in again, and try again.",
         )
-    if address.socket_path and isinstance(cause, FileNotFoundError):
+    if address.socket_path and isinstance(cause, FileNotFoundError | ConnectionRefusedError):
         if address.origin != "the default":
+            why = "no such socket" if isinstance(cause, FileNotFoundError) else "nothing answers"
             return SetupError(
-                f"No Docker engine listens at {place}: there is no such socket.",
+                f"No Docker engine listens at {place}: {why}.",
                 "Start the engine it belongs to, or choose another (docker context use default; "
                 "unset DOCKER_HOST).",
             )
-        if not installed:
+        if isinstance(cause, FileNotFoundError) and not installed:
             return SetupError("Docker is not installed on this machine.", INSTALL)
     if address.socket_path and isinstance(cause, FileNotFoundError | ConnectionRefusedError):
         return SetupError(
             f"The Docker engine is not running: nothing answers at {place}.",
             "Start it (sudo systemctl start docker, or Docker Desktop) and try again.",
         )
+    answered = getattr(error, "response", None) is not None
+    fault = "answers otherwise than a Docker engine does" if answered else "does not answer"
     return SetupError(
-        f"The Docker engine at {place} does not answer: {_short(cause or error)}",
+        f"The Docker engine at {place} {fault}: {_short(cause or error)}",
         "See that the machine is up and the engine runs; or choose another engine "
         "(docker context use default; unset DOCKER_HOST).",
     )

@@ -2,7 +2,9 @@
 
 import json
 import os
+import select
 import shutil
+import signal
 import sys
 import termios
 from collections.abc import Mapping
@@ -20,6 +22,20 @@ def flush_typed() -> None:
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
     except (OSError, termios.error, ValueError):
         return  # no terminal
+
+
+def await_typing() -> None:
+    """Returns when a line was typed, or the input has ended. Ctrl-C is noticed whenever it comes:
+    `input` alone would miss one that comes just before it begins to read."""
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    before = signal.set_wakeup_fd(wakes)
+    try:
+        select.select([sys.stdin, woken], [], [])
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(woken)
+        os.close(wakes)
 
 
 class Console:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agent.cli.console import Console, flush_typed
+from agent.cli.console import Console, await_typing, flush_typed
 from agent.cli.text import count
 from agent.session import Session
 from sandbox.errors import UsageError
@@ -164,8 +164,10 @@ def _ask(session: Session, console: Console) -> str:
 def _answer(later: str, console: Console) -> str:
     """What the user types; nothing at the end of the input. Ctrl-C ends the program."""
     flush_typed()
+    console.write("\nApply this to your checkout? [y/N, or a sentence for the model] ")
     try:
-        return input("\nApply this to your checkout? [y/N, or a sentence for the model] ").strip()
+        await_typing()
+        return input().strip()
     except EOFError:
         console.say()
         return ""

@@ -11,7 +11,7 @@ from sandbox.engine import Engine
 
 DESCRIPTION = """\
 Say which Docker engine is used, make the sandbox image where it is not here yet, and try in a real
-sandbox, one by one, what must not be possible in it. Nothing of yours is read, no model is run.
+sandbox, one by one, what must not be possible in it. No checkout is read, no model is run.
 Exits with 0 when every control holds, and with 3 when one does not or there is no engine.\
 """
 
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
-    console.say(f"greenroom  {own_versions()}")
+    console.note(f"greenroom  {own_versions()}")
     found = run(
         examine(
             lambda text: console.note(text, "dim"),
@@ -38,21 +38,20 @@ def main(options: argparse.Namespace, console: Console) -> int:
 def _print_engine(engine: Engine, console: Console) -> None:
     address, can = engine.address, engine.abilities
     ids = ", user ids mapped" if can.maps_uids else ""
-    console.say(f"engine     {engine.version} at {address.url} ({address.origin})")
-    console.say(
+    console.note(f"engine     {engine.version} at {address.url} ({address.origin})")
+    console.note(
         f"machine    {can.machine}, {count(can.cpus, 'core')}, {size(can.memory_bytes)}; "
         f"control groups v{can.cgroup}{ids}"
     )
 
 
 def _print(found: Machine, console: Console) -> None:
-    console.say(f"image      {found.image.name}")
-    console.say()
+    console.note(f"image      {found.image.name}\n")
     rows = [("control", "", "what was tried")]
     rows += [(c.name, "holds" if c.holds else "FAILS", c.tried) for c in found.controls]
     for row, line in zip(rows, table(rows).splitlines(), strict=True):
-        console.say(line, {"holds": "", "FAILS": "red"}.get(row[1], "bold"))
-    console.say()
+        console.note(line, {"holds": "", "FAILS": "red"}.get(row[1], "bold"))
+    console.note("")
     for control in found.lacking:
         console.say(f"{control.name} does not hold: {one_line(control.seen, 200)}", "red")
         console.say(f"  {control.advice}")

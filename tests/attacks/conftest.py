@@ -1,6 +1,7 @@
 """One hardened container a module, put back before each attack; every attack runs under the uid of
 the sandbox's commands, as a model's would."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -13,6 +14,7 @@ from sandbox.trees import Base, TreeStore
 
 POLICY = Policy(
     memory_bytes=600 * MIB,
+    cpus=1.0,
     workspace_bytes=64 * MIB,
     workspace_inodes=20_000,
     tmp_bytes=32 * MIB,
@@ -20,6 +22,8 @@ POLICY = Policy(
     shm_bytes=16 * MIB,
     command_timeout=60,
 )
+# In the environment of the host while the sandbox is opened.
+SECRET = "not-for-the-inside"
 Attack = Callable[[str], Awaitable[CommandResult]]
 
 # What attacks in Python may use: system calls by number or by name, and a verdict for each.
@@ -52,7 +56,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def room(image: Image, base: Base) -> AsyncIterator[Sandbox]:
+    os.environ["GREENROOM_PROBE"] = SECRET
     async with Sandbox.open(image, base, POLICY, resettable=True) as box:
+        del os.environ["GREENROOM_PROBE"]
         yield box
 
 

@@ -135,13 +135,14 @@ async def test_many_small_processes_cannot_end_the_supervisor(box: Sandbox, atta
 
 
 async def test_shared_memory_of_system_v_is_counted_and_goes(box: Sandbox, attack: Attack) -> None:
-    await attack(
+    result = await attack(
         "libc.shmat.restype = ctypes.c_void_p\n"
         "for n in range(20):\n"
         "    key = libc.shmget(0, 64 << 20, 0o1600)\n"
         "    place = libc.shmat(key, None, 0)\n"
         "    ctypes.memset(place, 1, 64 << 20)\n"
     )
+    assert result.reason == "memory"
     assert (await box.run("tail -n +2 /proc/sysvipc/shm | wc -l")).output.text == "0\n"
 
 
@@ -219,7 +220,7 @@ async def test_nothing_of_the_supervisor_s_stream_is_logged_by_the_engine(
 async def test_an_endless_spin_is_ended_and_bounded_in_cpu(box: Sandbox) -> None:
     result = await box.run("for i in 1 2 3 4; do (while :; do :; done) & done; wait", timeout=2)
     assert result.reason == "timeout"
-    assert result.cpu_seconds < 2 * 2.0 + 1
+    assert result.cpu_seconds < 2 * 1.0 + 1  # of 4, on two cores or more
 
 
 async def test_a_child_that_holds_the_output_does_not_hold_the_caller(box: Sandbox) -> None:

@@ -131,10 +131,14 @@ def test_a_stopped_engine_is_told_from_a_missing_one(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+    with pytest.raises(SetupError, match=r"DOCKER_HOST.*nothing answers") as caught:
+        Engine.connect()
+    assert "unset DOCKER_HOST" in caught.value.hint
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setattr("sandbox.engine.DEFAULT_SOCKET", f"unix://{path}")
     with pytest.raises(SetupError, match="not running") as caught:
         Engine.connect()
     assert "systemctl start docker" in caught.value.hint
-    monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.setattr("sandbox.engine.DEFAULT_SOCKET", f"unix://{tmp_path}/none.sock")
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(SetupError, match="not installed") as caught:
@@ -143,6 +147,24 @@ def test_a_stopped_engine_is_told_from_a_missing_one(
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(SetupError, match="not running"):
         Engine.connect()
+
+
+@pytest.mark.parametrize("written", ["/var/run/docker.sock", "somewhere"])
+def test_what_is_no_address_is_said_to_be_none(
+    written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", written)
+    with pytest.raises(SetupError, match=f"'{written}', which is no address") as caught:
+        find_address()
+    assert "unix:///var/run/docker.sock" in caught.value.hint
+
+
+def test_a_server_of_another_kind_is_told_from_silence() -> None:
+    address = Address("tcp://127.0.0.1:1", "from DOCKER_HOST")
+    answered = OSError("404 Client Error")
+    answered.response = object()  # type: ignore[attr-defined]
+    assert "answers otherwise than a Docker engine" in explain(address, answered).message
+    assert "does not answer" in explain(address, TimeoutError("timed out")).message
 
 
 def test_no_permission_says_which_group() -> None:

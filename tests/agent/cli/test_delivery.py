@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +31,11 @@ def at_a_terminal(
         os.chdir(user.checkout)
         os.execvpe(user.command()[0], user.command(*words), user.environment | {"TERM": "xterm"})
     shown, asked, deadline = b"", 0, time.monotonic() + 90
-    while time.monotonic() < deadline:
+    while True:
+        if time.monotonic() > deadline:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            pytest.fail(f"it still waits: {shown.decode()}")
         if not select.select([terminal], [], [], 1)[0]:
             continue
         try:
