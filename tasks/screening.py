@@ -15,7 +15,7 @@ from tasks.protection import (
     protected_patterns,
     violations,
 )
-from tasks.task import Checks, Task, TestReport
+from tasks.task import Checks, Task, TestReport, TestResult
 
 ECOSYSTEMS = {
     "pytest": "python",
@@ -54,7 +54,9 @@ def guarded(task: Task, baseline: TestReport | None = None) -> Checks:
         )
     existing = task.base.store.modes(task.base.tree)
     results = baseline.results.values() if baseline else ()
-    files = {result.file for result in results if result.file in existing}
+    files = {
+        result.file for result in results if result.file in existing and not _is_doctest(result)
+    }
     for command in _commands(task):
         files |= set(files_run(command, existing))
         if runs_make(command):
@@ -63,6 +65,18 @@ def guarded(task: Task, baseline: TestReport | None = None) -> Checks:
     # Before the others: the last pattern that matches decides, and the user's come last.
     new = [pattern for pattern in own if pattern not in checks.protected]
     return replace(checks, protected=(*new, *checks.protected)) if new else checks
+
+
+def _is_doctest(result: TestResult) -> bool:
+    """Whether a test stands in the docstrings of the very code that it tests, which a patch has to
+    be able to mend; `tasks.evidence` takes no such test of a changed file for proof. pytest names
+    it by the dotted name of its object, as in `src/a/b.py::a.b.function`."""
+    if result.file is None or not result.file.endswith(".py"):
+        return False
+    name = result.id.removeprefix(f"{result.file}::")
+    module = result.file.removesuffix(".py").removesuffix("/__init__").split("/")
+    homes = (".".join(module[start:]) for start in range(len(module)))
+    return any(name.startswith(f"{home}.") or (name == home and "." in home) for home in homes)
 
 
 def _commands(task: Task) -> Iterable[str]:

@@ -39,6 +39,29 @@ async def test_the_files_of_the_tests_are_protected_whatever_their_names(judge: 
     assert verdict.grade == "regression-only"
 
 
+DOCTESTED = CALC | {
+    "calc.py": CALC["calc.py"].replace(
+        "    return a - b", '    """\n    >>> add(1, 2)\n    3\n    """\n    return a - b'
+    )
+}
+DOCTESTS = {"test_command": "python3 -m pytest --doctest-modules", "framework": "pytest"}
+
+
+async def test_code_with_tests_in_its_docstrings_can_be_mended(judge: Judge) -> None:
+    fix = {"calc.py": DOCTESTED["calc.py"].replace("a - b", "a + b")}
+    verdict = await judge(DOCTESTED, fix, **DOCTESTS)
+    assert (verdict.status, verdict.grade, verdict.left_out) == ("solved", "proved", ())
+    assert verdict.report is not None
+    assert "calc.py::calc.add" in verdict.report.passed
+
+
+async def test_a_docstring_s_test_that_a_patch_rewrites_proves_nothing(judge: Judge) -> None:
+    files = {"calc.py": DOCTESTED["calc.py"], "tests/test_calc.py": "def test_it(): pass\n"}
+    easy = {"calc.py": files["calc.py"].replace("    3\n", "    -1\n")}
+    verdict = await judge(files, easy, **DOCTESTS)
+    assert (verdict.status, verdict.grade) == ("solved", "regression-only")
+
+
 async def test_the_script_that_runs_the_tests_is_protected(judge: Judge) -> None:
     script = "grep -q 'a + b' calc.py && echo ok\n"
     files = {"calc.py": CALC["calc.py"], "check.sh": script}
