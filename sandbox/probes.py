@@ -28,10 +28,18 @@ NOT_TO_BE_TRUSTED = (
     "Do not run code that you do not trust on this engine: update it, or choose another (docker "
     "context use NAME)."
 )
-_PRELUDE = """
-import ctypes, errno, os, socket, sys, time
-arm = os.uname().machine == "aarch64"
+#: What a try in Python may use: system calls by number, and a word for what came of each.
+PRELUDE = """
+import ctypes, errno, os, socket, struct, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+arm = os.uname().machine == "aarch64"
+
+def call(number, *arguments):
+    ctypes.set_errno(0)
+    done = libc.syscall(ctypes.c_long(number), *[
+        ctypes.c_long(a) if isinstance(a, int) else a for a in arguments])
+    return "worked" if done >= 0 else errno.errorcode[ctypes.get_errno()]
 
 def attempt(work, *arguments):
     try:
@@ -39,11 +47,6 @@ def attempt(work, *arguments):
     except OSError as error:
         return errno.errorcode[error.errno]
     return "worked"
-
-def call(number, *arguments):
-    ctypes.set_errno(0)
-    libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments))
-    return errno.errorcode.get(ctypes.get_errno(), "worked")
 """
 
 
@@ -61,7 +64,7 @@ class Probe:
 
     @property
     def command(self) -> Sequence[str]:
-        return ("python3", "-c", _PRELUDE + self.script)
+        return ("python3", "-c", PRELUDE + self.script)
 
     def holds(self, words: Sequence[str], reason: str = "exit") -> bool:
         """Whether what a try printed, and how it ended, is what the control brings about."""

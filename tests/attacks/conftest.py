@@ -10,6 +10,7 @@ import pytest_asyncio
 from sandbox.container import CommandResult, Sandbox
 from sandbox.image import Image
 from sandbox.policy import MIB, Policy
+from sandbox.probes import PRELUDE
 from sandbox.trees import Base, TreeStore
 
 POLICY = Policy(
@@ -25,27 +26,6 @@ POLICY = Policy(
 # In the environment of the host while the sandbox is opened.
 SECRET = "not-for-the-inside"
 Attack = Callable[[str], Awaitable[CommandResult]]
-
-# What attacks in Python may use: system calls by number or by name, and a verdict for each.
-PRELUDE = """
-import ctypes, errno, os, socket, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
-libc.syscall.restype = ctypes.c_long
-arm = os.uname().machine == "aarch64"
-
-def call(number, *arguments):
-    ctypes.set_errno(0)
-    done = libc.syscall(ctypes.c_long(number), *[
-        ctypes.c_long(a) if isinstance(a, int) else a for a in arguments])
-    return "worked" if done >= 0 else errno.errorcode[ctypes.get_errno()]
-
-def attempt(work, *arguments):
-    try:
-        work(*arguments)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return "worked"
-"""
 
 
 @pytest.fixture(scope="session")
