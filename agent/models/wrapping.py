@@ -7,6 +7,7 @@ import ast
 import heapq
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from agent.models.edits import Edit
@@ -44,15 +45,17 @@ def likely_wrappings(
     if not places:
         return []
     rows = experts.blend(experts.at([position for *_, (position, _) in places]))
+    first = cache(lambda text: tokenizer(text, add_special_tokens=False)["input_ids"][0])
     rated = []
     for row, (path, start, end, weight, (_, blank)) in zip(rows, places, strict=True):
         bonus = experts.taste.suspicion * math.log(weight)
         value = sources[path].text[start:end]
         for name in _callables(sources[path]):
             if not value.startswith(f"{name}("):
-                token = tokenizer(blank + name, add_special_tokens=False)["input_ids"][0]
                 edit = Edit(start, end, f"{name}({value})")
-                rated.append((row[token].item() + bonus, WholeEdit(path, edit, weight)))
+                rated.append(
+                    (row[first(blank + name)].item() + bonus, WholeEdit(path, edit, weight))
+                )
     return [each for _, each in heapq.nlargest(_MOST, rated, key=lambda pair: pair[0])]
 
 
