@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import os
 import select
 import signal
@@ -209,13 +211,18 @@ def _pending(fd: int) -> bool:
 
 def oom_kills() -> int:
     """How many processes of this container the kernel has killed for want of memory."""
-    for path in OOM_COUNTERS:
-        try:
-            with open(path, "rb", 0) as stream:
-                lines = stream.read().splitlines()
-        except OSError:
-            continue
-        for line in lines:
+    for fd in _oom_counters():
+        for line in os.pread(fd, CHUNK, 0).splitlines():
             if line.startswith(b"oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+@functools.lru_cache(maxsize=None)  # noqa: UP033 - Python 3.7
+def _oom_counters() -> list[int]:
+    """The kernel's counters, opened once: they are read twice a command."""
+    found = []
+    for path in OOM_COUNTERS:
+        with contextlib.suppress(OSError):  # the other version of control groups
+            found.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    return found

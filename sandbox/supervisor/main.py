@@ -250,7 +250,7 @@ class Supervisor:
     def _op_shell(self, ident: int, request: dict[str, Any]) -> None:
         self._tree.suspect = True
         request["env"] = {**self._environment, **request["env"]}
-        shim = self._idle.pop() if self._idle else Shim()
+        shim = self._free_shim()
         terminal = Terminal(ident, shim, request, self._outbox.send)
         terminal.open(self._account, request["argv"], request)
         self._watch(terminal)
@@ -264,7 +264,7 @@ class Supervisor:
     def _start(self, ident: int, what: dict[str, Any], request: dict[str, Any]) -> None:
         request["env"] = {**self._environment, **request["env"]}
         try:
-            shim = self._idle.pop() if self._idle else Shim()
+            shim = self._free_shim()
         except OSError as error:  # other commands have all the processes
             result = {**NOTHING_RAN, "stage": NO_PROGRAM, "errno": error.errno}
             self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
@@ -272,6 +272,14 @@ class Supervisor:
         command = Command(ident, shim, request, self._outbox.send)
         command.start(self._account.uid, what, request)
         self._watch(command)
+
+    def _free_shim(self) -> Shim:
+        while self._idle:
+            shim = self._idle.pop()
+            if shim.alive:
+                return shim
+            shim.close()
+        return Shim()
 
     def _watch(self, command: Command) -> None:
         self._commands[command.ident] = command
