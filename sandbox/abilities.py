@@ -15,7 +15,7 @@ class Abilities:
     """`machine` is x86_64 or aarch64, `cpus` how many there are, `memory_bytes` how much memory (0:
     not known), `cgroup` the version of its control groups. `limits_cpu` tells whether CPU time can
     be limited; `maps_uids` that the engine maps user ids (rootless, userns-remap), so that only the
-    first 65,536 exist inside."""
+    first 65,536 exist inside. `gvisor` is the name of the runtime that is gVisor's, "" without."""
 
     machine: str = "x86_64"
     cpus: int = 1
@@ -23,6 +23,7 @@ class Abilities:
     limits_cpu: bool = True
     maps_uids: bool = False
     cgroup: str = "2"
+    gvisor: str = ""
 
     @property
     def swappiness(self) -> bool:
@@ -67,4 +68,14 @@ def abilities(info: Mapping[str, Any], place: str) -> Abilities:
         limits_cpu=bool(info.get("CpuCfsQuota", True)),
         maps_uids="name=rootless" in security or "name=userns" in security,
         cgroup=str(info.get("CgroupVersion", "1")),
+        gvisor=_gvisor(info.get("Runtimes") or {}),
     )
+
+
+def _gvisor(runtimes: Mapping[str, Any]) -> str:
+    """The name that gVisor's runtime is registered under; its program is called runsc."""
+    for name, found in runtimes.items():
+        program = str((found or {}).get("path", "")).rpartition("/")[2]
+        if name == "runsc" or program == "runsc":
+            return name
+    return ""

@@ -5,9 +5,10 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from sandbox.background import Background
 from sandbox.delta import BaseIndex, read_delta
 from sandbox.engine import Engine, shared_engine
-from sandbox.errors import PatchError, UsageError
+from sandbox.errors import PatchError, SetupError, UsageError
 from sandbox.history import LARGEST, history_bytes, make_history
 from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
@@ -33,6 +34,7 @@ from sandbox.upload import patch_records
 from sandbox.wire import Wire
 
 __all__ = [
+    "Background",
     "CommandResult",
     "FileInfo",
     "FileProblem",
@@ -50,6 +52,7 @@ DEFAULT_READ = MIB
 DEFAULT_ENTRIES = 2000
 DEFAULT_MATCHES = 200
 SEARCH_SECONDS = 30.0
+BACKGROUND_SECONDS = 3600.0
 SEARCH_BYTES = 4 * MIB
 LINE_BYTES = 500
 
@@ -86,6 +89,8 @@ class Sandbox:
         self._wire = Wire(container, policy)
         self._index = BaseIndex(base)
         self._tree = asyncio.Lock()
+        self._background: list[Background] = []
+        self._started = 0
 
     @classmethod
     @asynccontextmanager
@@ -110,6 +115,12 @@ class Sandbox:
         """
         policy.check(resettable=resettable)
         found = engine if engine is not None else await asyncio.to_thread(shared_engine)
+        if policy.isolation == "gvisor" and not found.abilities.gvisor:
+            raise SetupError(
+                f"The Docker engine at {found.address.url} has no runtime named runsc, which "
+                "the isolation `gvisor` needs.",
+                "Install gVisor and register it (runsc install), or leave the setting out.",
+            )
         here = found.abilities.memory_bytes
         if here and policy.memory_bytes > here:
             raise UsageError(
@@ -170,6 +181,38 @@ class Sandbox:
             on_output=on_output,
             on_events=on_events,
         )
+
+    async def start(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Background:
+        """Start a command that runs on, as a server under test; it ends at the latest after
+        `timeout` seconds (an hour, unless given), with a reset, or with the sandbox. Raises
+        UsageError when the policy's `background` allows no further one, and FileProblem when there
+        is no process left for it."""
+        running = [one for one in self._background if await one.poll() is None]
+        if len(running) >= self.policy.background:
+            raise UsageError(
+                f"The sandbox's policy allows {self.policy.background} commands in the background.",
+                "Raise `background`.",
+            )
+        self._started += 1
+        begun = await Background.start(
+            self._wire,
+            self._started,
+            ["bash", "-c", command] if isinstance(command, str) else command,
+            cwd=cwd,
+            env=env or {},
+            seconds=BACKGROUND_SECONDS if timeout is None else timeout,
+            kept=self.policy.output_bytes,
+            stop_bytes=self.policy.output_stop_bytes,
+        )
+        self._background = [*running, begun]
+        return begun
 
     async def read(self, path: str, *, limit: int = DEFAULT_READ) -> bytes:
         """A regular file's content. Raises FileNotFoundError, IsADirectoryError,
@@ -255,6 +298,7 @@ class Sandbox:
         if not self._resettable:
             raise UsageError("This sandbox was not opened as resettable.")
         async with self._tree:
+            self._background = []
             await self._wire.ask({"op": "reset"})
             if patch:
                 await self._apply(patch)
@@ -282,11 +326,13 @@ class Sandbox:
 
     async def _prepare(self) -> None:
         entries = await asyncio.to_thread(lambda: self._index.entries)
-        check_fits(entries, self.policy)
+        if self.policy.in_memory:
+            check_fits(entries, self.policy)
         private = self.policy.private_bytes(self._resettable)
         needed = history_bytes(entries.values())
         git = None
-        if needed <= min(LARGEST, self.policy.spare_bytes(resettable=self._resettable)):
+        spare = self.policy.spare_bytes(resettable=self._resettable)
+        if needed <= (min(LARGEST, spare) if self.policy.in_memory else LARGEST):
             private += needed
             git = asyncio.ensure_future(asyncio.to_thread(make_history, self.base, PRIVATE))
         try:
@@ -294,7 +340,7 @@ class Sandbox:
         finally:
             history = await to_its_end(git) if git else None
         uid = self._container.uid
-        await load_base(self._wire, uid, self.base, entries, self._support, history)
+        await load_base(self._wire, uid, self.policy, self.base, entries, self._support, history)
         if self.rebuild is not None:
             self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
         if self._resettable:

@@ -37,3 +37,5 @@ class SetupError(GreenroomError):
 
 class InfrastructureError(GreenroomError):
     """The sandbox, engine or connection died during the work; the attempt can be resumed."""
+
+    cause = ""

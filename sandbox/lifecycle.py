@@ -39,7 +39,7 @@ class Container:
         self._engine = engine
         self._policy = policy
         self.name = f"greenroom-{secrets.token_hex(8)}"
-        self.uid = new_uid(mapped=engine.abilities.maps_uids)
+        self.uid = 0 if policy.as_root else new_uid(mapped=engine.abilities.maps_uids)
         self.ident = ""
         self._created = False
         self._channel: Channel | None = None
@@ -107,7 +107,8 @@ class Container:
         def create() -> str:
             config = container_config(
                 self._policy,
-                self._engine.ready_image(image),
+                # Root has its account entry in every image, and may want to add others.
+                image if self._policy.as_root else self._engine.ready_image(image),
                 self.uid,
                 owner_labels(),
                 private_bytes=private_bytes,

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import chain
+from typing import Any
 
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
@@ -19,12 +20,11 @@ from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
 
 LEASE_SECONDS = 60.0
+# Read by every login shell after the distribution's own PATH, before root's own profile.
+ROOT_PROFILE = "/etc/profile.d/zz-greenroom.sh"
 PAGE = 4096  # what a file in memory is rounded up to
 MAX_PRODUCTS = 64 * MIB
 ENVIRONMENT = {
-    "HOME": HOME,
-    "USER": USER,
-    "LOGNAME": USER,
     "SHELL": "/bin/bash",
     "LANG": "C.UTF-8",
     "TERM": "dumb",
@@ -32,6 +32,26 @@ ENVIRONMENT = {
     "PIP_NO_INDEX": "1",
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
 }
+
+
+def init_request(uid: int, policy: Policy, environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the supervisor is told first: whose commands it runs, and with which variables."""
+    name, home = ("root", "/root") if policy.as_root else (USER, HOME)
+    accounts = {
+        "passwd": f"{name}:x:{uid}:{uid}:{name}:{home}:/bin/bash\n",
+        "group": f"{name}:x:{uid}:\n",
+    }
+    return {
+        "op": "init",
+        "uid": uid,
+        "env": {"HOME": home, "USER": name, "LOGNAME": name, **environment},
+        "home": home,
+        "profile": ROOT_PROFILE if policy.as_root else f"{home}/.profile",
+        "lease": LEASE_SECONDS,
+        "accounts": {} if policy.as_root else accounts,
+        # gVisor gives orphans to PID 1 only; whether it still does is looked at inside.
+        "look_for_reaper": policy.isolation == "gvisor",
+    }
 
 
 def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
@@ -54,6 +74,7 @@ def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
 async def load_base(
     wire: Wire,
     uid: int,
+    policy: Policy,
     base: Base,
     entries: Mapping[str, Entry],
     support: Mapping[str, bytes],
@@ -61,20 +82,7 @@ async def load_base(
 ) -> None:
     """Send the accounts, the support files, the base, and its git repository."""
     moment = int(time.time()) * 10**9
-    accounts = {
-        "passwd": f"{USER}:x:{uid}:{uid}:{USER}:{HOME}:/bin/bash\n",
-        "group": f"{USER}:x:{uid}:\n",
-    }
-    await wire.ask(
-        {
-            "op": "init",
-            "uid": uid,
-            "env": ENVIRONMENT,
-            "home": HOME,
-            "lease": LEASE_SECONDS,
-            "accounts": accounts,
-        }
-    )
+    await wire.ask(init_request(uid, policy, ENVIRONMENT))
     private = {**support, **(history.private if history else {})}
     if private:
         request = {"op": "support", "moment_ns": moment}

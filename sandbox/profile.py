@@ -12,6 +12,10 @@ WORKSPACE = "/workspace"
 HOME = "/home/sandbox"
 PRIVATE = "/run/greenroom"
 CAPABILITIES = ("SETUID", "SETGID", "KILL")
+# What installers and graders that are root need of it: files of other owners, other accounts.
+ROOT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", *CAPABILITIES)
+# gVisor runs some six tasks of the machine's for one process inside.
+GVISOR_TASKS = 8
 HOST_NAME = "sandbox"
 OOM_SCORE = 500
 NANO = 10**9
@@ -70,6 +74,8 @@ def container_config(
         "Tty": False,
         "Hostname": HOST_NAME,
         "Healthcheck": {"Test": ["NONE"]},
+        # PID 1 takes no signal, from inside or outside, but this one.
+        "StopSignal": "SIGKILL",
         "HostConfig": _host_config(policy, uid, private_bytes, abilities),
     }
 
@@ -87,6 +93,11 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         optional["NanoCpus"] = int(min(policy.cpus, abilities.cpus) * NANO)
     if abilities.swappiness:
         optional["MemorySwappiness"] = 0
+    if policy.isolation == "gvisor":
+        optional["Runtime"] = abilities.gvisor
+    if not policy.in_memory:
+        # Volumes without a name: they go with the container.
+        optional["Mounts"] = [{"Type": "volume", "Target": place} for place in (WORKSPACE, PRIVATE)]
     return {
         **optional,
         "AutoRemove": True,
@@ -97,12 +108,12 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         "ExtraHosts": [f"{HOST_NAME}:127.0.0.1"],
         "Dns": ["127.0.0.1"],
         "DnsSearch": ["."],
-        "ReadonlyRootfs": True,
+        "ReadonlyRootfs": not policy.as_root,
         "Privileged": False,
         "CapDrop": ["ALL"],
-        "CapAdd": list(CAPABILITIES),
+        "CapAdd": _capabilities(policy),
         "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp_profile(abilities.machine)}"],
-        "PidsLimit": policy.pids,
+        "PidsLimit": policy.pids * (GVISOR_TASKS if policy.isolation == "gvisor" else 1),
         "Memory": policy.memory_bytes,
         "MemorySwap": policy.memory_bytes,
         "OomScoreAdj": OOM_SCORE,
@@ -118,15 +129,23 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
     }
 
 
+def _capabilities(policy: Policy) -> list[str]:
+    if policy.as_root:
+        return list(ROOT_CAPABILITIES)
+    # A volume begins as root's: the supervisor has to give it to the commands' uid.
+    return [*CAPABILITIES, *(() if policy.in_memory else ("CHOWN",))]
+
+
 def _file_systems(policy: Policy, uid: int, private: int) -> dict[str, str]:
     own = f"uid={uid},gid={uid},mode=0755"
     scratch = policy.scratch_inodes
-    parts = {
-        WORKSPACE: (policy.workspace_bytes, policy.workspace_inodes, own),
-        HOME: (policy.home_bytes, scratch, own),
-        "/tmp": (policy.tmp_bytes, scratch, "mode=1777"),  # noqa: S108 - the sandbox's own
-        PRIVATE: (private, private // MIB * 64, "uid=0,gid=0,mode=0755"),
-    }
+    parts = {}
+    if policy.in_memory:
+        parts[WORKSPACE] = (policy.workspace_bytes, policy.workspace_inodes, own)
+        parts[PRIVATE] = (private, private // MIB * 64, "uid=0,gid=0,mode=0755")
+    if not policy.as_root:
+        parts[HOME] = (policy.home_bytes, scratch, own)
+        parts["/tmp"] = (policy.tmp_bytes, scratch, "mode=1777")  # noqa: S108 - the sandbox's own
     return {
         place: f"rw,exec,nosuid,nodev,size={size},nr_inodes={inodes},{rest}"
         for place, (size, inodes, rest) in parts.items()

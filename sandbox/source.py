@@ -16,6 +16,7 @@ MODULES = (
     "sandbox.supervisor.records",
     "sandbox.supervisor.pristine",
     "sandbox.supervisor.commands",
+    "sandbox.supervisor.background",
     "sandbox.supervisor.terminal",
     "sandbox.supervisor.stream",
     "sandbox.supervisor.accounts",

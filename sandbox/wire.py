@@ -11,15 +11,7 @@ from sandbox.errors import InfrastructureError, UsageError
 from sandbox.lifecycle import Container
 from sandbox.policy import MIB, Policy
 from sandbox.profile import WORKSPACE
-from sandbox.results import (
-    NO_FOLDER,
-    NO_PROGRAM,
-    CommandResult,
-    Output,
-    command_result,
-    file_error,
-    not_started,
-)
+from sandbox.results import CommandResult, Output, file_error, run_result
 
 T = TypeVar("T")
 # What reading an answer raises that is not of the agreed form.
@@ -49,7 +41,7 @@ class Wire:
     ) -> bytearray:
         """A request that bytes answer, at most `limit`. `names` follows the request."""
         data = bytearray()
-        await self.receive(request, _bounded(data.extend, limit), path, names)
+        await self.receive(request, bounded(data.extend, limit), path, names)
         return data
 
     async def report(
@@ -61,10 +53,7 @@ class Wire:
     ) -> T:
         """A request that JSON of at most `limit` bytes answers, as `read` understands it."""
         data = await self.collect(request, limit, path)
-        try:
-            return read(json.loads(data))
-        except MALFORMED as error:
-            raise await self._malformed(error) from error
+        return await self.understand(lambda: read(json.loads(data)))
 
     async def receive(
         self,
@@ -72,12 +61,12 @@ class Wire:
         take: Callable[[bytes], None],
         path: str = "",
         names: bytes | None = None,
-    ) -> None:
-        """A request that bytes answer, taken as they come."""
+    ) -> dict[str, Any]:
+        """A request that bytes answer, taken as they come, and a reply at their end."""
         pending = self._channel.begin(request, lambda _, payload: take(payload))
         if names is not None:
             await self._upload(pending, iter([names]))
-        await self._reply(pending, path, UPLOAD_SECONDS)
+        return await self._reply(pending, path, UPLOAD_SECONDS)
 
     async def send(
         self,
@@ -133,15 +122,22 @@ class Wire:
         except BaseException:
             self._channel.drop(pending)
             raise
+
+        def read() -> CommandResult:
+            output = taken.output(int(reply["total"]))
+            return run_result(reply, output, bytes(taken.events), argv, cwd)
+
+        return await self.understand(read)
+
+    async def understand(self, read: Callable[[], T]) -> T:
+        """What `read` makes of an answer; one that is not of the agreed form ends the container."""
         try:
-            if reply["stage"] == NO_FOLDER:
-                problem = {"errno": reply["errno"], "text": "cannot be worked in"}
-                raise file_error(cwd, problem)
-            if reply["stage"] == NO_PROGRAM:
-                return not_started(reply, argv[0] if argv else "")
-            return command_result(reply, taken.output(int(reply["total"])), bytes(taken.events))
+            return read()
         except MALFORMED as error:
-            raise await self._malformed(error) from error
+            await self._channel.close()
+            raise InfrastructureError(
+                f"The sandbox {self._container.name} answered wrongly: {error!r}"
+            ) from error
 
     @property
     def _channel(self) -> Channel:
@@ -176,18 +172,7 @@ class Wire:
             ) from None
         if "error" not in reply:
             return reply
-        try:
-            problem = file_error(path, reply["error"])
-        except MALFORMED as error:
-            raise await self._malformed(error) from error
-        raise problem
-
-    async def _malformed(self, error: BaseException) -> InfrastructureError:
-        """What to raise for an answer that is not of the agreed form; ends the container."""
-        await self._channel.close()
-        return InfrastructureError(
-            f"The sandbox {self._container.name} answered wrongly: {error!r}"
-        )
+        raise await self.understand(lambda: file_error(path, reply["error"]))
 
 
 class _Taken:
@@ -256,17 +241,18 @@ def folder_in_sandbox(cwd: str) -> str:
     return cwd if cwd.startswith("/") else f"{WORKSPACE}/{cwd}"
 
 
-def _bounded(take: Callable[[bytes], None], limit: int) -> Callable[[bytes], None]:
+def bounded(take: Callable[[bytes], None], limit: int) -> Callable[[bytes], None]:
+    """`take`, for no more than `limit` bytes in all; more of them break the protocol."""
     left = limit
 
-    def bounded(payload: bytes) -> None:
+    def take_part(payload: bytes) -> None:
         nonlocal left
         left -= len(payload)
         if left < 0:
             raise protocol.ProtocolError("more bytes than were asked for")
         take(payload)
 
-    return bounded
+    return take_part
 
 
 def _unexpected(kind: int, payload: bytes) -> None:

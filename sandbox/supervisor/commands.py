@@ -76,7 +76,7 @@ class Command:
         self.reason = ""
         self._send = send
         self._stop_at = request["output_stop"]
-        self._kept = Kept(request["live"], request["tail"])
+        self.kept = Kept(request["live"], request["tail"])
         self._events_left = request["events_limit"]
         self._events_total = 0
         self._input = bytearray()
@@ -134,10 +134,10 @@ class Command:
         """Take what the command wrote; whether the pipe has ended."""
         data = _read(self.out)
         if data:
-            now = self._kept.add(data)
+            now = self.kept.add(data)
             if now:
                 self._send(protocol.OUTPUT, self.ident, now)
-            if self._kept.total > self._stop_at:
+            if self.kept.total > self._stop_at:
                 self.stop("output")
         return data == b""
 
@@ -184,10 +184,10 @@ class Command:
             "seconds": seconds,
             "cpu_seconds": cpu,
             "max_rss_bytes": rss,
-            "total": self._kept.total,
+            "total": self.kept.total,
             "events_total": self._events_total,
         }
-        return self._kept.tail(), result, report is not None
+        return self.kept.tail(), result, report is not None
 
 
 def _read(fd: int) -> bytes | None:
