@@ -4,11 +4,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from sandbox.background import Background
 from sandbox.delta import BaseIndex, read_delta
 from sandbox.engine import Engine, shared_engine
-from sandbox.errors import PatchError, SetupError, UsageError
+from sandbox.errors import PatchError, UsageError
 from sandbox.history import LARGEST, history_bytes, make_history
 from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
@@ -17,6 +18,7 @@ from sandbox.policy import MIB, Policy
 from sandbox.prepare import check_fits, load_base, rebuild_again, rebuild_first
 from sandbox.profile import PRIVATE
 from sandbox.rebuild import Rebuild
+from sandbox.recipe import Recipe
 from sandbox.results import (
     CommandResult,
     FileInfo,
@@ -57,6 +59,13 @@ SEARCH_BYTES = 4 * MIB
 LINE_BYTES = 500
 
 
+class Source(Protocol):
+    """Where new sandboxes come from: a pool."""
+
+    async def take(self, recipe: Recipe) -> "Sandbox":
+        """A sandbox that was never used; the caller has to close it."""
+
+
 class Sandbox:
     """A prepared base in a container of its own. Made by `open`; see there.
 
@@ -65,29 +74,18 @@ class Sandbox:
     loop must not be blocked for longer than the lease (60 seconds).
     """
 
-    def __init__(
-        self,
-        container: Container,
-        image: Image,
-        base: Base,
-        policy: Policy,
-        rebuild: Rebuild | None,
-        support: Mapping[str, bytes],
-        resettable: bool,
-        engine: Engine,
-    ) -> None:
-        self.image = image
-        self.base = base
-        self.policy = policy
-        self.rebuild = rebuild
+    def __init__(self, container: Container, recipe: Recipe, engine: Engine) -> None:
+        self.image = recipe.image
+        self.base = recipe.base
+        self.policy = recipe.policy
+        self.rebuild = recipe.rebuild
         self.rebuild_result: CommandResult | None = None
         self.delta_notes: tuple[str, ...] = ()
-        self._support = dict(support)
-        self._resettable = resettable
+        self._recipe = recipe
         self._engine = engine
         self._container = container
-        self._wire = Wire(container, policy)
-        self._index = BaseIndex(base)
+        self._wire = Wire(container, recipe.policy)
+        self._index = BaseIndex(recipe.base)
         self._tree = asyncio.Lock()
         self._background: list[Background] = []
         self._started = 0
@@ -113,30 +111,33 @@ class Sandbox:
         the engine or image is missing, UsageError when limits do not fit or the rebuild step fails
         on the base, PatchError when the patch cannot be applied.
         """
-        policy.check(resettable=resettable)
-        found = engine if engine is not None else await asyncio.to_thread(shared_engine)
-        if policy.isolation == "gvisor" and not found.abilities.gvisor:
-            raise SetupError(
-                f"The Docker engine at {found.address.url} has no runtime named runsc, which "
-                "the isolation `gvisor` needs.",
-                "Install gVisor and register it (runsc install), or leave the setting out.",
-            )
-        here = found.abilities.memory_bytes
-        if here and policy.memory_bytes > here:
-            raise UsageError(
-                f"The sandbox's memory is {policy.memory_bytes / MIB:,.0f} MiB; the machine of the "
-                f"Docker engine has {here / MIB:,.0f} MiB.",
-                "Lower `memory`.",
-            )
-        container = Container(found, policy)
-        box = cls(container, image, base, policy, rebuild, support or {}, resettable, found)
+        recipe = Recipe(image, base, policy, rebuild, dict(support or {}), resettable)
+        box = await cls.start_new(recipe, engine)
         try:
-            await box._prepare()
             if patch:
                 await box.apply(patch)
             yield box
         finally:
             await to_its_end(box.close())
+
+    @classmethod
+    async def start_new(cls, recipe: Recipe, engine: Engine | None = None) -> "Sandbox":
+        """As `open`; the caller has to close it. What fails or is cancelled closes it itself."""
+        recipe.policy.check(resettable=recipe.resettable)
+        found = engine if engine is not None else await asyncio.to_thread(shared_engine)
+        found.check(recipe.policy)
+        box = cls(Container(found, recipe.policy), recipe, found)
+        try:
+            await box._prepare()
+        except BaseException:
+            await to_its_end(box.close())
+            raise
+        return box
+
+    @property
+    def alive(self) -> bool:
+        """Whether nothing has been heard of its end."""
+        return not self._container.channel.failure
 
     @property
     def processors(self) -> int:
@@ -295,7 +296,7 @@ class Sandbox:
     async def reset(self, patch: Patch | None = None) -> None:
         """Kill everything, put all writable places back to how the base was prepared, and apply
         `patch`. Raises UsageError unless opened with `resettable`."""
-        if not self._resettable:
+        if not self._recipe.resettable:
             raise UsageError("This sandbox was not opened as resettable.")
         async with self._tree:
             self._background = []
@@ -304,21 +305,20 @@ class Sandbox:
                 await self._apply(patch)
 
     @asynccontextmanager
-    async def fork(self, *, patch: Patch | None = None) -> AsyncIterator["Sandbox"]:
-        """A new sandbox on the same image, base and policy, with `patch` (this one's delta, unless
-        given). Raises as `open` and `delta` do."""
+    async def fork(
+        self, *, patch: Patch | None = None, pool: "Source | None" = None
+    ) -> AsyncIterator["Sandbox"]:
+        """A new sandbox, from `pool` if there is one, on the same image, base and policy, with
+        `patch` (this one's delta, unless given). Raises as `open` and `delta` do."""
         patch = await self.delta() if patch is None else patch
-        async with Sandbox.open(
-            self.image,
-            self.base,
-            self.policy,
-            rebuild=self.rebuild,
-            patch=patch,
-            support=self._support,
-            resettable=self._resettable,
-            engine=self._engine,
-        ) as box:
+        box = await (
+            pool.take(self._recipe) if pool else Sandbox.start_new(self._recipe, self._engine)
+        )
+        try:
+            await box.apply(patch)
             yield box
+        finally:
+            await to_its_end(box.close())
 
     async def close(self) -> None:
         """Kill everything and remove the container; returns when it is gone."""
@@ -328,10 +328,10 @@ class Sandbox:
         entries = await asyncio.to_thread(lambda: self._index.entries)
         if self.policy.in_memory:
             check_fits(entries, self.policy)
-        private = self.policy.private_bytes(self._resettable)
+        private = self.policy.private_bytes(self._recipe.resettable)
         needed = history_bytes(entries.values())
         git = None
-        spare = self.policy.spare_bytes(resettable=self._resettable)
+        spare = self.policy.spare_bytes(resettable=self._recipe.resettable)
         if needed <= (min(LARGEST, spare) if self.policy.in_memory else LARGEST):
             private += needed
             git = asyncio.ensure_future(asyncio.to_thread(make_history, self.base, PRIVATE))
@@ -339,11 +339,10 @@ class Sandbox:
             await self._container.start(self.image.reference, private_bytes=private)
         finally:
             history = await to_its_end(git) if git else None
-        uid = self._container.uid
-        await load_base(self._wire, uid, self.policy, self.base, entries, self._support, history)
+        await load_base(self._wire, self._container.uid, self._recipe, entries, history)
         if self.rebuild is not None:
             self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
-        if self._resettable:
+        if self._recipe.resettable:
             await self._wire.ask({"op": "pack"})
 
     async def _apply(self, patch: Patch) -> CommandResult | None:

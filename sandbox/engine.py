@@ -17,8 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox.abilities import Abilities, abilities
-from sandbox.errors import SetupError
+from sandbox.errors import SetupError, UsageError
 from sandbox.identity import image_with_identity
+from sandbox.policy import MIB, Policy
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 OLDEST_API = (1, 40)
@@ -97,6 +98,22 @@ class Engine:
                 "Greenroom needs 19.03 or newer: update it.",
             )
         return cls(address, api, version["Version"], abilities(info, address.url))
+
+    def check(self, policy: Policy) -> None:
+        """Raise SetupError or UsageError for a policy that this engine cannot hold."""
+        if policy.isolation == "gvisor" and not self.abilities.gvisor:
+            raise SetupError(
+                f"The Docker engine at {self.address.url} has no runtime named runsc, which "
+                "the isolation `gvisor` needs.",
+                "Install gVisor and register it (runsc install), or leave the setting out.",
+            )
+        here = self.abilities.memory_bytes
+        if here and policy.memory_bytes > here:
+            raise UsageError(
+                f"The sandbox's memory is {policy.memory_bytes / MIB:,.0f} MiB; the machine of the "
+                f"Docker engine has {here / MIB:,.0f} MiB.",
+                "Lower `memory`.",
+            )
 
     def ready_image(self, image: str) -> str:
         """The id of `image` made ready for sandboxes, looked up once. Blocks; raises what docker-py

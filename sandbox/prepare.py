@@ -14,15 +14,15 @@ from sandbox.identity import USER
 from sandbox.policy import MIB, Policy
 from sandbox.profile import HOME
 from sandbox.rebuild import Rebuild
+from sandbox.recipe import PAGE, Recipe
 from sandbox.results import CommandResult
-from sandbox.trees import Base, Entry
+from sandbox.trees import Entry
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
 
 LEASE_SECONDS = 60.0
 # Read by every login shell after the distribution's own PATH, before root's own profile.
 ROOT_PROFILE = "/etc/profile.d/zz-greenroom.sh"
-PAGE = 4096  # what a file in memory is rounded up to
 MAX_PRODUCTS = 64 * MIB
 ENVIRONMENT = {
     "SHELL": "/bin/bash",
@@ -74,21 +74,20 @@ def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
 async def load_base(
     wire: Wire,
     uid: int,
-    policy: Policy,
-    base: Base,
+    recipe: Recipe,
     entries: Mapping[str, Entry],
-    support: Mapping[str, bytes],
     history: History | None,
 ) -> None:
     """Send the accounts, the support files, the base, and its git repository."""
     moment = int(time.time()) * 10**9
-    await wire.ask(init_request(uid, policy, ENVIRONMENT))
-    private = {**support, **(history.private if history else {})}
+    await wire.ask(init_request(uid, recipe.policy, ENVIRONMENT))
+    private = {**recipe.support, **(history.private if history else {})}
     if private:
         request = {"op": "support", "moment_ns": moment}
         await wire.send(request, file_records(private))
     records = chain(
-        base_records(base, entries.values()), file_records(history.workspace if history else {})
+        base_records(recipe.base, entries.values()),
+        file_records(history.workspace if history else {}),
     )
     await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))
     await wire.ask({"op": "remember"})

@@ -47,7 +47,8 @@ async def test_a_server_answers_other_commands_while_it_runs(box: Sandbox) -> No
 async def test_a_command_that_ends_tells_how(box: Sandbox) -> None:
     command = await box.start("echo out; echo err >&2; exit 3", env={"A": "b"})
     result = await command.wait(20)
-    assert result is not None and result.exit_code == 3
+    assert result is not None
+    assert result.exit_code == 3
     assert (await command.read()).text == "out\nerr\n"
     assert (await command.read()).text == ""
     assert await command.kill() == result
@@ -70,7 +71,8 @@ async def test_what_it_leaves_behind_dies_with_it(box: Sandbox) -> None:
 async def test_it_ends_at_its_own_time(box: Sandbox) -> None:
     command = await box.start("echo begun; sleep 300", timeout=0.3)
     result = await command.wait(30)
-    assert result is not None and result.reason == "timeout"
+    assert result is not None
+    assert result.reason == "timeout"
     assert (await command.read()).text == "begun\n"
 
 
@@ -79,7 +81,8 @@ async def test_only_the_last_of_much_output_is_kept_and_all_is_counted(box: Sand
     await command.wait(30)
     output = await command.read()
     assert output.total == len("".join(f"{n}\n" for n in range(1, 100_001))) + len("done\n")
-    assert output.truncated and output.tail.endswith(b"99999\n100000\ndone\n")
+    assert output.truncated
+    assert output.tail.endswith(b"99999\n100000\ndone\n")
     assert len(output.tail) == 4 * KIB
 
 
@@ -102,7 +105,8 @@ async def test_the_strict_policy_allows_none(image: Image, make_base: MakeBase) 
 async def test_a_program_or_folder_that_is_not_there(box: Sandbox) -> None:
     missing = await box.start(["no-such-program"])
     result = await missing.wait(20)
-    assert result is not None and result.exit_code == 127
+    assert result is not None
+    assert result.exit_code == 127
     elsewhere = await box.start(["true"], cwd="no/such/folder")
     with pytest.raises(FileNotFoundError):
         await elsewhere.wait(20)
