@@ -213,6 +213,10 @@ def policy_of(found: Settings) -> Policy:
     share = min(1.0, found["memory"] / usual.memory_bytes)
     workspace = int(usual.workspace_bytes * share)
     policy = Policy(
+        preset=found["preset"],
+        workspace=found["workspace"],
+        isolation=found["isolation"],
+        background=found["background"],
         memory_bytes=found["memory"],
         cpus=found["cpus"],
         pids=found["pids"],

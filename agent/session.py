@@ -28,6 +28,7 @@ from agent.trajectory import History, Listener, Recorder
 from sandbox.errors import UsageError
 from sandbox.image import Image
 from sandbox.patch import Patch
+from sandbox.pool import Pool
 from sandbox.trees import TreeStore
 from tasks.task import Task
 from tools.tool import Toolbox
@@ -54,16 +55,18 @@ class Session:
     async def solve(self) -> Outcome:
         """Runs the attempt. Raises what `agent.solver.solve` raises."""
         self.begun = True
-        outcome = await solve(
-            self.task,
-            self.model,
-            self.image,
-            Toolbox(toolset("generic").tools),
-            self.recorder,
-            self.plan,
-            history=self.history,
-            guidance=self.guidance,
-        )
+        async with Pool(count=self.plan.warm) as pool:
+            outcome = await solve(
+                self.task,
+                self.model,
+                self.image,
+                Toolbox(toolset("generic").tools),
+                self.recorder,
+                self.plan,
+                history=self.history,
+                guidance=self.guidance,
+                pool=pool,
+            )
         self.tree = outcome.tree
         return outcome
 
@@ -219,6 +222,8 @@ async def _ready(
 
 
 def _plan(found: Settings, model: Model) -> Plan:
+    # Candidates are tried in sandboxes that are put back between them.
+    can_reset = found["preset"] != "compat"
     plan = Plan(
         limits=Limits(
             turns=found["turn_limit"],
@@ -233,7 +238,8 @@ def _plan(found: Settings, model: Model) -> Plan:
             seed=found["seed"],
             reasoning_effort=found["reasoning_effort"],
         ),
-        candidates=found["candidates"] or model.default_candidates,
+        candidates=found["candidates"] or (model.default_candidates if can_reset else 1),
+        warm=found["warm"],
     )
     check_cost_limit(plan.limits, model.info)
     return plan

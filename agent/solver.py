@@ -24,6 +24,7 @@ from agent.turn import Exhausted, TurnTaker
 from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import InfrastructureError, SetupError
 from sandbox.image import Image
+from sandbox.pool import Pool
 from tasks.screening import guarded
 from tasks.task import Task, TestReport, Verdict
 from tasks.verify import verify
@@ -54,21 +55,25 @@ async def solve(
     *,
     history: History | None = None,
     guidance: str = "",
+    pool: Pool | None = None,
 ) -> Outcome:
     """One attempt at `task`, from its start or on from `history`, with `guidance` as its next turn.
+    Clean rooms come from `pool` where there is one.
 
     Raises ModelError, SetupError and InfrastructureError, each shown to the user as it is; the
     attempt can then be resumed from its last complete turn. Cancelling closes the sandbox.
     """
     tree = history.tree if history else None
     many = plan.candidates > 1
-    async with Workbench.open(task, image, recorder, tree=tree, resettable=many) as bench:
+    opened = Workbench.open(task, image, recorder, tree=tree, resettable=many, pool=pool)
+    async with opened as bench:
         attempt = _Attempt(task, model, image, toolbox, recorder, plan, bench)
         try:
             if history and history.messages and history.baseline:
                 await attempt.take_up(history, guidance)
             else:
                 await attempt.begin()
+            await bench.prepare_room()
             while True:
                 await attempt.step()
         except _Stop as stop:
@@ -291,6 +296,7 @@ class _Attempt:
             baseline=self._baseline,
             progress=lambda text: self._recorder.emit("progress", text=text),
             testing=self._bench.show_testing,
+            pool=self._bench.pool,
         )
         self._recorder.emit("verdict", verdict=verdict_data(verdict), tree=self._tree)
         self._verdict = verdict

@@ -16,7 +16,9 @@ from agent.trajectory import Recorder
 from sandbox.container import Sandbox
 from sandbox.image import Image
 from sandbox.patch import Patch
+from sandbox.pool import Pool
 from tasks.compare import newly_failing, newly_passing
+from tasks.rooms import room_recipe
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
@@ -31,7 +33,13 @@ class Workbench:
     """An open sandbox and what the solver asks of it."""
 
     def __init__(
-        self, box: Sandbox, task: Task, image: Image, recorder: Recorder, stack: AsyncExitStack
+        self,
+        box: Sandbox,
+        task: Task,
+        image: Image,
+        recorder: Recorder,
+        stack: AsyncExitStack,
+        pool: Pool | None,
     ) -> None:
         self.box = box
         self.task = task
@@ -39,24 +47,40 @@ class Workbench:
         self._image = image
         self._recorder = recorder
         self._stack = stack
+        self.pool = pool
         self._boxes = [box]
         self._named: set[str] = set()
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, task: Task, image: Image, recorder: Recorder, *, tree: str | None, resettable: bool
+        cls,
+        task: Task,
+        image: Image,
+        recorder: Recorder,
+        *,
+        tree: str | None,
+        resettable: bool,
+        pool: Pool | None = None,
     ) -> AsyncIterator["Workbench"]:
-        """Opens a sandbox on the task's base, or on the state `tree`.
+        """Opens a sandbox on the task's base, or on the state `tree`; clean rooms come from `pool`
+        where there is one.
 
         Raises SetupError or InfrastructureError, shown to the user.
         """
         patch = task.base.store.between(task.base.tree, tree) if tree else None
         async with AsyncExitStack() as stack:
             box = await stack.enter_async_context(_sandbox(task, image, patch, resettable))
-            bench = cls(box, task, image, recorder, stack)
+            bench = cls(box, task, image, recorder, stack, pool)
             bench._record_box("work", box)
+            for relaxation in task.policy.relaxations():
+                recorder.emit("note", text=f"sandbox: {relaxation}")
             yield bench
+
+    async def prepare_room(self) -> None:
+        """Begins to open a clean room, which will be asked for when the tests are green."""
+        if self.pool is not None:
+            await self.pool.prepare(room_recipe(self.task, self._image))
 
     async def screening_boxes(self) -> Sequence[Sandbox]:
         """Sandboxes to try candidates in, as many as there are processors, a few at most: the

@@ -112,7 +112,21 @@ class Sandbox:
         on the base, PatchError when the patch cannot be applied.
         """
         recipe = Recipe(image, base, policy, rebuild, dict(support or {}), resettable)
-        box = await cls.start_new(recipe, engine)
+        async with cls.of(recipe, patch=patch, engine=engine) as box:
+            yield box
+
+    @classmethod
+    @asynccontextmanager
+    async def of(
+        cls,
+        recipe: Recipe,
+        *,
+        patch: Patch | None = None,
+        pool: "Source | None" = None,
+        engine: Engine | None = None,
+    ) -> AsyncIterator["Sandbox"]:
+        """As `open`; from `pool`, where there is one."""
+        box = await (pool.take(recipe) if pool else cls.start_new(recipe, engine))
         try:
             if patch:
                 await box.apply(patch)
@@ -311,14 +325,8 @@ class Sandbox:
         """A new sandbox, from `pool` if there is one, on the same image, base and policy, with
         `patch` (this one's delta, unless given). Raises as `open` and `delta` do."""
         patch = await self.delta() if patch is None else patch
-        box = await (
-            pool.take(self._recipe) if pool else Sandbox.start_new(self._recipe, self._engine)
-        )
-        try:
-            await box.apply(patch)
+        async with self.of(self._recipe, patch=patch, pool=pool, engine=self._engine) as box:
             yield box
-        finally:
-            await to_its_end(box.close())
 
     async def close(self) -> None:
         """Kill everything and remove the container; returns when it is gone."""

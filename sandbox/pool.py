@@ -5,21 +5,16 @@ Each is handed out once and closed after its use: no container ever serves two t
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Hashable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Hashable
 from types import TracebackType
 from typing import Self
 
 from sandbox.container import Sandbox
 from sandbox.engine import Engine
 from sandbox.errors import GreenroomError
-from sandbox.image import Image
 from sandbox.lifecycle import to_its_end
-from sandbox.patch import Patch
-from sandbox.policy import GIB, Policy
-from sandbox.rebuild import Rebuild
+from sandbox.policy import GIB
 from sandbox.recipe import Recipe
-from sandbox.trees import Base
 
 
 class _Warm:
@@ -68,28 +63,6 @@ class Pool:
     def waiting(self) -> int:
         """How many are opened, or being opened, and not handed out."""
         return len(self._warm)
-
-    @asynccontextmanager
-    async def open(
-        self,
-        image: Image,
-        base: Base,
-        policy: Policy,
-        *,
-        rebuild: Rebuild | None = None,
-        patch: Patch | None = None,
-        support: Mapping[str, bytes] | None = None,
-        resettable: bool = False,
-    ) -> AsyncIterator[Sandbox]:
-        """As `Sandbox.open`, of which it raises the errors: one that waits where there is one."""
-        recipe = Recipe(image, base, policy, rebuild, dict(support or {}), resettable)
-        box = await self.take(recipe)
-        try:
-            if patch:
-                await box.apply(patch)
-            yield box
-        finally:
-            await to_its_end(box.close())
 
     async def take(self, recipe: Recipe) -> Sandbox:
         """A sandbox of this recipe that was never used, and another one opened ahead; the caller

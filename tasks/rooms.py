@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.container import Sandbox
 from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.policy import MIB
+from sandbox.pool import Pool
+from sandbox.recipe import Recipe
 from sandbox.results import CommandResult
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress
@@ -50,8 +52,8 @@ class RoomRun:
 
 
 class Rooms:
-    """Opens clean rooms for one task; `progress` is told, in a few words, what each is for,
-    `testing` each second how its tests stand."""
+    """Opens clean rooms for one task, from `pool` where there is one; `progress` is told, in a few
+    words, what each is for, `testing` each second how its tests stand."""
 
     def __init__(
         self,
@@ -59,9 +61,11 @@ class Rooms:
         image: Image,
         progress: Callable[[str], None] | None,
         testing: Callable[[TestProgress], None] | None,
+        pool: Pool | None = None,
     ) -> None:
         self.task = task
-        self._image = image
+        self._recipe = room_recipe(task, image)
+        self._pool = pool
         self._progress = progress or (lambda _: None)
         self._testing = testing
         self._installed: frozenset[str] | None = None
@@ -131,10 +135,13 @@ class Rooms:
         return self._installed
 
     def _open(self) -> AbstractAsyncContextManager[Sandbox]:
-        task = self.task
-        return Sandbox.open(
-            self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
-        )
+        return Sandbox.of(self._recipe, pool=self._pool)
+
+
+def room_recipe(task: Task, image: Image) -> Recipe:
+    """What a clean room of a task is opened with: no more than its tests need."""
+    policy = replace(task.policy, background=0)
+    return Recipe(image, task.base, policy, task.rebuild, support_files())
 
 
 async def side_by_side(

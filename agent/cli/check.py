@@ -63,6 +63,8 @@ def _print(found: check.Found, console: Console) -> None:
         console.say(f"rebuild    {task.rebuild.command}: {found.rebuild}")
     bounds = f"{size(task.policy.memory_bytes)} memory, {task.policy.cpus:g} cores, no network"
     console.say(f"sandbox    {bounds}; open after {duration(found.open_seconds)}")
+    for relaxation in task.policy.relaxations():
+        console.say(f"           {relaxation}", "yellow")
     console.say()
     ids = list(report.results)
     shown = ids if console.verbose else report.failing[:20]

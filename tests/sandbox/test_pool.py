@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from sandbox.container import Sandbox
 from sandbox.engine import Engine
 from sandbox.errors import UsageError
 from sandbox.image import Image
@@ -38,13 +39,13 @@ async def settled(pool: Pool) -> None:
 async def test_the_next_one_waits_already(pool: Pool, image: Image, base: Base) -> None:
     seen = set()
     for _ in range(3):
-        async with pool.open(image, base, Policy()) as box:
+        async with Sandbox.of(Recipe(image, base, Policy()), pool=pool) as box:
             assert (await box.run("cat a.txt; echo b > a.txt")).output.text == "a\n"
             seen.add(box.container_id)
             await settled(pool)
             (waiting,) = (warm.opening.result().container_id for warm in pool._warm)
         assert not box.alive
-        async with pool.open(image, base, Policy()) as box:
+        async with Sandbox.of(Recipe(image, base, Policy()), pool=pool) as box:
             assert box.container_id == waiting
             seen.add(box.container_id)
     assert len(seen) == 6  # none was handed out twice
@@ -64,7 +65,8 @@ async def test_another_recipe_gets_another_sandbox(
         Recipe(image, base, Policy(), resettable=True),
     ):
         assert recipe.key != first.key
-    async with pool.open(image, base, Policy(), support={"hint": b"text"}) as box:
+    recipe = Recipe(image, base, Policy(), support={"hint": b"text"})
+    async with Sandbox.of(recipe, pool=pool) as box:
         assert (await box.run("cat /run/greenroom/hint")).output.text == "text"
         assert box.container_id != first.opening.result().container_id
 
@@ -81,7 +83,7 @@ async def test_bounds_hold_and_the_oldest_goes_first(image: Image, make_base: Ma
     async with Pool(memory_bytes=recipe.idle_bytes() - 1) as pool:
         await pool.prepare(recipe)
         assert pool.waiting == 0
-    async with Pool(count=0) as pool, pool.open(image, bases[0], Policy()) as box:
+    async with Pool(count=0) as pool, Sandbox.of(recipe, pool=pool) as box:
         assert (await box.run("cat n")).output.text == "0"
         assert pool.waiting == 0
 
@@ -108,7 +110,7 @@ async def test_one_that_died_while_it_waited_is_not_handed_out(
     await asyncio.to_thread(engine.api.remove_container, ready.container_id, force=True)
     while ready.alive:
         await asyncio.sleep(0.01)
-    async with pool.open(image, base, Policy()) as box:
+    async with Sandbox.of(Recipe(image, base, Policy()), pool=pool) as box:
         assert (await box.run("true")).ok
 
 
@@ -124,7 +126,7 @@ async def test_what_cannot_be_opened_fails_where_it_is_wanted(
 async def test_a_fork_comes_from_the_pool_with_the_change(
     pool: Pool, image: Image, base: Base
 ) -> None:
-    async with pool.open(image, base, Policy()) as box:
+    async with Sandbox.of(Recipe(image, base, Policy()), pool=pool) as box:
         await settled(pool)
         waiting = pool._warm[0].opening.result().container_id
         await box.write("b.txt", b"new\n")
@@ -136,5 +138,6 @@ async def test_a_fork_comes_from_the_pool_with_the_change(
 
 async def test_a_patch_is_applied_on_opening(pool: Pool, image: Image, base: Base) -> None:
     patch = Patch((Change("c.txt", FILE, b"c\n"),))
-    async with pool.open(image, base, Policy(tmp_bytes=64 * MIB), patch=patch) as box:
+    recipe = Recipe(image, base, Policy(tmp_bytes=64 * MIB))
+    async with Sandbox.of(recipe, patch=patch, pool=pool) as box:
         assert (await box.run("cat c.txt")).output.text == "c\n"
