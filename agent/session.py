@@ -60,7 +60,7 @@ class Session:
                 self.task,
                 self.model,
                 self.image,
-                Toolbox(toolset("generic").tools),
+                Toolbox(toolset("generic", self.task.policy).tools),
                 self.recorder,
                 self.plan,
                 history=self.history,

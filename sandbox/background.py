@@ -22,6 +22,7 @@ class Background:
         self._kept = kept
         self._read = 0
         self._result: CommandResult | None = None
+        self._ended = False
 
     @classmethod
     async def start(
@@ -56,9 +57,14 @@ class Background:
         return cls(wire, number, argv, cwd, kept)
 
     @property
+    def result(self) -> CommandResult | None:
+        """Its result, without output, as far as was last heard; None while it runs."""
+        return self._result
+
+    @property
     def running(self) -> bool:
         """Whether it had not ended when last asked for."""
-        return self._result is None
+        return not self._ended
 
     async def poll(self) -> CommandResult | None:
         """Its result, without output, when it has ended. Raises FileNotFoundError and its like
@@ -104,6 +110,7 @@ class Background:
             if since is not None and total - since < len(data):
                 raise ValueError("more output than there was")
             if result is not None:
+                self._ended = True
                 self._result = run_result(result, Output(b"", b"", 0), b"", self._argv, self._cwd)
             return total
 

@@ -1,6 +1,7 @@
 """A disposable container to work in: open, run, read, write, delta, apply, reset, fork, close."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -209,7 +210,10 @@ class Sandbox:
         `timeout` seconds (an hour, unless given), with a reset, or with the sandbox. Raises
         UsageError when the policy's `background` allows no further one, and FileProblem when there
         is no process left for it."""
-        running = [one for one in self._background if await one.poll() is None]
+        for one in self._background:
+            with contextlib.suppress(OSError):  # it could not begin, as its owner is told
+                await one.poll()
+        running = [one for one in self._background if one.running]
         if len(running) >= self.policy.background:
             raise UsageError(
                 f"The sandbox's policy allows {self.policy.background} commands in the background.",
