@@ -92,6 +92,11 @@ class Pool:
         opening = asyncio.create_task(Sandbox.start_new(recipe, self._engine))
         self._warm.append(_Warm(key, size, opening))
 
+    async def settled(self) -> None:
+        """Wait until nothing is being opened any more."""
+        while opening := [warm.opening for warm in self._warm if not warm.opening.done()]:
+            await asyncio.wait(opening)
+
     async def _opened(self, warm: _Warm) -> Sandbox | None:
         """The sandbox, None when it could not be opened, has died since, or is another's now."""
         await asyncio.wait({warm.opening})

@@ -31,18 +31,13 @@ async def pool() -> AsyncIterator[Pool]:
         yield pool
 
 
-async def settled(pool: Pool) -> None:
-    """Wait until what is being opened ahead is open."""
-    await asyncio.wait([warm.opening for warm in pool._warm])
-
-
 async def test_the_next_one_waits_already(pool: Pool, image: Image, base: Base) -> None:
     seen = set()
     for _ in range(3):
         async with Sandbox.of(Recipe(image, base, Policy()), pool=pool) as box:
             assert (await box.run("cat a.txt; echo b > a.txt")).output.text == "a\n"
             seen.add(box.container_id)
-            await settled(pool)
+            await pool.settled()
             (waiting,) = (warm.opening.result().container_id for warm in pool._warm)
         assert not box.alive
         async with Sandbox.of(Recipe(image, base, Policy()), pool=pool) as box:
@@ -55,7 +50,7 @@ async def test_another_recipe_gets_another_sandbox(
     pool: Pool, image: Image, base: Base, make_base: MakeBase
 ) -> None:
     await pool.prepare(Recipe(image, base, Policy()))
-    await settled(pool)
+    await pool.settled()
     (first,) = pool._warm
     for recipe in (
         Recipe(image, make_base({"a.txt": "other\n"}), Policy()),
@@ -91,7 +86,7 @@ async def test_bounds_hold_and_the_oldest_goes_first(image: Image, make_base: Ma
 async def test_the_end_leaves_nothing(engine: Engine, image: Image, base: Base) -> None:
     async with Pool() as pool:
         await pool.prepare(Recipe(image, base, Policy()))
-        await settled(pool)
+        await pool.settled()
         ready = pool._warm[0].opening.result()
         await pool.prepare(Recipe(image, base, Policy(), resettable=True))  # still being opened
     assert not ready.alive
@@ -105,7 +100,7 @@ async def test_one_that_died_while_it_waited_is_not_handed_out(
     pool: Pool, engine: Engine, image: Image, base: Base
 ) -> None:
     await pool.prepare(Recipe(image, base, Policy()))
-    await settled(pool)
+    await pool.settled()
     ready = pool._warm[0].opening.result()
     await asyncio.to_thread(engine.api.remove_container, ready.container_id, force=True)
     while ready.alive:
@@ -127,7 +122,7 @@ async def test_a_fork_comes_from_the_pool_with_the_change(
     pool: Pool, image: Image, base: Base
 ) -> None:
     async with Sandbox.of(Recipe(image, base, Policy()), pool=pool) as box:
-        await settled(pool)
+        await pool.settled()
         waiting = pool._warm[0].opening.result().container_id
         await box.write("b.txt", b"new\n")
         async with box.fork(pool=pool) as fork:

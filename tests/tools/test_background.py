@@ -10,7 +10,7 @@ from sandbox.trees import Base, TreeStore
 from tests.tools.conftest import FILES, Desk
 from tools.toolsets import toolset
 
-pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.docker
 POLICY = Policy(background=2)
 SERVE = "python3 -u -m http.server 8000 --bind 127.0.0.1"
 
@@ -29,6 +29,7 @@ async def desk(room: Sandbox) -> Desk:
     return Desk(room)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_server_is_started_asked_read_and_stopped(desk: Desk) -> None:
     started = await desk.call("start_process", command=SERVE, wait_for="Serving HTTP")
     assert started.ok
@@ -41,11 +42,13 @@ async def test_a_server_is_started_asked_read_and_stopped(desk: Desk) -> None:
     assert "Process 1 was ended (SIGKILL" in stopped.text
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_one_that_ends_at_once_says_how(desk: Desk) -> None:
     result = await desk.call("start_process", command="echo no such thing >&2; exit 4")
     assert "has ended with exit code 4. It wrote:\nno such thing" in result.text
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_what_is_waited_for_and_does_not_come(desk: Desk) -> None:
     result = await desk.call(
         "start_process", command="echo other; sleep 60", wait_for="ready", timeout_seconds=0.5
@@ -55,6 +58,7 @@ async def test_what_is_waited_for_and_does_not_come(desk: Desk) -> None:
     assert "other" in result.text
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_mistakes_are_answered(desk: Desk) -> None:
     assert "Started were: none" in (await desk.call("read_process", process=7)).text
     missing = await desk.call("start_process", command="true", cwd="nowhere")
