@@ -4,8 +4,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
+from sandbox.allowlist import Allowlist
 from sandbox.delta import BaseIndex, read_delta
+from sandbox.egress.record import NetworkRequest
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import PatchError, UsageError
 from sandbox.history import LARGEST, history_bytes, make_history
@@ -13,8 +16,15 @@ from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
 from sandbox.patch import Patch, check_patch
 from sandbox.policy import MIB, Policy
-from sandbox.prepare import check_fits, load_base, rebuild_again, rebuild_first
-from sandbox.profile import PRIVATE
+from sandbox.prepare import (
+    CERTIFICATES,
+    check_fits,
+    environment,
+    load_base,
+    rebuild_again,
+    rebuild_first,
+)
+from sandbox.profile import PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.results import (
     CommandResult,
@@ -32,12 +42,16 @@ from sandbox.trees import Base
 from sandbox.upload import patch_records
 from sandbox.wire import Wire
 
+if TYPE_CHECKING:
+    from sandbox.egress.wayout import WayOut
+
 __all__ = [
     "CommandResult",
     "FileInfo",
     "FileProblem",
     "Listing",
     "Match",
+    "NetworkRequest",
     "Output",
     "Rebuild",
     "Sandbox",
@@ -71,6 +85,8 @@ class Sandbox:
         rebuild: Rebuild | None,
         support: Mapping[str, bytes],
         resettable: bool,
+        ca_bundle: bytes | None,
+        on_request: Callable[[NetworkRequest], None] | None,
         engine: Engine,
     ) -> None:
         self.image = image
@@ -81,6 +97,9 @@ class Sandbox:
         self.delta_notes: tuple[str, ...] = ()
         self._support = dict(support)
         self._resettable = resettable
+        self._ca_bundle = ca_bundle
+        self._on_request = on_request
+        self._way_out: WayOut | None = None
         self._engine = engine
         self._container = container
         self._wire = Wire(container, policy)
@@ -99,14 +118,19 @@ class Sandbox:
         patch: Patch | None = None,
         support: Mapping[str, bytes] | None = None,
         resettable: bool = False,
+        ca_bundle: bytes | None = None,
+        on_request: Callable[[NetworkRequest], None] | None = None,
         engine: Engine | None = None,
     ) -> AsyncIterator["Sandbox"]:
         """A new container with the base in /workspace, its rebuild step run, `patch` applied.
 
         `support` files are placed read-only below /run/greenroom. A `resettable` one keeps a copy
-        of the prepared base (which counts against its memory) for `reset`. Raises SetupError when
-        the engine or image is missing, UsageError when limits do not fit or the rebuild step fails
-        on the base, PatchError when the patch cannot be applied.
+        of the prepared base (which counts against its memory) for `reset`. Where the policy names
+        places of the network, commands find a proxy that leads there and nowhere else, and are told
+        to trust `ca_bundle` (PEM) for it; `on_request` is told of each request when it has
+        ended, in the event loop. Raises SetupError when the engine or image is missing, UsageError
+        when limits do not fit or the rebuild step fails on the base, PatchError when the patch
+        cannot be applied.
         """
         policy.check(resettable=resettable)
         found = engine if engine is not None else await asyncio.to_thread(shared_engine)
@@ -118,7 +142,18 @@ class Sandbox:
                 "Lower `memory`.",
             )
         container = Container(found, policy)
-        box = cls(container, image, base, policy, rebuild, support or {}, resettable, found)
+        box = cls(
+            container,
+            image,
+            base,
+            policy,
+            rebuild,
+            support or {},
+            resettable,
+            ca_bundle,
+            on_request,
+            found,
+        )
         try:
             await box._prepare()
             if patch:
@@ -135,6 +170,11 @@ class Sandbox:
     @property
     def container_id(self) -> str:
         return self._container.ident
+
+    @property
+    def requests(self) -> Sequence[NetworkRequest]:
+        """The last requests that left by the way out, or were refused there, the oldest first."""
+        return self._way_out.requests if self._way_out else ()
 
     async def run(
         self,
@@ -272,13 +312,19 @@ class Sandbox:
             patch=patch,
             support=self._support,
             resettable=self._resettable,
+            ca_bundle=self._ca_bundle,
+            on_request=self._on_request,
             engine=self._engine,
         ) as box:
             yield box
 
     async def close(self) -> None:
         """Kill everything and remove the container; returns when it is gone."""
-        await self._container.close()
+        try:
+            if self._way_out:
+                await self._way_out.close()
+        finally:
+            await self._container.close()
 
     async def _prepare(self) -> None:
         entries = await asyncio.to_thread(lambda: self._index.entries)
@@ -294,11 +340,31 @@ class Sandbox:
         finally:
             history = await to_its_end(git) if git else None
         uid = self._container.uid
-        await load_base(self._wire, uid, self.base, entries, self._support, history)
+        support = self._support
+        if self.policy.network and self._ca_bundle:
+            support = {**support, CERTIFICATES: self._ca_bundle}
+        variables = environment(bool(self.policy.network), self._ca_bundle)
+        await load_base(self._wire, uid, self.base, entries, variables, support, history)
+        if self.policy.network:
+            await self._open_way_out()
         if self.rebuild is not None:
             self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
         if self._resettable:
             await self._wire.ask({"op": "pack"})
+
+    async def _open_way_out(self) -> None:
+        # Not needed by most.
+        from sandbox.egress.wayout import MOST_CONNECTIONS, WayOut  # noqa: PLC0415
+
+        channel = self._container.channel
+        self._way_out = WayOut(
+            Allowlist.parse(self.policy.network),
+            channel,
+            total_bytes=self.policy.network_bytes,
+            on_request=self._on_request,
+        )
+        channel.carry(self._way_out)
+        await self._wire.ask({"op": "way_out", "port": PROXY_PORT, "limit": MOST_CONNECTIONS})
 
     async def _apply(self, patch: Patch) -> CommandResult | None:
         modes = {path: entry.mode for path, entry in self._index.entries.items()}

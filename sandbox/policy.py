@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
+from sandbox.allowlist import Allowlist
 from sandbox.errors import UsageError
 
 KIB = 1 << 10
@@ -24,6 +25,8 @@ class Policy:
     `memory_bytes` bounds processes and the in-memory file systems together (workspace, /tmp, home,
     /dev/shm); no swap. `file_bytes` bounds one file. `output_bytes` is what is kept of a command's
     output, half from its start and half from its end; output beyond `output_stop_bytes` ends it.
+    `network` are the places that it may reach, as `sandbox.allowlist` reads them, `network_bytes`
+    what it may exchange with them in all.
     """
 
     memory_bytes: int = 2 * GIB
@@ -39,7 +42,8 @@ class Policy:
     command_timeout: float = 300.0
     output_bytes: int = 64 * KIB
     output_stop_bytes: int = GIB
-    network: Literal["none"] = "none"
+    network: tuple[str, ...] = ()
+    network_bytes: int = GIB
 
     @property
     def scratch_inodes(self) -> int:
@@ -66,12 +70,16 @@ class Policy:
         }
 
     def check(self, *, resettable: bool = False) -> None:
-        """Raise UsageError, with the arithmetic, for limits that contradict each other."""
+        """Raise UsageError, with the arithmetic, for limits that contradict each other, and for an
+        entry of `network` that cannot be one."""
+        Allowlist.parse(self.network)
         for name in ("memory_bytes", "pids", "workspace_bytes", "workspace_inodes", "open_files"):
             if getattr(self, name) < 1:
                 raise UsageError(f"The sandbox's {name} is {getattr(self, name)}.", "Raise it.")
         if self.cpus <= 0 or self.command_timeout <= 0:
             raise UsageError("The sandbox's cpus and command_timeout have to be above zero.")
+        if self.network_bytes < 1:
+            raise UsageError("The sandbox's network_bytes have to be above zero.")
         if self.pids < 16:
             raise UsageError(f"The sandbox's pids is {self.pids}; at least 16 are needed.")
         parts = self._parts(resettable)

@@ -6,12 +6,13 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import chain
 
+from sandbox import certificates
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
 from sandbox.history import History
 from sandbox.identity import USER
 from sandbox.policy import MIB, Policy
-from sandbox.profile import HOME
+from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.results import CommandResult
 from sandbox.trees import Base, Entry
@@ -29,9 +30,25 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TERM": "dumb",
     "CI": "1",
-    "PIP_NO_INDEX": "1",
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
 }
+NO_WAY_OUT = {"PIP_NO_INDEX": "1"}
+CERTIFICATES = "certificates.pem"
+_PROXY = f"http://127.0.0.1:{PROXY_PORT}"
+_LOOPBACK = "localhost,127.0.0.1,::1"
+# Under both spellings: programs disagree on which one they read.
+WAY_OUT = {
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _PROXY),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
+}
+
+
+def environment(way_out: bool, ca_bundle: bytes | None) -> dict[str, str]:
+    """The variables that each command finds; with `ca_bundle`, that is among the support files."""
+    if not way_out:
+        return {**ENVIRONMENT, **NO_WAY_OUT}
+    trusted = certificates.naming(f"{PRIVATE}/{CERTIFICATES}") if ca_bundle else {}
+    return {**ENVIRONMENT, **WAY_OUT, **trusted}
 
 
 def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
@@ -56,6 +73,7 @@ async def load_base(
     uid: int,
     base: Base,
     entries: Mapping[str, Entry],
+    environment: Mapping[str, str],
     support: Mapping[str, bytes],
     history: History | None,
 ) -> None:
@@ -69,7 +87,7 @@ async def load_base(
         {
             "op": "init",
             "uid": uid,
-            "env": ENVIRONMENT,
+            "env": dict(environment),
             "home": HOME,
             "lease": LEASE_SECONDS,
             "accounts": accounts,
