@@ -91,7 +91,7 @@ class Dialer:
 
     async def _permitted(self, places: Sequence[Place], host: str | Address) -> list[Address]:
         """The addresses of a host that may be connected to."""
-        found = await self._resolver.addresses(host) if isinstance(host, str) else [host]
+        found = await self._resolver.addresses(host) if isinstance(host, str) else (host,)
         permitted = [address for address in found if takes(places, address)]
         if not permitted:
             # Which addresses this machine knows is not for the inside.
