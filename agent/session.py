@@ -20,11 +20,12 @@ from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
 from agent.models.base import Model, Sampling
 from agent.outcome import Outcome
-from agent.request import Checkout, Request, image_of, settings_of, task_of
+from agent.request import Checkout, Request, ca_bundle_of, image_of, settings_of, task_of
 from agent.runs import Run
 from agent.settings import Settings
 from agent.solver import solve
 from agent.trajectory import History, Listener, Recorder
+from sandbox.allowlist import Allowlist
 from sandbox.errors import UsageError
 from sandbox.image import Image
 from sandbox.patch import Patch
@@ -48,6 +49,7 @@ class Session:
     checkout: Checkout | None
     history: History | None = None
     guidance: str = ""
+    ca_bundle: bytes | None = None
     begun: bool = False
     tree: str = ""
 
@@ -63,6 +65,7 @@ class Session:
             self.plan,
             history=self.history,
             guidance=self.guidance,
+            ca_bundle=self.ca_bundle,
         )
         self.tree = outcome.tree
         return outcome
@@ -141,6 +144,7 @@ async def start(
             task, checkout = task_of(request, found, store)
             for note in task.notes:
                 say(note)
+            ca_bundle = _with_network(task, found, say)
             image, loading = await _ready(model, image_of(task.image, found, say), say)
         except BaseException:
             run.remove()
@@ -148,7 +152,7 @@ async def start(
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         _record_start(recorder, run, task, model, plan, found, checkout, loading)
-        yield Session(run, store, task, model, image, recorder, plan, checkout)
+        yield Session(run, store, task, model, image, recorder, plan, checkout, ca_bundle=ca_bundle)
 
 
 @asynccontextmanager
@@ -181,6 +185,7 @@ async def resume(
         announce(model.info, say)
         store = run.store()
         task = task_from(history.started["task"], store)
+        ca_bundle = _with_network(task, found, say)
         image, _ = await _ready(model, image_of(task.image, found, say), say)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
@@ -190,8 +195,18 @@ async def resume(
         where = history.started.get("checkout")
         checkout = Checkout.from_data(where) if where else None
         yield Session(
-            run, store, task, model, image, recorder, plan, checkout, history, guidance, begun=True
+            *(run, store, task, model, image, recorder, plan, checkout, history, guidance),
+            ca_bundle=ca_bundle,
+            begun=True,
         )
+
+
+def _with_network(task: Task, found: Settings, say: Say) -> bytes | None:
+    """Says which places the sandbox may reach, if any; the certificates to trust there."""
+    if task.policy.network:
+        places = Allowlist.parse(task.policy.network)
+        say(f"the sandbox may reach {places}; clean rooms reach nothing", always=True)
+    return ca_bundle_of(task.policy, found)
 
 
 async def _ready(

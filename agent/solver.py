@@ -54,6 +54,7 @@ async def solve(
     *,
     history: History | None = None,
     guidance: str = "",
+    ca_bundle: bytes | None = None,
 ) -> Outcome:
     """One attempt at `task`, from its start or on from `history`, with `guidance` as its next turn.
 
@@ -61,8 +62,9 @@ async def solve(
     attempt can then be resumed from its last complete turn. Cancelling closes the sandbox.
     """
     tree = history.tree if history else None
-    many = plan.candidates > 1
-    async with Workbench.open(task, image, recorder, tree=tree, resettable=many) as bench:
+    async with Workbench.open(
+        task, image, recorder, tree=tree, resettable=plan.candidates > 1, ca_bundle=ca_bundle
+    ) as bench:
         attempt = _Attempt(task, model, image, toolbox, recorder, plan, bench)
         try:
             if history and history.messages and history.baseline:

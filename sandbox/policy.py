@@ -1,7 +1,7 @@
 """What a sandbox may use: plain frozen data, with one hardened default."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sandbox.allowlist import Allowlist
@@ -91,6 +91,10 @@ class Policy:
                 f"{terms} = {total / MIB:,.0f} MiB, but memory is {self.memory_bytes / MIB:,.0f}.",
                 "Raise `memory`, or lower `workspace_size`.",
             )
+
+    def without_network(self) -> "Policy":
+        """The same for a sandbox that reaches nothing, as a clean room."""
+        return replace(self, network=())
 
     def as_dict(self) -> Mapping[str, Any]:
         """The limits by name, for the trajectory."""

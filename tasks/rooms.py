@@ -132,8 +132,9 @@ class Rooms:
 
     def _open(self) -> AbstractAsyncContextManager[Sandbox]:
         task = self.task
+        policy = task.policy.without_network()
         return Sandbox.open(
-            self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
+            self._image, task.base, policy, rebuild=task.rebuild, support=support_files()
         )
 
 
