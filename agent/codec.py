@@ -154,7 +154,7 @@ def task_from(data: Mapping[str, Any], store: TreeStore) -> Task:
         base=Base(store, data["base"]["tree"], ignore),
         image=ImageSpec(**{name: _frozen(value) for name, value in data["image"].items()}),
         checks=Checks(**{**checks, "hidden": patch_from(hidden) if hidden else None}),
-        policy=Policy(**data["policy"]),
+        policy=Policy(**{name: _frozen(value) for name, value in data["policy"].items()}),
         rebuild=Rebuild(**{k: _frozen(v) for k, v in rebuild.items()}) if rebuild else None,
         advice=data["advice"],
         notes=tuple(data["notes"]),

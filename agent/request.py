@@ -111,11 +111,21 @@ def settings_of(
 
 async def image_of(spec: ImageSpec, found: Settings, say: Callable[[str], None]) -> Image:
     """The image of `spec`, built as the settings say. Raises SetupError or UsageError."""
-    build = BuildSettings.from_environment(
+    return await ensure_image(spec, progress=say, settings=_build_settings(found))
+
+
+def ca_bundle_of(policy: Policy, found: Settings) -> bytes | None:
+    """The certificates (PEM) that programs trust in a sandbox with a way out, the same as in image
+    builds. Raises UsageError for a file that is not there."""
+    path = _build_settings(found).ca_bundle if policy.network else None
+    return path.read_bytes() if path else None
+
+
+def _build_settings(found: Settings) -> BuildSettings:
+    return BuildSettings.from_environment(
         network=found["build_network"] if found.given("build_network") else None,
         ca_bundle=found["ca_bundle"],
     )
-    return await ensure_image(spec, progress=say, settings=build)
 
 
 def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, Checkout | None]:
@@ -225,6 +235,7 @@ def policy_of(found: Settings) -> Policy:
         tmp_bytes=int(usual.tmp_bytes * share),
         home_bytes=int(usual.home_bytes * share),
         command_timeout=found["command_timeout"],
+        network=found["network"],
     )
     policy.check()
     return policy

@@ -20,7 +20,7 @@ from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
 from agent.models.base import Model, Sampling
 from agent.outcome import Outcome
-from agent.request import Checkout, Request, image_of, settings_of, task_of
+from agent.request import Checkout, Request, ca_bundle_of, image_of, settings_of, task_of
 from agent.runs import Run
 from agent.settings import Settings
 from agent.solver import solve
@@ -49,6 +49,7 @@ class Session:
     checkout: Checkout | None
     history: History | None = None
     guidance: str = ""
+    ca_bundle: bytes | None = None
     begun: bool = False
     tree: str = ""
 
@@ -65,6 +66,7 @@ class Session:
                 self.plan,
                 history=self.history,
                 guidance=self.guidance,
+                ca_bundle=self.ca_bundle,
                 pool=pool,
             )
         self.tree = outcome.tree
@@ -144,6 +146,7 @@ async def start(
             task, checkout = task_of(request, found, store)
             for note in task.notes:
                 say(note)
+            ca_bundle = _relaxed(task, found, say)
             image, loading = await _ready(model, image_of(task.image, found, say), say)
         except BaseException:
             run.remove()
@@ -151,7 +154,7 @@ async def start(
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         _record_start(recorder, run, task, model, plan, found, checkout, loading)
-        yield Session(run, store, task, model, image, recorder, plan, checkout)
+        yield Session(run, store, task, model, image, recorder, plan, checkout, ca_bundle=ca_bundle)
 
 
 @asynccontextmanager
@@ -184,6 +187,7 @@ async def resume(
         announce(model.info, say)
         store = run.store()
         task = task_from(history.started["task"], store)
+        ca_bundle = _relaxed(task, found, say)
         image, _ = await _ready(model, image_of(task.image, found, say), say)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
@@ -193,8 +197,18 @@ async def resume(
         where = history.started.get("checkout")
         checkout = Checkout.from_data(where) if where else None
         yield Session(
-            run, store, task, model, image, recorder, plan, checkout, history, guidance, begun=True
+            *(run, store, task, model, image, recorder, plan, checkout, history, guidance),
+            ca_bundle=ca_bundle,
+            begun=True,
         )
+
+
+def _relaxed(task: Task, found: Settings, say: Say) -> bytes | None:
+    """Says what the sandbox may do beyond the strict preset; the certificates that programs in it
+    are told to trust."""
+    for relaxation in task.policy.relaxations():
+        say(f"sandbox: {relaxation}", always=True)
+    return ca_bundle_of(task.policy, found)
 
 
 async def _ready(

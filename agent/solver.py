@@ -56,6 +56,7 @@ async def solve(
     history: History | None = None,
     guidance: str = "",
     pool: Pool | None = None,
+    ca_bundle: bytes | None = None,
 ) -> Outcome:
     """One attempt at `task`, from its start or on from `history`, with `guidance` as its next turn.
     Clean rooms come from `pool` where there is one.
@@ -65,7 +66,9 @@ async def solve(
     """
     tree = history.tree if history else None
     many = plan.candidates > 1
-    opened = Workbench.open(task, image, recorder, tree=tree, resettable=many, pool=pool)
+    opened = Workbench.open(
+        task, image, recorder, tree=tree, resettable=many, ca_bundle=ca_bundle, pool=pool
+    )
     async with opened as bench:
         attempt = _Attempt(task, model, image, toolbox, recorder, plan, bench)
         try:

@@ -30,6 +30,12 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         ("run.ended", "status reason", "turns usage seconds cost tree grade"),
         # Every sandbox opened, under which policy, on which image, and for what.
         ("sandbox", "purpose image policy", "container rebuild"),
+        # What a sandbox asked for on its way out, when that has ended.
+        (
+            "network",
+            "when method host port address via outcome why sent received seconds",
+            "",
+        ),
         ("note", "text", ""),
         # The conversation, in order. `epoch` replaces all that stood before it.
         ("epoch", "reason messages", "by_products"),

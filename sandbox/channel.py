@@ -10,7 +10,7 @@ import contextlib
 import json
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox import protocol
 from sandbox.engine import Address
@@ -24,6 +24,16 @@ INPUT_CHUNK = 512 * 1024
 WRITE_BUFFER = 2 << 20
 PING_SECONDS = 15.0
 ATTACH_SECONDS = 30.0
+
+
+class Links(Protocol):
+    """Who takes the frames of connections on the way out."""
+
+    def take(self, kind: int, ident: int, payload: bytes) -> None:
+        """Take a frame. Raises ProtocolError for one that must not be sent."""
+
+    def lost(self) -> None:
+        """The stream has ended."""
 
 
 class Request:
@@ -51,6 +61,7 @@ class Channel(asyncio.Protocol):
         self._stream = 0
         self._decoder = protocol.Decoder(protocol.SUPERVISOR_KINDS)
         self._requests: dict[int, Request] = {}
+        self._links: Links | None = None
         self._next = 1
         self._failure = ""
         self._diagnostics = bytearray()
@@ -140,6 +151,15 @@ class Channel(asyncio.Protocol):
             for chunk in chunks:
                 await self._send_input(ident, chunk)
         self.send(protocol.END, ident)
+
+    def carry(self, links: Links) -> None:
+        """Take frames of connections on the way out, too, and hand them to `links`."""
+        self._links = links
+        self._decoder.allow(protocol.LINK_KINDS)
+
+    async def drain(self) -> None:
+        """Wait while the stream takes nothing more."""
+        await self._writable.wait()
 
     def send_input(self, ident: int, data: bytes) -> None:
         """Send a few bytes that belong to a request, at once."""
@@ -244,6 +264,9 @@ class Channel(asyncio.Protocol):
                 raise protocol.ProtocolError(f"the stream number {self._stream}")
 
     def _take(self, kind: int, ident: int, payload: bytes) -> None:
+        if self._links is not None and kind in protocol.LINK_KINDS:
+            self._links.take(kind, ident, payload)
+            return
         if ident >= self._next or not ident:
             raise protocol.ProtocolError(f"an answer to the request {ident}, which was not made")
         pending = self._requests.get(ident)
@@ -262,7 +285,7 @@ class Channel(asyncio.Protocol):
 
     async def _send_input(self, ident: int, data: bytes) -> None:
         for start in range(0, len(data), INPUT_CHUNK):
-            await self._writable.wait()
+            await self.drain()
             self._check()
             self.send(protocol.INPUT, ident, data[start : start + INPUT_CHUNK])
 
@@ -296,6 +319,8 @@ class Channel(asyncio.Protocol):
                 # A request that nobody waits for any more must not warn.
                 pending.reply.exception()
         self._requests.clear()
+        if self._links is not None:
+            self._links.lost()
 
 
 def _ignore(kind: int, payload: bytes) -> None:

@@ -5,10 +5,12 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from sandbox.allowlist import Allowlist
 from sandbox.background import Background
 from sandbox.delta import BaseIndex, read_delta
+from sandbox.egress.record import NetworkRequest
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import PatchError, UsageError
 from sandbox.history import LARGEST, history_bytes, make_history
@@ -17,7 +19,7 @@ from sandbox.lifecycle import Container, to_its_end
 from sandbox.patch import Patch, check_patch
 from sandbox.policy import MIB, Policy
 from sandbox.prepare import check_fits, load_base, rebuild_again, rebuild_first
-from sandbox.profile import PRIVATE
+from sandbox.profile import PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
 from sandbox.results import (
@@ -36,6 +38,9 @@ from sandbox.trees import Base
 from sandbox.upload import patch_records
 from sandbox.wire import Wire
 
+if TYPE_CHECKING:
+    from sandbox.egress.wayout import WayOut
+
 __all__ = [
     "Background",
     "CommandResult",
@@ -43,6 +48,7 @@ __all__ = [
     "FileProblem",
     "Listing",
     "Match",
+    "NetworkRequest",
     "Output",
     "Rebuild",
     "Sandbox",
@@ -82,7 +88,9 @@ class Sandbox:
         self.rebuild = recipe.rebuild
         self.rebuild_result: CommandResult | None = None
         self.delta_notes: tuple[str, ...] = ()
+        self.on_request: Callable[[NetworkRequest], None] | None = None
         self._recipe = recipe
+        self._way_out: WayOut | None = None
         self._engine = engine
         self._container = container
         self._wire = Wire(container, recipe.policy)
@@ -103,17 +111,22 @@ class Sandbox:
         patch: Patch | None = None,
         support: Mapping[str, bytes] | None = None,
         resettable: bool = False,
+        ca_bundle: bytes | None = None,
+        on_request: Callable[[NetworkRequest], None] | None = None,
         engine: Engine | None = None,
     ) -> AsyncIterator["Sandbox"]:
         """A new container with the base in /workspace, its rebuild step run, `patch` applied.
 
         `support` files are placed read-only below /run/greenroom. A `resettable` one keeps a copy
-        of the prepared base (which counts against its memory) for `reset`. Raises SetupError when
-        the engine or image is missing, UsageError when limits do not fit or the rebuild step fails
-        on the base, PatchError when the patch cannot be applied.
+        of the prepared base (which counts against its memory) for `reset`. Where the policy names
+        places of the network, commands find a proxy that leads there and nowhere else, and are told
+        to trust `ca_bundle` (PEM) for it; `on_request` is told of each request when it has
+        ended, in the event loop. Raises SetupError when the engine or image is missing, UsageError
+        when limits do not fit or the rebuild step fails on the base, PatchError when the patch
+        cannot be applied.
         """
-        recipe = Recipe(image, base, policy, rebuild, dict(support or {}), resettable)
-        async with cls.of(recipe, patch=patch, engine=engine) as box:
+        recipe = Recipe(image, base, policy, rebuild, dict(support or {}), resettable, ca_bundle)
+        async with cls.of(recipe, patch=patch, on_request=on_request, engine=engine) as box:
             yield box
 
     @classmethod
@@ -123,11 +136,13 @@ class Sandbox:
         recipe: Recipe,
         *,
         patch: Patch | None = None,
+        on_request: Callable[[NetworkRequest], None] | None = None,
         pool: "Source | None" = None,
         engine: Engine | None = None,
     ) -> AsyncIterator["Sandbox"]:
         """As `open`; from `pool`, where there is one."""
         box = await (pool.take(recipe) if pool else cls.start_new(recipe, engine))
+        box.on_request = on_request
         try:
             if patch:
                 await box.apply(patch)
@@ -162,6 +177,11 @@ class Sandbox:
     @property
     def container_id(self) -> str:
         return self._container.ident
+
+    @property
+    def requests(self) -> Sequence[NetworkRequest]:
+        """The last requests that left by the way out, or were refused there, the oldest first."""
+        return self._way_out.requests if self._way_out else ()
 
     async def run(
         self,
@@ -329,12 +349,22 @@ class Sandbox:
         """A new sandbox, from `pool` if there is one, on the same image, base and policy, with
         `patch` (this one's delta, unless given). Raises as `open` and `delta` do."""
         patch = await self.delta() if patch is None else patch
-        async with self.of(self._recipe, patch=patch, pool=pool, engine=self._engine) as box:
+        async with self.of(
+            self._recipe,
+            patch=patch,
+            on_request=self.on_request,
+            pool=pool,
+            engine=self._engine,
+        ) as box:
             yield box
 
     async def close(self) -> None:
         """Kill everything and remove the container; returns when it is gone."""
-        await self._container.close()
+        try:
+            if self._way_out:
+                await self._way_out.close()
+        finally:
+            await self._container.close()
 
     async def _prepare(self) -> None:
         entries = await asyncio.to_thread(lambda: self._index.entries)
@@ -352,10 +382,30 @@ class Sandbox:
         finally:
             history = await to_its_end(git) if git else None
         await load_base(self._wire, self._container.uid, self._recipe, entries, history)
+        if self.policy.network:
+            await self._open_way_out()
         if self.rebuild is not None:
             self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
         if self._recipe.resettable:
             await self._wire.ask({"op": "pack"})
+
+    async def _open_way_out(self) -> None:
+        # Not needed by most.
+        from sandbox.egress.wayout import MOST_CONNECTIONS, WayOut  # noqa: PLC0415
+
+        channel = self._container.channel
+        self._way_out = WayOut(
+            Allowlist.parse(self.policy.network),
+            channel,
+            total_bytes=self.policy.network_bytes,
+            on_request=self._tell,
+        )
+        channel.carry(self._way_out)
+        await self._wire.ask({"op": "way_out", "port": PROXY_PORT, "limit": MOST_CONNECTIONS})
+
+    def _tell(self, request: NetworkRequest) -> None:
+        if self.on_request is not None:
+            self.on_request(request)
 
     async def _apply(self, patch: Patch) -> CommandResult | None:
         modes = {path: entry.mode for path, entry in self._index.entries.items()}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox import certificates
 from sandbox.buildjob import Job, failure
 from sandbox.errors import InfrastructureError, SetupError
 from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL, owner_labels, remove_leftovers
@@ -141,11 +142,7 @@ def _environment(job: Job) -> dict[str, str]:
         **job.settings.environment,
     }
     if job.settings.ca_bundle is not None:
-        names = (
-            "SSL_CERT_FILE REQUESTS_CA_BUNDLE PIP_CERT CURL_CA_BUNDLE GIT_SSL_CAINFO "
-            "NODE_EXTRA_CA_CERTS CARGO_HTTP_CAINFO"
-        )
-        found |= dict.fromkeys(names.split(), _CERTIFICATES)
+        found |= certificates.naming(_CERTIFICATES)
     return found
 
 

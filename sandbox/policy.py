@@ -5,9 +5,10 @@ and `relaxations` puts it into words, which every run says and records.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+from sandbox.allowlist import Allowlist
 from sandbox.errors import UsageError
 
 KIB = 1 << 10
@@ -35,6 +36,8 @@ class Policy:
     `memory_bytes` bounds processes and the in-memory file systems together (workspace, /tmp, home,
     /dev/shm); no swap. `file_bytes` bounds one file. `output_bytes` is what is kept of a command's
     output, half from its start and half from its end; output beyond `output_stop_bytes` ends it.
+    `network` are the places that it may reach, as `sandbox.allowlist` reads them, `network_bytes`
+    what it may exchange with them in all.
 
     `preset`: with `compat`, for images made to be worked in as root, commands are root inside (with
     few capabilities) and the image's folders can be written, on the engine's disk; everything else
@@ -61,7 +64,8 @@ class Policy:
     command_timeout: float = 300.0
     output_bytes: int = 64 * KIB
     output_stop_bytes: int = GIB
-    network: Literal["none"] = "none"
+    network: tuple[str, ...] = ()
+    network_bytes: int = GIB
 
     @property
     def scratch_inodes(self) -> int:
@@ -100,7 +104,9 @@ class Policy:
         }
 
     def check(self, *, resettable: bool = False) -> None:
-        """Raise UsageError, with the arithmetic, for limits that contradict each other."""
+        """Raise UsageError, with the arithmetic, for limits that contradict each other, and for an
+        entry of `network` that cannot be one."""
+        Allowlist.parse(self.network)
         for name in ("memory_bytes", "pids", "workspace_bytes", "workspace_inodes", "open_files"):
             if getattr(self, name) < 1:
                 raise UsageError(f"The sandbox's {name} is {getattr(self, name)}.", "Raise it.")
@@ -122,6 +128,8 @@ class Policy:
             )
         if self.cpus <= 0 or self.command_timeout <= 0:
             raise UsageError("The sandbox's cpus and command_timeout have to be above zero.")
+        if self.network_bytes < 1:
+            raise UsageError("The sandbox's network_bytes have to be above zero.")
         if self.pids < 16:
             raise UsageError(f"The sandbox's pids is {self.pids}; at least 16 are needed.")
         parts = self._parts(resettable)
@@ -146,11 +154,17 @@ class Policy:
             found.append("in gVisor only memory bounds how many processes and files there are")
         if self.background:
             found.append(f"up to {self.background} commands may run in the background")
+        if self.network:
+            found.append(f"it may reach {Allowlist.parse(self.network)}, which clean rooms may not")
         for field in fields(self):
             mine, usual = getattr(self, field.name), getattr(strict, field.name)
             if field.name in _BOUNDS and mine > usual:
                 found.append(f"{_BOUNDS[field.name]}: {_plain(field.name, mine, usual)}")
         return tuple(found)
+
+    def for_a_clean_room(self) -> "Policy":
+        """The same without what tests that count must not depend on: a network, other commands."""
+        return replace(self, network=(), background=0)
 
     def as_dict(self) -> Mapping[str, Any]:
         """The limits by name, for the trajectory."""
@@ -169,6 +183,7 @@ _BOUNDS = {
     "shm_bytes": "shared memory",
     "open_files": "open files",
     "file_bytes": "one file",
+    "network_bytes": "bytes exchanged with the network",
 }
 
 

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from sandbox import certificates
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
 from sandbox.history import History
 from sandbox.identity import USER
 from sandbox.policy import MIB, Policy
-from sandbox.profile import HOME
+from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import PAGE, Recipe
 from sandbox.results import CommandResult
@@ -29,9 +30,25 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TERM": "dumb",
     "CI": "1",
-    "PIP_NO_INDEX": "1",
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
 }
+NO_WAY_OUT = {"PIP_NO_INDEX": "1"}
+CERTIFICATES = "certificates.pem"
+_PROXY = f"http://127.0.0.1:{PROXY_PORT}"
+_LOOPBACK = "localhost,127.0.0.1,::1"
+# Under both spellings: programs disagree on which one they read.
+WAY_OUT = {
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _PROXY),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
+}
+
+
+def environment(way_out: bool, ca_bundle: bytes | None) -> dict[str, str]:
+    """The variables that each command finds; with `ca_bundle`, that is among the support files."""
+    if not way_out:
+        return {**ENVIRONMENT, **NO_WAY_OUT}
+    trusted = certificates.naming(f"{PRIVATE}/{CERTIFICATES}") if ca_bundle else {}
+    return {**ENVIRONMENT, **WAY_OUT, **trusted}
 
 
 def init_request(uid: int, policy: Policy, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -80,8 +97,12 @@ async def load_base(
 ) -> None:
     """Send the accounts, the support files, the base, and its git repository."""
     moment = int(time.time()) * 10**9
-    await wire.ask(init_request(uid, recipe.policy, ENVIRONMENT))
+    policy = recipe.policy
+    variables = environment(bool(policy.network), recipe.ca_bundle)
+    await wire.ask(init_request(uid, policy, variables))
     private = {**recipe.support, **(history.private if history else {})}
+    if policy.network and recipe.ca_bundle:
+        private[CERTIFICATES] = recipe.ca_bundle
     if private:
         request = {"op": "support", "moment_ns": moment}
         await wire.send(request, file_records(private))

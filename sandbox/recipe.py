@@ -23,6 +23,7 @@ class Recipe:
     rebuild: Rebuild | None = None
     support: Mapping[str, bytes] = field(default_factory=dict)
     resettable: bool = False
+    ca_bundle: bytes | None = None
 
     @property
     def key(self) -> Hashable:
@@ -37,6 +38,7 @@ class Recipe:
             self.rebuild,
             frozenset(self.support.items()),
             self.resettable,
+            self.ca_bundle,
         )
 
     def idle_bytes(self) -> int:

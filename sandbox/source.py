@@ -20,6 +20,7 @@ MODULES = (
     "sandbox.supervisor.terminal",
     "sandbox.supervisor.stream",
     "sandbox.supervisor.accounts",
+    "sandbox.supervisor.egress",
     "sandbox.supervisor.main",
 )
 # The container's command reads the length and then the text from its standard input.

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.container import Sandbox
@@ -140,7 +140,7 @@ class Rooms:
 
 def room_recipe(task: Task, image: Image) -> Recipe:
     """What a clean room of a task is opened with: no more than its tests need."""
-    policy = replace(task.policy, background=0)
+    policy = task.policy.for_a_clean_room()
     return Recipe(image, task.base, policy, task.rebuild, support_files())
 
 

@@ -61,7 +61,8 @@ def _print(found: check.Found, console: Console) -> None:
     console.say(f"tests      {task.checks.test_command} ({task.checks.framework})")
     if task.rebuild:
         console.say(f"rebuild    {task.rebuild.command}: {found.rebuild}")
-    bounds = f"{size(task.policy.memory_bytes)} memory, {task.policy.cpus:g} cores, no network"
+    bounds = f"{size(task.policy.memory_bytes)} memory, {task.policy.cpus:g} cores"
+    bounds += "" if task.policy.network else ", no network"
     console.say(f"sandbox    {bounds}; open after {duration(found.open_seconds)}")
     for relaxation in task.policy.relaxations():
         console.say(f"           {relaxation}", "yellow")

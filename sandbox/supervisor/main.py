@@ -18,6 +18,7 @@ from sandbox import protocol
 from sandbox.supervisor import accounts, files, paths, processes, records
 from sandbox.supervisor.background import Background
 from sandbox.supervisor.commands import NOTHING_RAN, Command
+from sandbox.supervisor.egress import WayOut
 from sandbox.supervisor.pristine import Pristine
 from sandbox.supervisor.shim import NO_PROGRAM, Shim
 from sandbox.supervisor.stream import Outbox, Upload, answering_nothing
@@ -36,7 +37,7 @@ class Supervisor:
 
     def __init__(self, source: int, target: int) -> None:
         self._source = source
-        self._decoder = protocol.Decoder(protocol.HOST_KINDS)
+        self._decoder = protocol.Decoder(protocol.HOST_KINDS | protocol.LINK_KINDS)
         self._outbox = Outbox(target)
         self._arrived = bytearray(READ_SIZE)
         self._target = target
@@ -50,6 +51,7 @@ class Supervisor:
         self._account = processes.Account(0)
         self._tree = Tree(self._account)
         self._pristine: Pristine | None = None
+        self._way_out = WayOut(self._selector, self._outbox.send, self._crowded)
         self._environment: dict[str, str] = {}
         self._lease = 60.0
         self._heard = time.monotonic()
@@ -67,8 +69,9 @@ class Supervisor:
             self._pump_streams()
             self._outbox.flush()
             self._watch_target()
-            if self._held and self._outbox.size <= HIGH_WATER:
+            if not self._crowded():
                 self._release()
+                self._way_out.read_on()
             for key, _ in self._selector.select(self._patience()):
                 # An earlier event of this round may have ended what this one belongs to.
                 if key.fd in self._selector.get_map():
@@ -93,6 +96,8 @@ class Supervisor:
         if kind == protocol.REQUEST:
             request = json.loads(payload)
             self._answer(ident, lambda: self._begin(ident, request))
+        elif kind in protocol.LINK_KINDS:
+            self._way_out.take(kind, ident, payload)
         elif kind == protocol.INPUT and ident in self._uploads:
             self._uploads[ident].feed(payload)
         elif kind == protocol.END and ident in self._uploads:
@@ -165,6 +170,10 @@ class Supervisor:
             accounts.write_account(name, text)
         return {"python": sys.version.split()[0]}
 
+    def _op_way_out(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        self._way_out.listen(request["port"], request["limit"])
+        return {}
+
     def _op_load(self, ident: int, request: dict[str, Any]) -> None:
         loader = records.Loader(paths.ROOT, request["moment_ns"], self._tree)
         self._uploads[ident] = Upload(self._acting(loader.feed), answering_nothing(loader.finish))
@@ -221,6 +230,7 @@ class Supervisor:
             self._end_command(command)
         self._background.clear()
         self._kill_orphans()
+        self._way_out.close_all()
         self._tree.refresh(self._pristine.restore())
         return {}
 
@@ -327,7 +337,7 @@ class Supervisor:
     # -- commands while they run --------------------------------------------------------------
 
     def _read_pipe(self, command: Command, name: str) -> None:
-        if self._outbox.size > HIGH_WATER:
+        if self._crowded():
             # A host that reads slowly holds the command up, and not this process's memory.
             self._held.append((command, name))
             self._selector.unregister(getattr(command, name))
@@ -340,6 +350,10 @@ class Supervisor:
         for command, name in held:
             if command.ident in self._commands:
                 self._watch_pipe(command, name)
+
+    def _crowded(self) -> bool:
+        """Whether the host has not taken enough of what it was sent."""
+        return self._outbox.size > HIGH_WATER
 
     def _watch_pipe(self, command: Command, name: str) -> None:
         read = lambda: self._read_pipe(command, name)  # noqa: E731 - bound to this pipe
@@ -368,6 +382,7 @@ class Supervisor:
             command.shim.close()
         if self._adopts or not shim_lives:
             self._kill_orphans()
+        self._way_out.something_closed()
         if isinstance(command, Background):
             command.result = result
             if command.waiting:

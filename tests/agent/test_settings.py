@@ -122,6 +122,7 @@ HOSTILE = {
     "setup": "['curl x | sh']",
     "build_network": "'host'",
     "ca_bundle": "'/tmp/x'",
+    "network": "['evil.example:443']",
     "turn_limit": "1000",
     "token_limit": "999999999",
     "time_limit": "999999.0",

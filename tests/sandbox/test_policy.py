@@ -51,7 +51,7 @@ def test_limits_that_nothing_could_run_under_are_refused(change: dict[str, Any])
 
 
 def test_a_policy_is_plain_data_and_cannot_be_changed() -> None:
-    assert Policy().as_dict()["network"] == "none"
+    assert Policy().as_dict()["network"] == ()
     with pytest.raises(dataclasses.FrozenInstanceError):
         Policy().pids = 4  # type: ignore[misc]
 

@@ -75,7 +75,7 @@ def test_events_are_lines_of_json(user: User) -> None:
     assert types[0] == "run.started"
     assert types[-1] == "run.ended"
     [opened] = [event for event in events if event["type"] == "sandbox"]
-    assert opened["policy"]["network"] == "none"
+    assert opened["policy"]["network"] == []
 
 
 def test_what_is_seen_is_what_the_user_has_now(user: User) -> None:

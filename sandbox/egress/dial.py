@@ -1,0 +1,196 @@
+"""Connections to the outside: resolved here, checked, and made to exactly the address that was
+checked; through this machine's own proxy where it has one."""
+
+import asyncio
+import base64
+import contextlib
+import os
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import h11
+
+from sandbox.addresses import Address
+from sandbox.allowlist import Place, host_and_port, takes
+from sandbox.egress.names import Resolver
+from sandbox.egress.record import Denied, Exchange
+
+SECONDS = 30.0  # for all addresses of a name together
+ADDRESS_SECONDS = 10.0
+HEAD_BYTES = 64 * 1024
+_USUAL_PROXY_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy of this machine. `authorization` is the header's value, "" without a login."""
+
+    host: str
+    port: int
+    tls: bool
+    authorization: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Proxy":
+        """Read the value of a proxy variable. Raises Denied."""
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            host, port = parts.hostname, parts.port or _USUAL_PROXY_PORTS.get(parts.scheme)
+        except ValueError:
+            host, port = None, None
+        if not host or not port:
+            why = "this machine's proxy is not of the form http://HOST:PORT or https://HOST:PORT"
+            raise Denied("failed", 502, why)
+        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        encoded = base64.b64encode(login.encode()).decode()
+        return cls(host, port, parts.scheme == "https", f"Basic {encoded}" if login != ":" else "")
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """An open connection. `proxy` is set when requests in absolute form go to a proxy."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    proxy: Proxy | None = None
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class Dialer:
+    """Opens the connections of one sandbox."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._environment = environment
+        self._resolver = Resolver()
+
+    async def open(
+        self, places: Sequence[Place], host: str | Address, exchange: Exchange, *, tunnel: bool
+    ) -> Outside:
+        """Connect for a request that `places` permit; `exchange` is told to what. A `tunnel`
+        carries bytes, otherwise it is one request in plain HTTP. Raises Denied."""
+        try:
+            async with asyncio.timeout(SECONDS):
+                proxy = self._proxy(host, exchange.port, "https" if tunnel else "http")
+                if proxy is None:
+                    addresses = await self._permitted(places, host)
+                    return await _connect(addresses, exchange)
+                exchange.via = str(proxy)
+                await self._check_for_proxy(places, host, exchange)
+                return await _through(proxy, host, exchange.port, tunnel)
+        except TimeoutError:
+            raise Denied("failed", 504, "the connection took too long to be made") from None
+
+    async def _permitted(self, places: Sequence[Place], host: str | Address) -> list[Address]:
+        """The addresses of a host that may be connected to."""
+        found = await self._resolver.addresses(host) if isinstance(host, str) else (host,)
+        permitted = [address for address in found if takes(places, address)]
+        if not permitted:
+            # Which addresses this machine knows is not for the inside.
+            told = f"{host} does not resolve to an address that it may lead to"
+            place = host_and_port(host, places[0].port)
+            shown = ", ".join(map(str, found[:3]))
+            why = (
+                f"{host} resolves to {shown}, which would need an entry such as {place}@{found[0]}"
+            )
+            raise Denied("refused", 403, why, told)
+        return permitted
+
+    async def _check_for_proxy(
+        self, places: Sequence[Place], host: str | Address, exchange: Exchange
+    ) -> None:
+        """As far as this machine can resolve the name itself, it is checked; connecting is up to
+        the proxy, which resolves it again."""
+        try:
+            exchange.address = str((await self._permitted(places, host))[0])
+        except Denied as denied:
+            if denied.outcome == "refused":
+                raise
+            exchange.via += ", which resolved the name"
+
+    def _proxy(self, host: str | Address, port: int, scheme: str) -> Proxy | None:
+        url = self._variable(f"{scheme}_proxy")
+        return Proxy.parse(url) if url and not self._direct(host, port) else None
+
+    def _direct(self, host: str | Address, port: int) -> bool:
+        """Whether NO_PROXY names a host: it, a domain above it, a network, or all with `*`."""
+        for entry in self._variable("no_proxy").split(","):
+            name = entry.strip().lower().lstrip(".")
+            if name in ("*", str(host), host_and_port(host, port)):
+                return True
+            if isinstance(host, str):
+                if name and host.endswith(f".{name}"):
+                    return True
+                continue
+            with contextlib.suppress(ValueError):  # a name
+                if host in ip_network(name):
+                    return True
+        return False
+
+    def _variable(self, name: str) -> str:
+        return self._environment.get(name) or self._environment.get(name.upper(), "")
+
+
+async def _connect(addresses: Sequence[Address], exchange: Exchange) -> Outside:
+    problem: OSError | None = None
+    for address in addresses:
+        exchange.address = str(address)
+        try:
+            async with asyncio.timeout(ADDRESS_SECONDS):
+                # An address is not resolved again.
+                return Outside(*await asyncio.open_connection(str(address), exchange.port))
+        except TimeoutError:
+            problem = TimeoutError("no answer")
+        except OSError as error:
+            problem = error
+    why = f"{exchange.address} cannot be connected to: {problem and (problem.strerror or problem)}"
+    raise Denied("failed", 502, why)
+
+
+async def _through(proxy: Proxy, host: str | Address, port: int, tunnel: bool) -> Outside:
+    """A connection by way of a proxy: for plain HTTP to the proxy, which takes absolute forms."""
+    context = ssl.create_default_context() if proxy.tls else None
+    try:
+        reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=context)
+    except OSError as error:
+        why = f"this machine's proxy {proxy} cannot be connected to: {error}"
+        raise Denied("failed", 502, why) from error
+    if not tunnel:
+        return Outside(reader, writer, proxy)
+    try:
+        await _ask_for_tunnel(reader, writer, host_and_port(host, port), proxy)
+    except BaseException:
+        writer.close()
+        raise
+    return Outside(reader, writer)
+
+
+async def _ask_for_tunnel(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str, proxy: Proxy
+) -> None:
+    headers = [("Host", target)]
+    if proxy.authorization:
+        headers.append(("Proxy-Authorization", proxy.authorization))
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
+    event: Any = h11.NEED_DATA
+    try:
+        request = h11.Request(method="CONNECT", target=target, headers=headers)
+        writer.write(connection.send(request) or b"")
+        writer.write(connection.send(h11.EndOfMessage()) or b"")
+        while event is h11.NEED_DATA or isinstance(event, h11.InformationalResponse):
+            # Not a byte beyond the head: it would be the tunnel's.
+            connection.receive_data(await reader.readuntil(b"\r\n\r\n"))
+            event = connection.next_event()
+    except (OSError, EOFError, asyncio.LimitOverrunError, h11.ProtocolError) as error:
+        raise Denied("failed", 502, f"this machine's proxy {proxy} broke off: {error}") from error
+    if not 200 <= event.status_code < 300:
+        why = f"this machine's proxy {proxy} answered {event.status_code} for {target}"
+        raise Denied("failed", 502, why)
