@@ -161,8 +161,9 @@ class Supervisor:
             os.chown(paths.ROOT, request["uid"], request["uid"])
         self._tree = Tree(self._account)
         self._environment = accounts.environment(request["env"], request["home"])
-        with self._account.acting():
-            accounts.write_profile(request["profile"], self._environment["PATH"])
+        if request["profile"]:
+            with self._account.acting():
+                accounts.write_profile(request["profile"], self._environment["PATH"])
         self._adopts = request["look_for_reaper"] and not processes.has_subreapers()
         self._lease = request["lease"]
         self._idle.append(Shim())
