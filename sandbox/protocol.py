@@ -14,7 +14,7 @@ HEADER = struct.Struct(">IBI")
 RECORD = struct.Struct(">BHBQ")
 MAX_PAYLOAD = 1 << 20
 MAX_ID_BYTES = 32
-# The supervisor's source comes first: its length in ASCII digits, then the text.
+# The supervisor's modules come first: their length in ASCII digits, then they.
 LENGTH_DIGITS = 10
 
 # What the host sends.
