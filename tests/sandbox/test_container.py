@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
@@ -330,7 +330,7 @@ def useless_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("useless_code")
 async def test_another_python_than_the_host_s_takes_the_text(
-    image: Image, make_base: MakeBase, monkeypatch: pytest.MonkeyPatch
+    image: Image, make_base: Callable[..., Base], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source, "MAGIC_NUMBER", b"\0\0\r\n")
     async with Sandbox.open(image, make_base({"a": "a"}), Policy()) as box:
@@ -338,7 +338,9 @@ async def test_another_python_than_the_host_s_takes_the_text(
 
 
 @pytest.mark.usefixtures("useless_code")
-async def test_a_supervisor_that_does_not_start_says_why(image: Image, make_base: MakeBase) -> None:
+async def test_a_supervisor_that_does_not_start_says_why(
+    image: Image, make_base: Callable[..., Base]
+) -> None:
     with pytest.raises(InfrastructureError, match="bad marshal data"):
         async with Sandbox.open(image, make_base({"a": "a"}), Policy()):
             pass
