@@ -191,7 +191,7 @@ class Workbench:
     def note_missing(self, report: TestReport) -> None:
         """Tells the user what the sandbox lacks for the tests, which the model cannot bring, and
         which expected tests are not there."""
-        paths = (entry.path for entry in self.task.base.entries())
+        paths = (entry.path for entry in self.task.base.entries.values())
         own = {part.removesuffix(".py") for path in paths for part in path.split("/")}
         if lacking := missing(report, own):
             self._recorder.emit("note", text=f"missing: {'; '.join(lacking)}. {ADVICE}")

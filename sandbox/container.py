@@ -13,7 +13,7 @@ from sandbox.delta import BaseIndex, read_delta
 from sandbox.egress.record import NetworkRequest
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import PatchError, UsageError
-from sandbox.history import LARGEST, history_bytes, make_history
+from sandbox.history import LARGEST, history_bytes, history_of
 from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
 from sandbox.patch import Patch, check_patch
@@ -376,7 +376,7 @@ class Sandbox:
         spare = self.policy.spare_bytes(resettable=self._recipe.resettable)
         if needed <= (min(LARGEST, spare) if self.policy.in_memory else LARGEST):
             private += needed
-            git = asyncio.ensure_future(asyncio.to_thread(make_history, self.base, PRIVATE))
+            git = asyncio.ensure_future(asyncio.to_thread(history_of, self.base, PRIVATE))
         try:
             await self._container.start(self.image.reference, private_bytes=private)
         finally:

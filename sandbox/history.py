@@ -7,10 +7,12 @@ run inside, and its objects lie outside of the workspace, read-only. Nobody trus
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sandbox.git import Git
 from sandbox.trees import Base, Entry
+from sandbox.upload import KEPT_BASES, KEPT_BYTES
 
 OBJECTS = "git/objects"
 MESSAGE = "base"
@@ -46,9 +48,21 @@ def history_bytes(entries: Iterable[Entry]) -> int:
     return BYTES_PER_PACK + sum(entry.size + BYTES_PER_FILE for entry in entries)
 
 
-def make_history(base: Base, private: str) -> History:
-    """Lay the repository out; `private` is the supervisor's folder inside. Blocks; may raise
+def history_of(base: Base, private: str) -> History:
+    """The repository of a base; `private` is the supervisor's folder inside. Blocks; may raise
     GitError."""
+    if history_bytes(base.entries.values()) <= KEPT_BYTES + BYTES_PER_PACK:
+        return _kept_history(base, private)
+    return make_history(base, private)
+
+
+@lru_cache(KEPT_BASES)
+def _kept_history(base: Base, private: str) -> History:
+    return make_history(base, private)
+
+
+def make_history(base: Base, private: str) -> History:
+    """Lay the repository out, as `history_of` gives it."""
     store = base.store
     commit = store.commit(base.tree, MESSAGE)
     git = Git(store.folder)

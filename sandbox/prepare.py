@@ -107,7 +107,7 @@ async def load_base(
         request = {"op": "support", "moment_ns": moment}
         await wire.send(request, file_records(private))
     records = chain(
-        base_records(recipe.base, entries.values()),
+        base_records(recipe.base),
         file_records(history.workspace if history else {}),
     )
     await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))

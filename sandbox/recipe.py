@@ -43,5 +43,5 @@ class Recipe:
 
     def idle_bytes(self) -> int:
         """About how much memory a sandbox takes that was opened and not used. Blocks."""
-        files = sum(-(-entry.size // PAGE) * PAGE for entry in self.base.entries())
+        files = sum(-(-entry.size // PAGE) * PAGE for entry in self.base.entries.values())
         return IDLE_BYTES + files * (2 if self.resettable else 1)

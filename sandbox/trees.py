@@ -272,9 +272,10 @@ class Base:
         """Whether an added file at `path` is ignored. Files of the base itself never are."""
         return self._rules.ignores(path)
 
-    def entries(self) -> list[Entry]:
-        """All files of the base, sorted by path."""
-        return self.store.entries(self.tree)
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """All files of the base by path, sorted. Blocks when asked for first."""
+        return {entry.path: entry for entry in self.store.entries(self.tree)}
 
     @cached_property
     def _rules(self) -> IgnoreRules:

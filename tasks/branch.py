@@ -77,7 +77,7 @@ def uncommitted_changes(folder: Path, base: Base) -> tuple[str, ...]:
         for path, file in _files_of(checkout.git, head).items()
         if file.mode != GITLINK
     }
-    current = {entry.path: (entry.mode, entry.blob) for entry in base.entries()}
+    current = {entry.path: (entry.mode, entry.blob) for entry in base.entries.values()}
     changed = {path for path, _ in committed.items() ^ current.items()}
     return tuple(sorted(changed))
 

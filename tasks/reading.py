@@ -29,7 +29,7 @@ class RepositoryFiles:
 
     @cached_property
     def _entries(self) -> Mapping[str, Entry]:
-        return {e.path: e for e in self._base.entries() if e.mode in (FILE, EXECUTABLE)}
+        return {e.path: e for e in self._base.entries.values() if e.mode in (FILE, EXECUTABLE)}
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
