@@ -28,9 +28,10 @@ REPLY = 16  # JSON: the request's result; nothing of it follows
 OUTPUT = 17  # bytes of a request, as they come
 TAIL = 18  # the last bytes of a command's output, when not all were sent
 EVENTS = 19  # bytes that a command wrote to its events pipe
+PONG = 30  # the supervisor is alive: its answer to a PING
 
 HOST_KINDS = frozenset((REQUEST, INPUT, END, CANCEL, PING))
-SUPERVISOR_KINDS = frozenset((REPLY, OUTPUT, TAIL, EVENTS))
+SUPERVISOR_KINDS = frozenset((REPLY, OUTPUT, TAIL, EVENTS, PONG))
 
 # Kinds of a record.
 DELETED = 0

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sandbox import protocol
@@ -41,8 +42,9 @@ class Wire:
 
     async def ask(self, request: dict[str, Any], path: str = "") -> dict[str, Any]:
         """A request that a reply answers. `path` is what its error is about."""
-        pending = self._channel.begin(request, _unexpected)
-        return await self._reply(pending, path, ANSWER_SECONDS)
+        async with self.explained():
+            pending = self._channel.begin(request, _unexpected)
+            return await self._reply(pending, path, ANSWER_SECONDS)
 
     async def collect(
         self, request: dict[str, Any], limit: int, path: str = "", names: bytes | None = None
@@ -64,7 +66,7 @@ class Wire:
         try:
             return read(json.loads(data))
         except MALFORMED as error:
-            raise await self._malformed(error) from error
+            raise self._malformed(error) from error
 
     async def receive(
         self,
@@ -74,10 +76,11 @@ class Wire:
         names: bytes | None = None,
     ) -> None:
         """A request that bytes answer, taken as they come."""
-        pending = self._channel.begin(request, lambda _, payload: take(payload))
-        if names is not None:
-            await self._upload(pending, iter([names]))
-        await self._reply(pending, path, UPLOAD_SECONDS)
+        async with self.explained():
+            pending = self._channel.begin(request, lambda _, payload: take(payload))
+            if names is not None:
+                await self._upload(pending, iter([names]))
+            await self._reply(pending, path, UPLOAD_SECONDS)
 
     async def send(
         self,
@@ -86,9 +89,10 @@ class Wire:
         path: str = "",
     ) -> None:
         """A request with bytes that belong to it."""
-        pending = self._channel.begin(request, _unexpected)
-        await self._upload(pending, chunks)
-        await self._reply(pending, path, ANSWER_SECONDS)
+        async with self.explained():
+            pending = self._channel.begin(request, _unexpected)
+            await self._upload(pending, chunks)
+            await self._reply(pending, path, ANSWER_SECONDS)
 
     async def run(
         self,
@@ -125,14 +129,14 @@ class Wire:
             "output_stop": self._policy.output_stop_bytes,
             **(op or {}),
         }
-        pending = self._channel.begin(request, taken.take)
-        taken.pending = pending
-        try:
-            await self._upload(pending, iter([stdin]))
-            reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
-        except BaseException:
-            self._channel.drop(pending)
-            raise
+        async with self.explained():
+            pending = taken.pending = self._channel.begin(request, taken.take)
+            try:
+                await self._upload(pending, iter([stdin]))
+                reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
+            except BaseException:
+                self._channel.drop(pending)
+                raise
         try:
             if reply["stage"] == NO_FOLDER:
                 problem = {"errno": reply["errno"], "text": "cannot be worked in"}
@@ -141,11 +145,19 @@ class Wire:
                 return not_started(reply, argv[0] if argv else "")
             return command_result(reply, taken.output(int(reply["total"])), bytes(taken.events))
         except MALFORMED as error:
-            raise await self._malformed(error) from error
+            raise self._malformed(error) from error
 
     @property
     def _channel(self) -> Channel:
         return self._container.channel
+
+    @asynccontextmanager
+    async def explained(self) -> AsyncIterator[None]:
+        """A dead container's error says what took it away."""
+        try:
+            yield
+        except InfrastructureError as error:
+            raise await self._container.explained(error) from None
 
     async def _upload(
         self, pending: Request, chunks: Iterable[bytes] | AsyncIterator[bytes]
@@ -154,40 +166,26 @@ class Wire:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 await self._channel.upload(pending.ident, chunks)
         except TimeoutError:
-            raise await self._silent(UPLOAD_SECONDS) from None
-
-    async def _silent(self, seconds: float) -> InfrastructureError:
-        """What to raise when nothing comes any more; ends the container."""
-        await self._channel.close()
-        return InfrastructureError(
-            f"The sandbox {self._container.name} did not answer within {seconds:g} seconds."
-        )
+            raise await self._container.gave_no_answer(UPLOAD_SECONDS) from None
 
     async def _reply(self, pending: Request, path: str, seconds: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(seconds):
                 reply = await self._channel.finish(pending)
         except TimeoutError:
-            raise await self._silent(seconds) from None
-        except InfrastructureError as error:
-            why = await self._container.last_words()
-            raise InfrastructureError(
-                f"{error.message} ({why})" if why else error.message
-            ) from None
+            raise await self._container.gave_no_answer(seconds) from None
         if "error" not in reply:
             return reply
         try:
             problem = file_error(path, reply["error"])
         except MALFORMED as error:
-            raise await self._malformed(error) from error
+            raise self._malformed(error) from error
         raise problem
 
-    async def _malformed(self, error: BaseException) -> InfrastructureError:
+    def _malformed(self, error: BaseException) -> InfrastructureError:
         """What to raise for an answer that is not of the agreed form; ends the container."""
-        await self._channel.close()
-        return InfrastructureError(
-            f"The sandbox {self._container.name} answered wrongly: {error!r}"
-        )
+        self._channel.fail(f"it answered wrongly: {error!r}", "protocol")
+        return self._channel.error
 
 
 class _Taken:

@@ -90,6 +90,8 @@ class Supervisor:
         if kind == protocol.REQUEST:
             request = json.loads(payload)
             self._answer(ident, lambda: self._begin(ident, request))
+        elif kind == protocol.PING:
+            self._outbox.send(protocol.PONG, ident)
         elif kind == protocol.INPUT and ident in self._uploads:
             self._uploads[ident].feed(payload)
         elif kind == protocol.END and ident in self._uploads:
