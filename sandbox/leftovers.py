@@ -113,7 +113,9 @@ def _start_time(pid: int) -> str:
         return "" if Path("/proc/self").exists() else _said("ps", "-o", "lstart=", "-p", str(pid))
     except OSError:
         return ""
-    return stat.rpartition(b")")[2].split()[19].decode("ascii")
+    fields = stat.rpartition(b")")[2].split()
+    # A process that ended stays to be seen until its parent has asked for its end.
+    return "" if fields[0] in (b"Z", b"X") else fields[19].decode("ascii")
 
 
 def _said(*command: str) -> str:

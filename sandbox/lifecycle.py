@@ -15,6 +15,7 @@ from sandbox.errors import InfrastructureError, SetupError
 from sandbox.leftovers import owner_labels, remove_leftovers
 from sandbox.policy import Policy
 from sandbox.profile import container_config
+from sandbox.scratch import process_folder
 from sandbox.source import supervisor_source
 
 T = TypeVar("T")
@@ -136,6 +137,8 @@ class Container:
 
     def _create(self, image: str, private_bytes: int) -> str:
         import docker  # noqa: PLC0415
+
+        process_folder()  # whatever happens from here on, its janitor removes what is left
 
         def create() -> str:
             config = container_config(
