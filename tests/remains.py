@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,16 @@ class Remains:
                 pytest.fail(f"left after {after}: {containers}, {self.files()}")
             time.sleep(0.1)
         assert not self.networks(), after
+
+
+def processes(command: bytes) -> list[int]:
+    """The processes of this machine whose command line holds `command`; words end with a NUL."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            if entry.name.isdigit() and command in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 def owner_of(pid: int) -> str:
