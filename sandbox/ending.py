@@ -15,12 +15,13 @@ from typing import Any
 from sandbox.errors import Cause
 
 INSPECT_SECONDS = 10.0
-# How long the news of an end may take.
-EVENT_SECONDS = 2.0
+# How long the news of an end may take; of a container that is removed already, they are all there.
+EVENT_SECONDS, TOLD_SECONDS = 10.0, 2.0
 RECENT_SECONDS = 3600.0
 KILLED_STATUS = 128 + signal.SIGKILL
 ENDING_SIGNALS = ("", "9", "15")  # as the engine tells them, where it does
 OOM_SECONDS = 5
+ENDED = ("exited", "dead", "stopped")
 
 HINTS: Mapping[Cause, str] = {
     "killed": "Something on this machine ended it (docker kill, docker rm, a clean-up job, the "
@@ -50,7 +51,7 @@ def why_ended(api: Any, ident: str, diagnostics: str = "") -> Ending:
     to standard error. Blocks, for seconds where the engine does not answer."""
     try:
         state = _state(api, ident)
-        events = _events_to_the_end(api, ident)
+        events = _events_to_the_end(api, ident, EVENT_SECONDS if state else TOLD_SECONDS)
     except OSError as error:
         return Ending("engine", f"the engine does not answer ({_short(error)})")
     end = events.get("die")
@@ -84,7 +85,7 @@ def why_silent(api: Any, ident: str) -> Ending | None:
     """What keeps the container `ident` from answering; None when it only is busy. Blocks. Raises
     OSError when the engine does not answer."""
     state = _state(api, ident)
-    if state is None or not state.get("Running"):
+    if state is None or state.get("Status") in ENDED:
         return why_ended(api, ident)
     return Ending("paused", "it was paused") if state.get("Paused") else None
 
@@ -93,17 +94,21 @@ def _state(api: Any, ident: str) -> Mapping[str, Any] | None:
     """The container's state, None when there is no such container any more."""
     url = f"{api.base_url}/v{api.api_version}/containers/{ident}/json"
     with api.get(url, timeout=INSPECT_SECONDS) as answer:
-        found = answer.json() if answer.status_code == 200 else {}
+        if answer.status_code == 404:
+            return None
+        if answer.status_code != 200:
+            raise OSError(f"it answers with status {answer.status_code}")
+        found = answer.json()
     state = found.get("State") if isinstance(found, dict) else None
     return state if isinstance(state, dict) else None
 
 
-def _events_to_the_end(api: Any, ident: str) -> dict[str, Mapping[str, Any]]:
-    """The container's events by name, the last of each, up to its end."""
+def _events_to_the_end(api: Any, ident: str, seconds: float) -> dict[str, Mapping[str, Any]]:
+    """The container's events by name, the last of each, up to its end; `seconds` for each."""
     found: dict[str, Mapping[str, Any]] = {}
     # No more of them come, or not in time: what is known then is all there is.
     with suppress(OSError, ValueError):
-        for event in _events(api, ident):
+        for event in _events(api, ident, seconds):
             name = str(event.get("Action") or event.get("status") or "")
             found[name] = event
             if name == "die":
@@ -111,7 +116,7 @@ def _events_to_the_end(api: Any, ident: str) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-def _events(api: Any, ident: str) -> Iterator[Mapping[str, Any]]:
+def _events(api: Any, ident: str, seconds: float) -> Iterator[Mapping[str, Any]]:
     wanted = {"container": [ident], "event": ["oom", "kill", "die"]}
     since = int(time.time() - RECENT_SECONDS)
     url = f"{api.base_url}/v{api.api_version}/events"
@@ -119,7 +124,7 @@ def _events(api: Any, ident: str) -> Iterator[Mapping[str, Any]]:
         url,
         params={"since": since, "filters": json.dumps(wanted)},
         stream=True,
-        timeout=EVENT_SECONDS,
+        timeout=seconds,
     ) as answer:
         for line in answer.iter_lines():
             event = json.loads(line)

@@ -97,10 +97,12 @@ async def test_a_supervisor_that_answers_is_not_looked_at(
     image: Image, base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soon(monkeypatch)
+    monkeypatch.setattr("sandbox.channel.QUIET_SECONDS", 2.0)
     looked: list[str] = []
     monkeypatch.setattr("sandbox.lifecycle.why_silent", lambda api, ident: looked.append(ident))
     async with Sandbox.open(image, base, Policy()) as box:
-        assert (await box.run("sleep 1.5")).ok
+        looked.clear()
+        assert (await box.run("sleep 4")).ok
     assert not looked
 
 
@@ -160,7 +162,7 @@ def stopped(engine: Engine, box: Sandbox) -> Iterator[None]:
 
 # -- as engines tell it --------------------------------------------------------------------------
 
-RUNNING = {"Running": True, "Paused": False, "ExitCode": 0}
+RUNNING = {"Status": "running", "Running": True, "Paused": False, "ExitCode": 0}
 Event = Mapping[str, Any]
 
 
@@ -172,6 +174,7 @@ class Told:
     """The client of an engine that says these things."""
 
     base_url, api_version = "http://engine", "1.41"
+    status = 200
 
     def __init__(self, state: Mapping[str, Any] | None, *events: Event) -> None:
         self.state = state
@@ -184,7 +187,7 @@ class Told:
 class Answer:
     def __init__(self, told: Told, inspected: bool) -> None:
         self._told = told
-        self.status_code = 200 if told.state is not None or not inspected else 404
+        self.status_code = told.status if told.state is not None or not inspected else 404
 
     def __enter__(self) -> "Answer":
         return self
@@ -246,8 +249,17 @@ def test_an_engine_that_does_not_answer_is_the_cause() -> None:
         why_silent(Gone(None), "x")
 
 
+def test_an_engine_that_answers_with_an_error_knows_nothing() -> None:
+    failing = Told(RUNNING)
+    failing.status = 500
+    with pytest.raises(OSError, match="status 500"):
+        why_silent(failing, "x")
+
+
 def test_silence_is_explained_where_the_engine_can() -> None:
     assert why_silent(Told(RUNNING), "x") is None
+    # An engine with much to do takes its time to start one.
+    assert why_silent(Told({"Status": "created", "Running": False}), "x") is None
     paused = why_silent(Told(RUNNING | {"Paused": True}), "x")
     assert paused is not None
     assert paused.cause == "paused"
