@@ -55,6 +55,8 @@ class PrivateEngine:
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
                 [
+                    # Without a bridge it would remove that of the machine's own engine.
+                    *("unshare", "--net"),
                     "dockerd",
                     *(f"--{name}={self.folder / value}" for name, value in options.items()),
                     f"--host={self.url}",
