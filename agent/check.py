@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from agent.missing import missing
 from agent.request import Request, image_of, settings_of, task_of
-from agent.scratch import scratch_folder
 from agent.workbench import rebuild_told
 from sandbox.container import Sandbox
 from sandbox.image import Image
+from sandbox.scratch import scratch_folder
 from sandbox.trees import TreeStore
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress

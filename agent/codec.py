@@ -104,6 +104,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         "newly_passing": list(verdict.newly_passing),
         "newly_failing": list(verdict.newly_failing),
         "seconds": verdict.seconds,
+        "cause": verdict.cause,
         "tests": report_summary(verdict.report) if verdict.report else None,
         "baseline": report_summary(verdict.baseline) if verdict.baseline else None,
     }

@@ -8,10 +8,10 @@ from importlib.metadata import version
 
 from agent import settings
 from agent.request import image_of
-from agent.scratch import scratch_folder
 from sandbox.engine import Engine, shared_engine
 from sandbox.image import Image, ImageSpec
 from sandbox.policy import Policy
+from sandbox.scratch import scratch_folder
 from sandbox.selfcheck import Control, check_controls
 
 

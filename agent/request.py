@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from agent import settings
 from agent.keys import KEYS, Value
-from agent.scratch import scratch_folder
 from agent.settings import Settings
 from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
@@ -15,6 +14,7 @@ from sandbox.errors import UsageError
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.patch import Patch
 from sandbox.policy import Policy
+from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, TreeStore
 from tasks.files import read_task_file
 from tasks.repository import Overrides, detect, task_from_checkout, task_on

@@ -114,7 +114,7 @@ class Background:
                 self._result = run_result(result, Output(b"", b"", 0), b"", self._argv, self._cwd)
             return total
 
-        total = await self._wire.understand(read)
+        total = self._wire.understand(read)
         if since is not None:
             self._read = total
         return bytes(data)

@@ -4,13 +4,13 @@ It is one commit of the base. The host lays it out as plain files from its own s
 run inside, and its objects lie outside of the workspace, read-only. Nobody trusts it.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from sandbox.git import Git
+from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, Entry
 from sandbox.upload import KEPT_BASES, KEPT_BYTES
 
@@ -66,8 +66,7 @@ def make_history(base: Base, private: str) -> History:
     store = base.store
     commit = store.commit(base.tree, MESSAGE)
     git = Git(store.folder)
-    with tempfile.TemporaryDirectory(prefix="history-", dir=store.folder) as name:
-        folder = Path(name)
+    with scratch_folder("history-") as folder:
         options = ("-q", "--revs", "--window=0", "--no-reuse-delta")
         git.run("pack-objects", *options, str(folder / "pack"), stdin=f"{commit}\n".encode())
         index = folder / "index"

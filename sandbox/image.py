@@ -30,6 +30,7 @@ from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, UsageError
 from sandbox.imagestore import cache_folder, lock_file, mark_used
 from sandbox.layers import KEY_LABEL, ORIGIN_LABEL, Layer, Step, build_layer
+from sandbox.scratch import process_folder
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _HEARTBEAT = 10.0  # seconds of silence after which a long step says that it still runs
@@ -195,6 +196,7 @@ def _cached(
             found = _with_key(job, tag, key)
             if found is None:
                 started = time.monotonic()
+                process_folder()  # its janitor removes the build's container after a kill
                 with _patient(job, engine):
                     build(tag)
                 found = inspect(job.api, tag)

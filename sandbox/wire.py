@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sandbox import protocol
@@ -33,8 +34,9 @@ class Wire:
 
     async def ask(self, request: dict[str, Any], path: str = "") -> dict[str, Any]:
         """A request that a reply answers. `path` is what its error is about."""
-        pending = self._channel.begin(request, _unexpected)
-        return await self._reply(pending, path, ANSWER_SECONDS)
+        async with self.explained():
+            pending = self._channel.begin(request, _unexpected)
+            return await self._reply(pending, path, ANSWER_SECONDS)
 
     async def collect(
         self, request: dict[str, Any], limit: int, path: str = "", names: bytes | None = None
@@ -53,7 +55,7 @@ class Wire:
     ) -> T:
         """A request that JSON of at most `limit` bytes answers, as `read` understands it."""
         data = await self.collect(request, limit, path)
-        return await self.understand(lambda: read(json.loads(data)))
+        return self.understand(lambda: read(json.loads(data)))
 
     async def receive(
         self,
@@ -63,10 +65,11 @@ class Wire:
         names: bytes | None = None,
     ) -> dict[str, Any]:
         """A request that bytes answer, taken as they come, and a reply at their end."""
-        pending = self._channel.begin(request, lambda _, payload: take(payload))
-        if names is not None:
-            await self._upload(pending, iter([names]))
-        return await self._reply(pending, path, UPLOAD_SECONDS)
+        async with self.explained():
+            pending = self._channel.begin(request, lambda _, payload: take(payload))
+            if names is not None:
+                await self._upload(pending, iter([names]))
+            return await self._reply(pending, path, UPLOAD_SECONDS)
 
     async def send(
         self,
@@ -75,9 +78,10 @@ class Wire:
         path: str = "",
     ) -> None:
         """A request with bytes that belong to it."""
-        pending = self._channel.begin(request, _unexpected)
-        await self._upload(pending, chunks)
-        await self._reply(pending, path, ANSWER_SECONDS)
+        async with self.explained():
+            pending = self._channel.begin(request, _unexpected)
+            await self._upload(pending, chunks)
+            await self._reply(pending, path, ANSWER_SECONDS)
 
     async def run(
         self,
@@ -114,34 +118,40 @@ class Wire:
             "output_stop": self._policy.output_stop_bytes,
             **(op or {}),
         }
-        pending = self._channel.begin(request, taken.take)
-        taken.pending = pending
-        try:
-            await self._upload(pending, iter([stdin]))
-            reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
-        except BaseException:
-            self._channel.drop(pending)
-            raise
+        async with self.explained():
+            pending = taken.pending = self._channel.begin(request, taken.take)
+            try:
+                await self._upload(pending, iter([stdin]))
+                reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
+            except BaseException:
+                self._channel.drop(pending)
+                raise
 
         def read() -> CommandResult:
             output = taken.output(int(reply["total"]))
             return run_result(reply, output, bytes(taken.events), argv, cwd)
 
-        return await self.understand(read)
+        return self.understand(read)
 
-    async def understand(self, read: Callable[[], T]) -> T:
+    def understand(self, read: Callable[[], T]) -> T:
         """What `read` makes of an answer; one that is not of the agreed form ends the container."""
         try:
             return read()
         except MALFORMED as error:
-            await self._channel.close()
-            raise InfrastructureError(
-                f"The sandbox {self._container.name} answered wrongly: {error!r}"
-            ) from error
+            self._channel.fail(f"it answered wrongly: {error!r}", "protocol")
+            raise self._channel.error from error
 
     @property
     def _channel(self) -> Channel:
         return self._container.channel
+
+    @asynccontextmanager
+    async def explained(self) -> AsyncIterator[None]:
+        """A dead container's error says what took it away."""
+        try:
+            yield
+        except InfrastructureError as error:
+            raise await self._container.explained(error) from None
 
     async def _upload(
         self, pending: Request, chunks: Iterable[bytes] | AsyncIterator[bytes]
@@ -150,29 +160,17 @@ class Wire:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 await self._channel.upload(pending.ident, chunks)
         except TimeoutError:
-            raise await self._silent(UPLOAD_SECONDS) from None
-
-    async def _silent(self, seconds: float) -> InfrastructureError:
-        """What to raise when nothing comes any more; ends the container."""
-        await self._channel.close()
-        return InfrastructureError(
-            f"The sandbox {self._container.name} did not answer within {seconds:g} seconds."
-        )
+            raise await self._container.gave_no_answer(UPLOAD_SECONDS) from None
 
     async def _reply(self, pending: Request, path: str, seconds: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(seconds):
                 reply = await self._channel.finish(pending)
         except TimeoutError:
-            raise await self._silent(seconds) from None
-        except InfrastructureError as error:
-            why = await self._container.last_words()
-            raise InfrastructureError(
-                f"{error.message} ({why})" if why else error.message
-            ) from None
+            raise await self._container.gave_no_answer(seconds) from None
         if "error" not in reply:
             return reply
-        raise await self.understand(lambda: file_error(path, reply["error"]))
+        raise self.understand(lambda: file_error(path, reply["error"]))
 
 
 class _Taken:

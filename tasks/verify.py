@@ -59,7 +59,8 @@ async def verify(
     except PatchError as error:
         verdict = Verdict("invalid patch", (str(error),))
     except InfrastructureError as error:
-        verdict = Verdict("infrastructure failed", (f"The clean room broke down: {error}",))
+        reasons = (f"The clean room broke down: {error.message}", error.hint)
+        verdict = Verdict("infrastructure failed", tuple(filter(None, reasons)), cause=error.cause)
     return replace(verdict, seconds=time.monotonic() - started)
 
 

@@ -3,8 +3,10 @@ and that nothing is left behind."""
 
 import asyncio
 import os
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from sandbox.engine import Engine, shared_engine
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.leftovers import OWNER_LABEL, this_process
+from tests.private_engine import PrivateEngine, why_not
 
 # The same examples each time, so that a run says something of the change that it tests. To look for
 # more: HYPOTHESIS_PROFILE=search pytest
@@ -29,6 +32,27 @@ def engine() -> Engine:
 def image(engine: Engine) -> Image:
     """Greenroom's own image; built on first use, which takes a minute or two."""
     return asyncio.run(ensure_image(ImageSpec(), engine=engine, progress=print))
+
+
+@pytest.fixture(scope="session")
+def _one_private_engine(image: Image, engine: Engine) -> Iterator[PrivateEngine]:
+    private = PrivateEngine(Path(tempfile.mkdtemp(prefix="gr-")))
+    try:
+        private.start()
+        private.load(image, engine)
+        yield private
+    finally:
+        private.remove()
+
+
+@pytest.fixture
+def private_engine(request: pytest.FixtureRequest) -> PrivateEngine:
+    """An engine that the test may kill, with the sandbox image; it runs."""
+    if reason := why_not():
+        pytest.skip(reason)
+    private: PrivateEngine = request.getfixturevalue("_one_private_engine")
+    private.start()
+    return private
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -98,6 +98,8 @@ class Supervisor:
             self._answer(ident, lambda: self._begin(ident, request))
         elif kind in protocol.LINK_KINDS:
             self._way_out.take(kind, ident, payload)
+        elif kind == protocol.PING:
+            self._outbox.send(protocol.PONG, ident)
         elif kind == protocol.INPUT and ident in self._uploads:
             self._uploads[ident].feed(payload)
         elif kind == protocol.END and ident in self._uploads:
