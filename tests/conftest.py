@@ -3,6 +3,7 @@ and that nothing is left behind."""
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ import pytest
 from sandbox.engine import Engine, shared_engine
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.leftovers import OWNER_LABEL, this_process
+from tests.outside import Names
 
 # The same examples each time, so that a run says something of the change that it tests. To look for
 # more: HYPOTHESIS_PROFILE=search pytest
@@ -29,6 +31,14 @@ def engine() -> Engine:
 def image(engine: Engine) -> Image:
     """Greenroom's own image; built on first use, which takes a minute or two."""
     return asyncio.run(ensure_image(ImageSpec(), engine=engine, progress=print))
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """What names below `.test` lead to."""
+    found = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", found.look_up)
+    return found
 
 
 @pytest.fixture(scope="module", autouse=True)
