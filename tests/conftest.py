@@ -3,6 +3,7 @@ and that nothing is left behind."""
 
 import asyncio
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from sandbox.engine import Engine, shared_engine
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.leftovers import OWNER_LABEL, this_process
+from tests.outside import Names
 from tests.private_engine import PrivateEngine, why_not
 
 # The same examples each time, so that a run says something of the change that it tests. To look for
@@ -53,6 +55,14 @@ def private_engine(request: pytest.FixtureRequest) -> PrivateEngine:
     private: PrivateEngine = request.getfixturevalue("_one_private_engine")
     private.start()
     return private
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """What names below `.test` lead to."""
+    found = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", found.look_up)
+    return found
 
 
 @pytest.fixture(scope="module", autouse=True)

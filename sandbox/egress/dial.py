@@ -22,7 +22,7 @@ from sandbox.egress.record import Denied, Exchange
 SECONDS = 30.0  # for all addresses of a name together
 ADDRESS_SECONDS = 10.0
 HEAD_BYTES = 64 * 1024
-_USUAL_PROXY_PORTS = {"http": 80, "https": 443}
+_USUAL_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Proxy:
         """Read the value of a proxy variable. Raises Denied."""
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
-            host, port = parts.hostname, parts.port or _USUAL_PROXY_PORTS.get(parts.scheme)
+            usual = _USUAL_PORTS.get(parts.scheme)
+            host, port = parts.hostname, usual and (parts.port or usual)
         except ValueError:
             host, port = None, None
         if not host or not port:
@@ -140,7 +141,7 @@ class Dialer:
 
 
 async def _connect(addresses: Sequence[Address], exchange: Exchange) -> Outside:
-    problem: OSError | None = None
+    problem = ""
     for address in addresses:
         exchange.address = str(address)
         try:
@@ -148,11 +149,10 @@ async def _connect(addresses: Sequence[Address], exchange: Exchange) -> Outside:
                 # An address is not resolved again.
                 return Outside(*await asyncio.open_connection(str(address), exchange.port))
         except TimeoutError:
-            problem = TimeoutError("no answer")
+            problem = "no answer"
         except OSError as error:
-            problem = error
-    why = f"{exchange.address} cannot be connected to: {problem and (problem.strerror or problem)}"
-    raise Denied("failed", 502, why)
+            problem = os.strerror(error.errno) if error.errno else str(error)
+    raise Denied("failed", 502, f"{exchange.address} cannot be connected to: {problem}")
 
 
 async def _through(proxy: Proxy, host: str | Address, port: int, tunnel: bool) -> Outside:
@@ -161,7 +161,8 @@ async def _through(proxy: Proxy, host: str | Address, port: int, tunnel: bool) -
     try:
         reader, writer = await asyncio.open_connection(proxy.host, proxy.port, ssl=context)
     except OSError as error:
-        why = f"this machine's proxy {proxy} cannot be connected to: {error}"
+        problem = os.strerror(error.errno) if error.errno else str(error)
+        why = f"this machine's proxy {proxy} cannot be connected to: {problem}"
         raise Denied("failed", 502, why) from error
     if not tunnel:
         return Outside(reader, writer, proxy)

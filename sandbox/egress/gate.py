@@ -24,8 +24,8 @@ class Gate:
     ) -> None:
         self.allowlist = allowlist
         self.dialer = Dialer()
-        self.served = 0
         self.requests: deque[NetworkRequest] = deque(maxlen=KEPT)
+        self._served = 0
         self._left = total_bytes
         self._why = f"the {total_bytes:,} bytes that this sandbox may exchange are used up"
         self._on_request = on_request
@@ -33,14 +33,19 @@ class Gate:
 
     def begin(self, method: str) -> Exchange:
         """One more request."""
-        self.served += 1
+        self._served += 1
         return Exchange(method)
+
+    @property
+    def closed(self) -> bool:
+        """Whether there were so many requests that no other is served, and that was told."""
+        return self._served > MOST_REQUESTS
 
     def check_left(self) -> None:
         """Raise Denied when no more requests may be made."""
         if self._left <= 0:
             raise self._exhausted()
-        if self.served > MOST_REQUESTS:
+        if self.closed:
             raise Denied("refused", 403, f"more than {MOST_REQUESTS:,} requests of one sandbox")
 
     def count(self, exchange: Exchange, *, sent: int = 0, received: int = 0) -> None:

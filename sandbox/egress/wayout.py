@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 
 from sandbox import protocol
 from sandbox.allowlist import Allowlist
-from sandbox.egress.gate import MOST_REQUESTS, Gate
+from sandbox.egress.gate import Gate
 from sandbox.egress.link import Carrier, Link, LinkClosed
 from sandbox.egress.proxy import serve
 from sandbox.egress.record import Denied, NetworkRequest
 
 #: Connections of one sandbox at a time; more wait.
 MOST_CONNECTIONS = 64
-#: In all: not every one needs to bring a request.
-_MOST_OPENED = 2 * MOST_REQUESTS
+#: In all, for not every one brings a request.
+_MOST_OPENED = 100_000
 
 
 class WayOut:
@@ -69,7 +69,7 @@ class WayOut:
         self._opened = ident
         link = Link(ident, self._carrier, self._forget)
         self._links[ident] = link
-        if ident > _MOST_OPENED or self._gate.served > MOST_REQUESTS:
+        if self._gate.closed or ident > _MOST_OPENED:
             link.abort()
             return
         task = asyncio.create_task(self._serve(link))
