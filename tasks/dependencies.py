@@ -10,7 +10,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from sandbox.install import Install
 from tasks.detect import TestSetup
+from tasks.installs.python import find_python_lock
 from tasks.python_project import IMAGE_PACKAGES, PythonProject
 from tasks.reading import RepositoryFiles, Table, strings, table
 from tasks.requirements import Requirements, requirement_lines
@@ -68,11 +70,13 @@ TOOLCHAINS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Dependencies:
-    """Requirement strings for pip, names of Debian packages, and notes for the user."""
+    """Requirement strings for pip, names of Debian packages, installations by the repository's own
+    files, and notes for the user."""
 
     pip: tuple[str, ...]
     apt: tuple[str, ...]
     notes: tuple[str, ...]
+    installs: tuple[Install, ...] = ()
 
 
 def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
@@ -90,6 +94,13 @@ def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
     _tests(project, requirements)
     _framework(project, setup, requirements)
     notes = list(setup.notes)
+    installs = []
+    locked = find_python_lock(project, requirements.found, frozenset((*TEST_GROUPS, *DEV_GROUPS)))
+    if locked is not None:
+        requirements.found = dict.fromkeys(locked.unlocked)
+        notes += locked.notes
+        installs += [locked.install] if locked.install else []
+    _drop_satisfied_pytest(requirements)
     if requirements.dropped:
         shown = "; ".join(requirements.dropped[:5])
         more = len(requirements.dropped) - 5
@@ -98,7 +109,7 @@ def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
             f"{shown}{f'; and {more} more' if more > 0 else ''}. "
             f"If tests need them, name them in `pip` in greenroom.toml."
         )
-    return Dependencies(tuple(requirements.found), tuple(apt), tuple(notes))
+    return Dependencies(tuple(requirements.found), tuple(apt), tuple(notes), tuple(installs))
 
 
 def _runtime(project: PythonProject, into: Requirements) -> None:
@@ -247,7 +258,6 @@ def _framework(project: PythonProject, setup: TestSetup, into: Requirements) -> 
             re.search(used, text, re.MULTILINE) for text in texts.values()
         ):
             into.add(canonicalize_name(library), "the tests' imports")
-    _drop_satisfied_pytest(into)
 
 
 def _needs_newer_pytest(wanted: str) -> bool:

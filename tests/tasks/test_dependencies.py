@@ -190,6 +190,26 @@ def test_the_framework_gets_what_it_shows_to_need(
     assert find(files).pip == pip
 
 
+LOCKED = """
+[[package]]
+name = "pytest"
+version = "8.3.2"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "a"
+version = "1.5"
+source = { registry = "https://index.example/simple" }
+"""
+
+
+def test_what_a_lock_has_is_installed_by_it_and_the_rest_by_name(find: Find) -> None:
+    project = "[project]\ndependencies=['a>=1', 'b']\n[dependency-groups]\ntest=['pytest']\n"
+    found = find({"pyproject.toml": project, "uv.lock": LOCKED})
+    [install] = found.installs
+    assert install.files[0][1] == b"a==1.5\npytest==8.3.2\n"
+    assert found.pip == ("b",)
+
+
 HOSTILE = [
     "--index-url https://evil.example/simple",
     "-i https://evil.example/simple",
