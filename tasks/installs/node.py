@@ -3,6 +3,7 @@ every folder of the workspace."""
 
 import json
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from tasks.installs.nodetools import Tool, find_tool
 from tasks.installs.plainyaml import NotPlainError, as_data, parse
 from tasks.reading import MAX_LOCK_BYTES, RepositoryFiles, Table, strings, table
 
+NAME = re.compile(r"(?:@[\w~-][\w.~-]*/)?[\w~-][\w.~-]*")
 NEEDS = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 FORCED = ("overrides", "resolutions")
 # What decides on the packages; scripts above all do not, for the files that they run are not there.
@@ -74,8 +76,8 @@ class _Repository:
     @property
     def workspaces(self) -> dict[str, str]:
         """The folders of the packages below the top, by name."""
-        below = {folder: package for folder, package in self.packages.items() if folder}
-        return {str(p["name"]): f for f, p in below.items() if isinstance(p.get("name"), str)}
+        named = [(str(p.get("name")), folder) for folder, p in self.packages.items() if folder]
+        return {name: folder for name, folder in named if NAME.fullmatch(name)}
 
     @property
     def needs_packages(self) -> bool:
@@ -104,7 +106,7 @@ def _with_packages(
     content["workspaces.json"] = _json(repository.workspaces)
     content["place.js"] = Path(__file__).with_name("place.js").read_bytes()
     notes = []
-    decides, options = repository.lock, _options(repository.files)
+    decides, options = repository.lock, _options(repository)
     try:
         if not lock:
             raise ForeignError("")
@@ -127,19 +129,21 @@ def _install(what: str, content: Mapping[str, bytes], commands: tuple[str, ...])
 
 def _read(lock: str, tool: Tool, repository: _Repository) -> tuple[bytes, list[str]]:
     """The lock as it goes into the build, and options that it asks for. Raises ForeignError."""
+    folders = tuple(repository.packages)
     if tool.name == "npm":
-        return nodelocks.npm(lock, repository.packages), []
+        return nodelocks.npm(lock, folders), []
     if tool.name == "pnpm":
-        return nodelocks.pnpm(lock, repository.packages)
+        return nodelocks.pnpm(lock, folders)
     if tool.files:
-        return nodelocks.yarn_berry(lock, repository.packages), []
+        return nodelocks.yarn_berry(lock, folders), []
     return nodelocks.yarn_classic(lock), []
 
 
-def _options(files: RepositoryFiles) -> list[str]:
-    """The one setting of .npmrc that decides on versions and names no place."""
-    lines = [line.replace(" ", "") for line in files.text(".npmrc").splitlines()]
-    return ["--legacy-peer-deps"] if "legacy-peer-deps=true" in lines else []
+def _options(repository: _Repository) -> list[str]:
+    """The one setting in npm's .npmrc that decides on versions and names no place."""
+    lines = [line.replace(" ", "") for line in repository.files.text(".npmrc").splitlines()]
+    wanted = repository.manager == "npm" and "legacy-peer-deps=true" in lines
+    return ["--legacy-peer-deps"] if wanted else []
 
 
 def _notes(repository: _Repository) -> list[str]:
@@ -173,7 +177,7 @@ def _workspaces(files: RepositoryFiles, top: Table, manager: str) -> dict[str, T
     )
     if manager == "pnpm":
         globs = strings(_pnpm_settings(files).get("packages"))
-    inner = [path for path in files.paths if path.endswith("/package.json")]
+    inner = [p for p in files.paths if p.endswith("/package.json") and p.isprintable()]
     folders = [posixpath.dirname(path) for path in inner if "node_modules/" not in path]
     return {
         folder: files.json(f"{folder}/package.json")

@@ -6,7 +6,6 @@ with ForeignError what it names beside. Nothing else is raised, whatever a file 
 
 import json
 import re
-from collections.abc import Collection
 from typing import Any
 
 from sandbox.patch import printable
@@ -39,7 +38,7 @@ class ForeignError(Exception):
     """A lock names what is not taken from a repository that is not trusted."""
 
 
-def npm(text: str, folders: Collection[str]) -> bytes:
+def npm(text: str, folders: tuple[str, ...]) -> bytes:
     """package-lock.json without addresses. `folders` are those of the workspaces, "" the top."""
     try:
         data = json.loads(text)
@@ -59,7 +58,7 @@ def npm(text: str, folders: Collection[str]) -> bytes:
     return json.dumps(data, indent=1).encode()
 
 
-def _npm_package(path: str, entry: Any, folders: Collection[str]) -> None:
+def _npm_package(path: str, entry: Any, folders: tuple[str, ...]) -> None:
     if not isinstance(entry, dict):
         raise _not_readable(f"{path} is no object")
     if "node_modules/" not in path:
@@ -92,7 +91,7 @@ def _npm_entry(path: str, entry: dict[str, Any]) -> None:
         raise _foreign(f"{path} at {version}")
 
 
-def pnpm(text: str, folders: Collection[str]) -> tuple[bytes, list[str]]:
+def pnpm(text: str, folders: tuple[str, ...]) -> tuple[bytes, list[str]]:
     """pnpm-lock.yaml as it is, less the checksum of a file that is not copied; and the options
     that it was made with."""
     text = _PINNED_TARBALL.sub(_without_tarball, text)
@@ -152,7 +151,7 @@ def yarn_classic(text: str) -> bytes:
     return "\n".join(found).encode()
 
 
-def yarn_berry(text: str, folders: Collection[str]) -> bytes:
+def yarn_berry(text: str, folders: tuple[str, ...]) -> bytes:
     """The yarn.lock of Yarn 2 and later, as it is."""
     for key, entry in _plain(text).items():
         if key == "__metadata":

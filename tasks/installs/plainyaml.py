@@ -120,7 +120,7 @@ class _Lines:
 
     def _value(self, line: _Line, rest: str, indent: int, depth: int) -> Value:
         if _BLOCK.fullmatch(rest):
-            return self._text(indent)
+            return self._text(line)
         if rest:
             return _scalar(line, rest)
         if self.left:
@@ -131,12 +131,18 @@ class _Lines:
                 return self._list(indent)
         return ""
 
-    def _text(self, indent: int) -> str:
-        """A block scalar: all lines that are further in."""
+    def _text(self, header: _Line) -> str:
+        """A block scalar: all lines that are further in, those that look like comments too."""
         found = []
-        while self.left and self.next().indent > indent:
-            found.append(self.take().text)
-        return "\n".join(found)
+        self._at = header.number
+        while self.left:
+            raw = self._raw[self._at]
+            if raw.strip() and len(raw) - len(raw.lstrip(" ")) <= header.indent:
+                break
+            found.append(raw.strip())
+            self._at += 1
+        self._skip()
+        return "\n".join(found).strip()
 
 
 def _scalar(line: _Line, text: str) -> Value:
