@@ -123,7 +123,7 @@ class Container:
             ) from error
         except docker.errors.NotFound as error:
             raise InfrastructureError(
-                f"The sandbox {self.ident[:12]} is gone: it was removed before it had started.",
+                f"The sandbox {self.name} is gone: it was removed before it had started.",
                 HINTS["killed"],
                 cause="killed",
             ) from error

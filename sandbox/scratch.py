@@ -1,9 +1,10 @@
 """Private folders for temporary files: gone at their end, and soon after a kill of this process.
 
-All of a process's lie in one folder of its own, below the user's cache folder. A janitor removes
-that when the process ends, however it does; where the janitor was killed too, the next process.
+All of a process's lie in one folder of its own, below the user's cache folder. The process removes
+that at its end; its janitor does after a kill; where the janitor was killed too, the next process.
 """
 
+import atexit
 import fcntl
 import os
 import shutil
@@ -76,13 +77,21 @@ def _root() -> Path:
 def _make(root: Path) -> Path:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     root.chmod(0o700)
-    remove_left_folders()
+    with suppress(OSError):  # what cannot be removed is old, and `greenroom prune` says it
+        remove_left_folders()
     folder = Path(tempfile.mkdtemp(dir=root))
     # Held until this process is gone: the kernel lets go of a dead one's.
     handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    janitor.hire(folder)
+    janitor.hire()
+    atexit.register(_leave, folder, os.getpid())
     return folder
+
+
+def _leave(folder: Path, owner: int) -> None:
+    """At an end in order. (A child that was forked does not own what it inherited.)"""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_left(folder: Path) -> bool:

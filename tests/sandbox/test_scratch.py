@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,16 @@ def folder_of(holder: Holder) -> Path:
     return Path(holder.stdout.readline().strip())
 
 
-def janitors(of: Path) -> list[int]:
-    """The processes that wait to remove the folder that holds `of`."""
-    return sorted({*processes(b"greenroom-janitor")} & {*processes(bytes(of.parent))})
+def janitor_of(holder: Holder) -> int:
+    """The process that waits for the end of `holder`."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        for pid in processes(b"greenroom-janitor"):
+            with suppress(OSError):  # it has ended meanwhile
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                if int(fields[1]) == holder.pid:
+                    return pid
+    raise AssertionError("no janitor was hired")
 
 
 def goes(folder: Path) -> None:
@@ -70,13 +78,11 @@ def test_it_is_private_and_goes_at_its_end() -> None:
 
 def test_an_end_in_order_leaves_no_folder_and_no_janitor(holder: Holder) -> None:
     folder = folder_of(holder)
-    deadline = time.monotonic() + 5
-    while not janitors(folder):  # its words are there a moment after its start
-        assert time.monotonic() < deadline
+    janitor = janitor_of(holder)
     holder.communicate("\n")
     assert holder.returncode == 0
     assert not folder.parent.exists()
-    assert not janitors(folder)
+    assert not Path(f"/proc/{janitor}").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -89,8 +95,7 @@ def test_a_killed_process_s_folder_goes_by_itself(holder: Holder, number: int) -
 def test_where_the_janitor_was_killed_too_the_next_process_removes(holder: Holder) -> None:
     folder = folder_of(holder)
     with scratch_folder() as living:
-        for pid in janitors(folder):
-            os.kill(pid, signal.SIGKILL)
+        os.kill(janitor_of(holder), signal.SIGKILL)
         holder.kill()
         holder.wait()
         assert remove_left_folders(dry_run=True) == [folder.parent]
