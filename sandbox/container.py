@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from sandbox.controls import lacking, opening
 from sandbox.delta import BaseIndex, read_delta
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import PatchError, UsageError
@@ -79,6 +80,8 @@ class Sandbox:
         self.rebuild = rebuild
         self.rebuild_result: CommandResult | None = None
         self.delta_notes: tuple[str, ...] = ()
+        #: The controls that this engine does not have, in words.
+        self.lacking: tuple[str, ...] = ()
         self._support = dict(support)
         self._resettable = resettable
         self._engine = engine
@@ -294,7 +297,11 @@ class Sandbox:
         finally:
             history = await to_its_end(git) if git else None
         uid = self._container.uid
-        await load_base(self._wire, uid, self.base, entries, self._support, history)
+        can = self._engine.abilities
+        reply = await load_base(
+            self._wire, uid, self.base, entries, self._support, history, opening(uid, can)
+        )
+        self.lacking = lacking(reply, self.policy, can, private)
         if self.rebuild is not None:
             self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
         if self._resettable:

@@ -11,17 +11,22 @@ import os
 import shutil
 import ssl
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.abilities import Abilities, abilities
+from sandbox import podman
+from sandbox.abilities import Abilities, abilities, libpod_version
+from sandbox.cache import cache_folder
 from sandbox.errors import SetupError
 from sandbox.identity import image_with_identity
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
-OLDEST_API = (1, 40)
+# Docker 20.10, and the newest whose answers are known here. An engine is spoken to in its own
+# version when that is older, and in its oldest when that is newer.
+OLDEST_API, KNOWN_API = (1, 41), (1, 44)
 ANSWER_SECONDS = 10
 REQUEST_SECONDS = 120
 INSTALL = (
@@ -84,19 +89,28 @@ class Engine:
         to do, when it does not."""
         address = find_address()
         try:
-            # The version's own page is the same in all versions of the API.
-            version = _client(address, "1.40", ANSWER_SECONDS).version(api_version=False)
-            api = _client(address, version["ApiVersion"], REQUEST_SECONDS)
+            # This page has no version in its path, so no engine can refuse it.
+            asking = _client(address, _text(OLDEST_API), ANSWER_SECONDS)
+            said = asking.version(api_version=False)
+            asking.close()
+            api = _client(address, spoken(said, address.url), REQUEST_SECONDS)
             info = api.info()
+            if libpod := libpod_version(said):
+                info["libpod"] = podman.describe(api, libpod)
+        except SetupError:
+            raise
         except Exception as error:
             # docker-py, requests and urllib3 each raise their own for the same few causes.
             raise explain(address, error) from error
-        if tuple(map(int, version["ApiVersion"].split("."))) < OLDEST_API:
-            raise SetupError(
-                f"The Docker engine at {address.url} is version {version['Version']}.",
-                "Greenroom needs 19.03 or newer: update it.",
-            )
-        return cls(address, api, version["Version"], abilities(info, address.url))
+        return cls(address, api, said["Version"], abilities(said, info, address.url))
+
+    def create(self, config: Mapping[str, Any], name: str) -> str:
+        """Create a container: its id. `config` is the body of Docker's create call. Blocks; raises
+        what docker-py raises."""
+        libpod = self.abilities.libpod
+        if libpod:
+            return podman.create(self.api, libpod, config, name, cache_folder())
+        return str(self.api.create_container_from_config(config, name=name)["Id"])
 
     def ready_image(self, image: str) -> str:
         """The id of `image` made ready for sandboxes, looked up once. Blocks; raises what docker-py
@@ -209,6 +223,26 @@ def _from_context(name: str) -> Address:
     verify = not endpoint.get("SkipTLSVerify", False)
     origin = f"from the Docker context '{name}'"
     return Address(url, origin, tls if tls.is_dir() else None, verify)
+
+
+def spoken(said: Mapping[str, Any], place: str) -> str:
+    """The version of the API to speak with an engine, from its answer to /version. Raises
+    SetupError for an engine that is too old; `place` says which it is."""
+    newest, oldest = _numbers(said["ApiVersion"]), _numbers(said.get("MinAPIVersion") or "1.0")
+    if newest < OLDEST_API:
+        raise SetupError(
+            f"The Docker engine at {place} is version {said['Version']}.",
+            "Greenroom needs 20.10 or newer (Podman: 4.0): update it.",
+        )
+    return _text(max(min(newest, KNOWN_API), oldest))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _text(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _client(address: Address, version: str, seconds: int) -> Any:

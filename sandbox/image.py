@@ -26,9 +26,10 @@ from sandbox.baseimage import (
     prepare_given,
 )
 from sandbox.buildjob import BuildSettings, Job, Progress
+from sandbox.cache import cache_folder
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, UsageError
-from sandbox.imagestore import cache_folder, lock_file, mark_used
+from sandbox.imagestore import lock_file, mark_used
 from sandbox.layers import KEY_LABEL, ORIGIN_LABEL, Layer, Step, build_layer
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")

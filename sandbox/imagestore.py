@@ -1,11 +1,11 @@
 """The images that Greenroom has made on this engine: found by label, removed by age."""
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sandbox.cache import cache_folder
 from sandbox.engine import Engine, shared_engine
 from sandbox.layers import IMAGE_LABEL, KEY_LABEL
 
@@ -22,12 +22,6 @@ class StoredImage:
     created: datetime
     used: datetime
     size: int
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for Greenroom (XDG Base Directory)."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "greenroom"
 
 
 def mark_used(cache: Path, key: str) -> None:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import chain
+from typing import Any
 
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
@@ -58,15 +59,18 @@ async def load_base(
     entries: Mapping[str, Entry],
     support: Mapping[str, bytes],
     history: History | None,
-) -> None:
-    """Send the accounts, the support files, the base, and its git repository."""
+    opening: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Send the accounts, the support files, the base, and its git repository. `opening` is what
+    else the first request holds; its reply is returned."""
     moment = int(time.time()) * 10**9
     accounts = {
         "passwd": f"{USER}:x:{uid}:{uid}:{USER}:{HOME}:/bin/bash\n",
         "group": f"{USER}:x:{uid}:\n",
     }
-    await wire.ask(
+    reply = await wire.ask(
         {
+            **opening,
             "op": "init",
             "uid": uid,
             "env": ENVIRONMENT,
@@ -84,6 +88,7 @@ async def load_base(
     )
     await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))
     await wire.ask({"op": "remember"})
+    return reply
 
 
 async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> CommandResult:

@@ -87,6 +87,9 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         optional["NanoCpus"] = int(min(policy.cpus, abilities.cpus) * NANO)
     if abilities.swappiness:
         optional["MemorySwappiness"] = 0
+    if abilities.sets_ipc:
+        # What a command leaves of System V is removed in any case; with this it goes sooner.
+        optional["Sysctls"] = {"kernel.shm_rmid_forced": "1"}
     return {
         **optional,
         "AutoRemove": True,
@@ -112,22 +115,26 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         "LogConfig": {"Type": "none", "Config": {}},
         "Ulimits": [{"Name": name, "Soft": n, "Hard": n} for name, n in limits.items()],
         "Tmpfs": _file_systems(policy, uid, private),
-        "Sysctls": {"kernel.shm_rmid_forced": "1"},
         "MaskedPaths": list(MASKED),
         "ReadonlyPaths": list(READ_ONLY),
     }
 
 
+def bounds(policy: Policy, private: int) -> dict[str, tuple[int, int]]:
+    """The file systems in memory: how many bytes and how many files each may hold. `private` is
+    the size of the supervisor's own."""
+    return {
+        WORKSPACE: (policy.workspace_bytes, policy.workspace_inodes),
+        HOME: (policy.home_bytes, policy.scratch_inodes),
+        "/tmp": (policy.tmp_bytes, policy.scratch_inodes),  # noqa: S108 - the sandbox's own
+        PRIVATE: (private, private // MIB * 64),
+    }
+
+
 def _file_systems(policy: Policy, uid: int, private: int) -> dict[str, str]:
     own = f"uid={uid},gid={uid},mode=0755"
-    scratch = policy.scratch_inodes
-    parts = {
-        WORKSPACE: (policy.workspace_bytes, policy.workspace_inodes, own),
-        HOME: (policy.home_bytes, scratch, own),
-        "/tmp": (policy.tmp_bytes, scratch, "mode=1777"),  # noqa: S108 - the sandbox's own
-        PRIVATE: (private, private // MIB * 64, "uid=0,gid=0,mode=0755"),
-    }
+    rest = {WORKSPACE: own, HOME: own, "/tmp": "mode=1777", PRIVATE: "uid=0,gid=0,mode=0755"}  # noqa: S108
     return {
-        place: f"rw,exec,nosuid,nodev,size={size},nr_inodes={inodes},{rest}"
-        for place, (size, inodes, rest) in parts.items()
+        place: f"rw,exec,nosuid,nodev,size={size},nr_inodes={inodes},{rest[place]}"
+        for place, (size, inodes) in bounds(policy, private).items()
     }

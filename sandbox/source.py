@@ -9,6 +9,7 @@ from sandbox import protocol
 MODULES = (
     "sandbox.protocol",
     "sandbox.supervisor.processes",
+    "sandbox.supervisor.controls",
     "sandbox.supervisor.paths",
     "sandbox.supervisor.files",
     "sandbox.supervisor.shim",

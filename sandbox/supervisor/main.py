@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox import protocol
-from sandbox.supervisor import accounts, files, paths, processes, records
+from sandbox.supervisor import accounts, controls, files, paths, processes, records
 from sandbox.supervisor.commands import NOTHING_RAN, Command
 from sandbox.supervisor.pristine import Pristine
 from sandbox.supervisor.shim import NO_PROGRAM, Shim
@@ -146,6 +146,7 @@ class Supervisor:
     # -- requests: set-up ---------------------------------------------------------------------
 
     def _op_init(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        controls.hand_over(request["hand_over"], request["give_up"])
         self._account = processes.Account(request["uid"])
         self._tree = Tree(self._account)
         self._environment = accounts.environment(request["env"], request["home"])
@@ -155,7 +156,7 @@ class Supervisor:
         self._idle.append(Shim())
         for name, text in request["accounts"].items():
             accounts.write_account(name, text)
-        return {"python": sys.version.split()[0]}
+        return {"python": sys.version.split()[0], "seen": controls.seen(**request["look_at"])}
 
     def _op_load(self, ident: int, request: dict[str, Any]) -> None:
         loader = records.Loader(paths.ROOT, request["moment_ns"], self._tree)
