@@ -93,9 +93,10 @@ class Engine:
             asking = _client(address, _text(OLDEST_API), ANSWER_SECONDS)
             said = asking.version(api_version=False)
             asking.close()
-            api = _client(address, spoken(said, address.url), REQUEST_SECONDS)
+            libpod = libpod_version(said)
+            api = _client(address, spoken(said, address.url), REQUEST_SECONDS, libpod)
             info = api.info()
-            if libpod := libpod_version(said):
+            if libpod:
                 info["libpod"] = podman.describe(api, libpod)
         except SetupError:
             raise
@@ -245,7 +246,7 @@ def _text(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
-def _client(address: Address, version: str, seconds: int) -> Any:
+def _client(address: Address, version: str, seconds: int, libpod: str = "") -> Any:
     import docker  # noqa: PLC0415 - slow to import, and not needed for --help
 
     tls: Any = False
@@ -257,7 +258,8 @@ def _client(address: Address, version: str, seconds: int) -> Any:
             ca_cert=str(authority) if authority.exists() else None,
             verify=address.verify,
         )
-    client = docker.APIClient(base_url=address.url, tls=tls, timeout=seconds, version=version)
+    made = podman.client(docker) if libpod else docker.APIClient
+    client = made(base_url=address.url, tls=tls, timeout=seconds, version=version)
     # A bundle of authorities in the environment would replace the engine's own.
     client.trust_env = False
     return client

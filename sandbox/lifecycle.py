@@ -148,7 +148,8 @@ class Container:
         events = self._engine.api.events(
             since=f"{time.time() - RECENT_SECONDS:.3f}",
             until=f"{time.time() + EVENT_SECONDS:.3f}",
-            filters={"container": self.ident, "event": ["oom", "die"]},
+            # Podman's filter wants its own word for the latter.
+            filters={"container": self.ident, "event": ["oom", "die", "died"]},
             decode=True,
         )
         with contextlib.suppress(OSError, ValueError):

@@ -6,6 +6,7 @@ profile as a file, and puts unbounded writable folders on a read-only root.
 """
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -47,6 +48,45 @@ _SAME = {
 # Without a meaning there: a container with a standard input is attached to as a whole, and its
 # input ends with the stream that was attached; the paths are read-only on every Podman.
 _WITHOUT = ("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce", "ReadonlyPaths")
+
+
+def client(docker: Any) -> Any:
+    """The class of docker-py's client for an engine that is Podman; `docker` is that module."""
+
+    class Client(docker.APIClient):  # type: ignore[misc]
+        """Mends what Podman's Docker-compatible API drops of a build's calls."""
+
+        def create_host_config(self, **given: Any) -> Any:
+            # There may be no program for an init; and Podman would raise these limits to what it
+            # may not where it runs in a container itself.
+            most = {"nofile": 4096, "nproc": given.get("pids_limit") or 4096}
+            limits = [docker.types.Ulimit(name=n, soft=m, hard=m) for n, m in most.items()]
+            return super().create_host_config(**{"ulimits": limits, **given, "init": False})
+
+        def commit(self, container: str, *, conf: Mapping[str, Any], **given: Any) -> Any:
+            made = super().commit(container, changes=changes(conf), **given)
+            return {"Id": f"sha256:{made['Id'].removeprefix('sha256:')}"}
+
+        def import_image_from_data(
+            self, data: Any, repository: str, tag: str, changes: Any = None
+        ) -> Any:
+            # A tag by itself is not looked at.
+            name = f"{repository}:{tag}"
+            return super().import_image_from_data(data, repository=name, changes=changes)
+
+    return Client
+
+
+def changes(conf: Mapping[str, Any]) -> list[str]:
+    """An image's configuration as Podman reads changes to it: each value is taken as it stands."""
+    found = [f"LABEL {name}={text}" for name, text in (conf.get("Labels") or {}).items()]
+    found += [f"ENV {variable}" for variable in conf.get("Env") or ()]
+    # The entrypoint first: setting it empties the other.
+    found += [f"ENTRYPOINT {json.dumps(conf.get('Entrypoint') or [])}"]
+    found += [f"CMD {json.dumps(conf.get('Cmd') or [])}"]
+    found += [f"USER {conf['User']}"] if conf.get("User") else []
+    found += [f"WORKDIR {conf['WorkingDir']}"] if conf.get("WorkingDir") else []
+    return found
 
 
 def create(api: Any, libpod: str, config: Mapping[str, Any], name: str, cache: Path) -> str:
