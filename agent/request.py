@@ -11,6 +11,7 @@ from agent.scratch import scratch_folder
 from agent.settings import Settings
 from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
+from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.patch import Patch
@@ -110,12 +111,16 @@ def settings_of(
 
 
 async def image_of(spec: ImageSpec, found: Settings, say: Callable[[str], None]) -> Image:
-    """The image of `spec`, built as the settings say. Raises SetupError or UsageError."""
+    """The image of `spec`, built as the settings say; what the engine cannot hold a sandbox to is
+    said. Raises SetupError or UsageError."""
     build = BuildSettings.from_environment(
         network=found["build_network"] if found.given("build_network") else None,
         ca_bundle=found["ca_bundle"],
     )
-    return await ensure_image(spec, progress=say, settings=build)
+    image = await ensure_image(spec, progress=say, settings=build)
+    if line := shared_engine().lack:
+        say(line)
+    return image
 
 
 def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, Checkout | None]:

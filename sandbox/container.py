@@ -136,6 +136,12 @@ class Sandbox:
         return self._engine.abilities.cpus
 
     @property
+    def unexpected(self) -> tuple[str, ...]:
+        """Those of `lacking` that the engine had not told of itself."""
+        told = self._engine.abilities.lacking
+        return tuple(name for name in self.lacking if name not in told)
+
+    @property
     def container_id(self) -> str:
         return self._container.ident
 

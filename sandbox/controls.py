@@ -54,22 +54,12 @@ def lacking(
             f"The sandbox's supervisor did not tell its controls: {error!r}"
         ) from error
     if unsafe:
+        without = " and without ".join(unsafe)
         raise SetupError(
-            f"The {abilities.engine} engine started a sandbox without {' and without '.join(unsafe)}.",
-            DELEGATE
-            if set(unsafe) <= {"a limit of memory", "a limit of processes"}
-            else "Do not run code that you do not trust on this engine; see `greenroom doctor`.",
+            f"The {abilities.engine} engine started a sandbox without {without}.",
+            f"Do not run code that you do not trust on this engine. {DELEGATE}",
         )
     return tuple(dict.fromkeys(found))
-
-
-def told(lack: tuple[str, ...], abilities: Abilities) -> str:
-    """A line on what lacks, for a run to say; "" when nothing does."""
-    if not lack:
-        return ""
-    return (
-        f"this {abilities.engine} engine does not bound: {', '.join(lack)} (see `greenroom doctor`)"
-    )
 
 
 def _places() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import os
 import shutil
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,27 @@ class Engine:
             return podman.create(self.api, libpod, config, name, cache_folder())
         return str(self.api.create_container_from_config(config, name=name)["Id"])
 
+    @property
+    def name(self) -> str:
+        """Which engine it is, in a few words."""
+        return f"{self.abilities.engine} {self.version} with {self.abilities.runtime}"
+
+    @property
+    def lack(self) -> str:
+        """A line on the controls that it does not have, for a run to say; "" when it has all."""
+        return lack(self.abilities.lacking)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the record of a run."""
+        can = self.abilities
+        return {
+            "name": can.engine,
+            "version": self.version,
+            "runtime": can.runtime,
+            "cgroup": can.cgroup,
+            "lacking": list(can.lacking),
+        }
+
     def ready_image(self, image: str) -> str:
         """The id of `image` made ready for sandboxes, looked up once. Blocks; raises what docker-py
         raises."""
@@ -139,6 +160,12 @@ def shared_engine() -> Engine:
         if "engine" not in _shared:
             _shared["engine"] = Engine.connect()
         return _shared["engine"]
+
+
+def lack(controls: Iterable[str]) -> str:
+    """A line on controls that do not hold, "" when there are none."""
+    names = ", ".join(controls)
+    return f"this engine does not hold a sandbox to: {names} (see `greenroom doctor`)" * bool(names)
 
 
 def find_address() -> Address:

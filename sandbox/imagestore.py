@@ -8,6 +8,7 @@ from pathlib import Path
 from sandbox.cache import cache_folder
 from sandbox.engine import Engine, shared_engine
 from sandbox.layers import IMAGE_LABEL, KEY_LABEL
+from sandbox.podman import short_name
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def list_images(*, engine: Engine | None = None, cache: Path | None = None) -> l
         used = created
         with suppress(FileNotFoundError):
             used = datetime.fromtimestamp(lock_file(folder, key).stat().st_mtime, UTC)
-        names = tuple(item.get("RepoTags") or ())
+        names = tuple(map(short_name, item.get("RepoTags") or ()))
         found.append(StoredImage(item["Id"], names, key, created, max(created, used), item["Size"]))
     return sorted(found, key=lambda image: image.created, reverse=True)
 

@@ -63,8 +63,17 @@ def client(docker: Any) -> Any:
             limits = [docker.types.Ulimit(name=n, soft=m, hard=m) for n, m in most.items()]
             return super().create_host_config(**{"ulimits": limits, **given, "init": False})
 
-        def commit(self, container: str, *, conf: Mapping[str, Any], **given: Any) -> Any:
-            made = super().commit(container, changes=changes(conf), **given)
+        def commit(
+            self,
+            container: str,
+            repository: str | None = None,
+            tag: str | None = None,
+            *,
+            changes: str | None = None,
+            conf: Mapping[str, Any] | None = None,
+        ) -> Any:
+            wanted = [*changes_to(conf or {}), *(changes or "").splitlines()]
+            made = super().commit(container, repository, tag, changes=wanted)
             return {"Id": f"sha256:{made['Id'].removeprefix('sha256:')}"}
 
         def import_image_from_data(
@@ -77,13 +86,18 @@ def client(docker: Any) -> Any:
     return Client
 
 
-def changes(conf: Mapping[str, Any]) -> list[str]:
+def short_name(name: str) -> str:
+    """An image's name as Docker tells it: Podman sets a registry before every name."""
+    return name.removeprefix("localhost/").removeprefix("docker.io/")
+
+
+def changes_to(conf: Mapping[str, Any]) -> list[str]:
     """An image's configuration as Podman reads changes to it: each value is taken as it stands."""
     found = [f"LABEL {name}={text}" for name, text in (conf.get("Labels") or {}).items()]
     found += [f"ENV {variable}" for variable in conf.get("Env") or ()]
-    # The entrypoint first: setting it empties the other.
-    found += [f"ENTRYPOINT {json.dumps(conf.get('Entrypoint') or [])}"]
-    found += [f"CMD {json.dumps(conf.get('Cmd') or [])}"]
+    for name in ("Entrypoint", "Cmd"):
+        if name in conf:
+            found.append(f"{name.upper()} {json.dumps(conf[name] or [])}")
     found += [f"USER {conf['User']}"] if conf.get("User") else []
     found += [f"WORKDIR {conf['WorkingDir']}"] if conf.get("WorkingDir") else []
     return found
