@@ -49,7 +49,7 @@ def lacking(
         seen = reply["seen"]
         unsafe = list(_unsafe(seen, policy))
         found = [*abilities.lacking, *_lacking(seen, policy, abilities, private_bytes)]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise InfrastructureError(
             f"The sandbox's supervisor did not tell its controls: {error!r}"
         ) from error

@@ -8,6 +8,7 @@ profile as a file, and puts unbounded writable folders on a read-only root.
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ PERIOD = 100_000  # microseconds, of which a share of the processors is reckoned
 # Podman gives the root of a tmpfs with options to root. The supervisor hands it over before
 # anything else, and gives these two up for good.
 HANDING_OVER = ("CHOWN", "SETPCAP")
+_PLAIN = re.compile(r"[\w .,:;/@+-]*", re.ASCII)
 # What the two APIs call the same.
 _SAME = {
     "Image": "image",
@@ -92,9 +94,11 @@ def short_name(name: str) -> str:
 
 
 def changes_to(conf: Mapping[str, Any]) -> list[str]:
-    """An image's configuration as Podman reads changes to it: each value is taken as it stands."""
-    found = [f"LABEL {name}={text}" for name, text in (conf.get("Labels") or {}).items()]
-    found += [f"ENV {variable}" for variable in conf.get("Env") or ()]
+    """What an image's configuration changes in that of its container. Podman 4 takes a value as it
+    stands, Podman 5 as a Dockerfile does, so only labels that are the same to both are told; the
+    other labels and the variables come from the container, which has them from its image."""
+    labels = conf.get("Labels") or {}
+    found = [f'LABEL "{name}"="{text}"' for name, text in labels.items() if _PLAIN.fullmatch(text)]
     for name in ("Entrypoint", "Cmd"):
         if name in conf:
             found.append(f"{name.upper()} {json.dumps(conf[name] or [])}")
@@ -214,11 +218,8 @@ def _as_file(profile: str, cache: Path) -> Path:
     content = profile.encode("utf-8")
     path = cache / "seccomp" / f"{hashlib.sha256(content).hexdigest()[:32]}.json"
     try:
-        if path.read_bytes() == content:
+        if path.exists() and path.read_bytes() == content:
             return path
-    except FileNotFoundError:
-        pass  # the first time
-    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(content)
