@@ -110,13 +110,16 @@ def abilities(said: Mapping[str, Any], info: Mapping[str, Any], place: str) -> A
 
 
 def _docker_limits(info: Mapping[str, Any]) -> dict[str, bool]:
-    """Which limits there are; what an engine does not say, it has."""
-    return {
-        "memory": bool(info.get("MemoryLimit", True)),
-        "the number of processes": bool(info.get("PidsLimit", True)),
-        "processor time": bool(info.get("CpuCfsQuota", True)),
-        "swap": bool(info.get("SwapLimit", True)),
+    """Which limits there are; what an engine does not say, it has. Without control groups (rootless
+    on version 1) it has none, although Docker 20.10 lists them."""
+    names = {
+        "memory": "MemoryLimit",
+        "the number of processes": "PidsLimit",
+        "processor time": "CpuCfsQuota",
+        "swap": "SwapLimit",
     }
+    groups = info.get("CgroupDriver") != "none"
+    return {limit: groups and bool(info.get(name, True)) for limit, name in names.items()}
 
 
 def _podman_limits(libpod: Mapping[str, Any]) -> dict[str, bool]:

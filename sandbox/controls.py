@@ -10,13 +10,12 @@ from typing import Any
 
 from sandbox.abilities import DELEGATE, Abilities
 from sandbox.errors import InfrastructureError, SetupError
-from sandbox.podman import HANDING_OVER
+from sandbox.podman import HANDING_OVER, SHARED_MEMORY
 from sandbox.policy import Policy
 from sandbox.profile import CAPABILITIES, HOME, MASKED, READ_ONLY, WORKSPACE, bounds
 
 # The kernel's numbers of capabilities.
 NUMBERS = {"CHOWN": 0, "KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8}
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the sandbox's own
 ROOT = "/"
 PAGE = 1 << 16  # limits are rounded to pages, of 64 KiB at most
 
@@ -25,7 +24,7 @@ def opening(uid: int, abilities: Abilities) -> dict[str, Any]:
     """What the supervisor's first request has to hold: which folders to hand over and which
     capabilities to give up, and what to look at."""
     own = [{"path": path, "uid": uid, "mode": 0o755} for path in (WORKSPACE, HOME)]
-    others = [{"path": "/tmp", "uid": 0, "mode": 0o1777}]  # noqa: S108
+    others = [{"path": path, "uid": 0, "mode": 0o1777} for path in ("/tmp", SHARED_MEMORY)]  # noqa: S108
     return {
         "hand_over": own + others if abilities.libpod else [],
         "give_up": [NUMBERS[name] for name in HANDING_OVER] if abilities.libpod else [],

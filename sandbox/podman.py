@@ -16,6 +16,8 @@ from typing import Any
 
 from sandbox.errors import SetupError
 
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the sandbox's own
+PAGE = 4096  # bytes, which every file takes at least
 PERIOD = 100_000  # microseconds, of which a share of the processors is reckoned
 # Podman gives the root of a tmpfs with options to root. The supervisor hands it over before
 # anything else, and gives these two up for good.
@@ -42,7 +44,6 @@ _SAME = {
     "Privileged": "privileged",
     "CapDrop": "cap_drop",
     "OomScoreAdj": "oom_score_adj",
-    "ShmSize": "shm_size",
     "Sysctls": "sysctl",
     "MaskedPaths": "mask",
     "Runtime": "oci_runtime",
@@ -140,7 +141,11 @@ def container_body(config: Mapping[str, Any], cache: Path) -> dict[str, Any]:
         left.pop(name, None)
     body = {_SAME[name]: left.pop(name) for name in list(left) if name in _SAME}
     body |= _namespaces(left) | _security(left, cache) | _limits(left)
-    body["volumes"] = [_memory(*place) for place in left.pop("Tmpfs").items()]
+    shm = left.pop("ShmSize")
+    # Podman 5 has its own read-only where it adds no writable folders to a read-only root.
+    options = f"rw,noexec,nosuid,nodev,size={shm},nr_inodes={shm // PAGE},mode=1777"
+    places = {**left.pop("Tmpfs"), SHARED_MEMORY: options}
+    body["volumes"] = [_memory(*place) for place in places.items()]
     body["log_configuration"] = {"driver": left.pop("LogConfig")["Type"]}
     body |= {
         # What Podman, its settings or the image would add: writable folders, account entries, names

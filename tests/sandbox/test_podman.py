@@ -64,7 +64,9 @@ def test_every_control_of_a_sandbox_has_its_place(tmp_path: Path) -> None:
     assert body["read_write_tmpfs"] is False
     assert "/proc/kallsyms" in body["mask"]
     assert json.loads(Path(body["seccomp_profile_path"]).read_text())["syscalls"]
-    workspace = next(volume for volume in body["volumes"] if volume["Dest"] == "/workspace")
+    volumes = {volume["Dest"]: volume for volume in body["volumes"]}
+    assert set(volumes) == {"/workspace", "/home/sandbox", "/tmp", "/run/greenroom", "/dev/shm"}
+    workspace = volumes["/workspace"]
     assert (
         "volume-opt=o=size=536870912,nr_inodes=131072,uid=7,gid=7,mode=0755"
         in (workspace["Options"])
