@@ -12,6 +12,8 @@ MACHINES = {"amd64": "x86_64", "x86_64": "x86_64", "arm64": "aarch64", "aarch64"
 # From this kernel on the root of a user namespace may write System V's settings of its own
 # namespace; before, such a container does not start.
 IPC_SETTINGS_KERNEL = (6, 9)
+# So many there are in a container of an engine that maps them.
+MAPPED_UIDS = 65_536
 DELEGATE = (
     "A rootless engine needs cgroup v2 with the controllers cpu, memory and pids delegated to it: "
     "see its documentation on limiting resources."
@@ -88,6 +90,7 @@ def abilities(said: Mapping[str, Any], info: Mapping[str, Any], place: str) -> A
             "Use a kernel and an engine built with seccomp.",
         )
     runtime = str(info.get("DefaultRuntime") or "runc")
+    _check_uids(info.get("libpod") or {}, place)
     maps_uids = (
         "name=rootless" in security
         or "name=userns" in security
@@ -131,6 +134,19 @@ def _podman_limits(libpod: Mapping[str, Any]) -> dict[str, bool]:
         "the number of processes": "pids" in controllers,
         "processor time": "cpu" in controllers,
     }
+
+
+def _check_uids(libpod: Mapping[str, Any], place: str) -> None:
+    """A rootless Podman tells how many user ids it has for containers."""
+    mapped = ((libpod.get("host") or {}).get("idMappings") or {}).get("uidmap") or ()
+    count = sum(int(part["size"]) for part in mapped)
+    if mapped and count < MAPPED_UIDS:
+        raise SetupError(
+            f"The Podman engine at {place} has {count:,} user ids for containers; a sandbox's is "
+            f"one of {MAPPED_UIDS:,}.",
+            "Give this user a range in /etc/subuid and /etc/subgid (sudo usermod --add-subuids "
+            "100000-165535 --add-subgids 100000-165535 $USER), then run `podman system migrate`.",
+        )
 
 
 def _kernel(info: Mapping[str, Any]) -> tuple[int, ...]:

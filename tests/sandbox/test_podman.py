@@ -170,9 +170,10 @@ def connected(process: subprocess.Popen[bytes], log: Path) -> Engine:
     while True:
         try:
             return Engine.connect()
-        except SetupError:
+        except SetupError as error:
             if process.poll() is not None or time.monotonic() > deadline:
-                pytest.skip(f"podman does not start here: {log.read_text()[-500:]}")
+                process.kill()
+                pytest.skip(f"podman cannot be used here: {error} {log.read_text()[-500:]}")
             time.sleep(0.05)
 
 
