@@ -8,6 +8,7 @@ from agent.missing import missing
 from agent.request import Request, image_of, settings_of, task_of
 from agent.workbench import rebuild_told
 from sandbox.container import Sandbox
+from sandbox.engine import lack
 from sandbox.image import Image
 from sandbox.scratch import scratch_folder
 from sandbox.trees import TreeStore
@@ -54,6 +55,8 @@ async def check(
             image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
         ) as box:
             open_seconds = time.monotonic() - opened
+            if line := lack(box.unexpected):
+                say(line)
             say("running the tests ...")
             report = await run_tests(box, task.checks, keep_going=True, on_progress=testing)
             rebuild = rebuild_told(box)

@@ -10,6 +10,7 @@ from agent.keys import KEYS, Value
 from agent.settings import Settings
 from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
+from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.patch import Patch
@@ -110,8 +111,12 @@ def settings_of(
 
 
 async def image_of(spec: ImageSpec, found: Settings, say: Callable[[str], None]) -> Image:
-    """The image of `spec`, built as the settings say. Raises SetupError or UsageError."""
-    return await ensure_image(spec, progress=say, settings=_build_settings(found))
+    """The image of `spec`, built as the settings say; what the engine cannot hold a sandbox to is
+    said. Raises SetupError or UsageError."""
+    image = await ensure_image(spec, progress=say, settings=_build_settings(found))
+    if line := shared_engine().lack:
+        say(line)
+    return image
 
 
 def ca_bundle_of(policy: Policy, found: Settings) -> bytes | None:

@@ -25,6 +25,7 @@ from agent.runs import Run
 from agent.settings import Settings
 from agent.solver import solve
 from agent.trajectory import History, Listener, Recorder
+from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from sandbox.image import Image
 from sandbox.patch import Patch
@@ -112,6 +113,7 @@ class Session:
             "run": self.run.id,
             "task": {"id": self.task.id, "instruction": self.task.instruction},
             "model": self.model.info.as_dict(),
+            "engine": shared_engine().as_dict(),
             "turns": outcome.turns,
             "usage": outcome.usage,
             "seconds": outcome.seconds,
@@ -295,6 +297,7 @@ def _record_start(
         },
         checkout=checkout.as_data() if checkout else None,
         ready={"model": round(loading, 3)},
+        engine=shared_engine().as_dict(),
     )
 
 

@@ -15,6 +15,7 @@ from agent.codec import report_data
 from agent.missing import ADVICE, missing
 from agent.trajectory import Recorder
 from sandbox.container import Sandbox
+from sandbox.engine import lack
 from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.pool import Pool
@@ -117,7 +118,9 @@ class Workbench:
             policy=self.task.policy.as_dict(),
             container=box.container_id,
             rebuild=rebuild_told(box),
+            lacking=list(box.lacking),
         )
+        self._note_once(lack(box.unexpected))
 
     async def patch(self) -> Patch:
         """The workspace's change against the base, without what the tests leave behind.
@@ -126,11 +129,14 @@ class Workbench:
         """
         patch = await self.box.delta()
         for note in self.box.delta_notes:
-            if note not in self._named:
-                self._named.add(note)
-                self._recorder.emit("note", text=f"not part of the patch: {note}")
+            self._note_once(f"not part of the patch: {note}")
         kept = tuple(change for change in patch.changes if change.path not in self.by_products)
         return Patch(kept)
+
+    def _note_once(self, text: str) -> None:
+        if text and text not in self._named:
+            self._named.add(text)
+            self._recorder.emit("note", text=text)
 
     async def settle(self, paths: Iterable[str]) -> None:
         """Takes `paths` as by-products of the tests from now on."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sandbox.allowlist import Allowlist
 from sandbox.background import Background
+from sandbox.controls import lacking, opening
 from sandbox.delta import BaseIndex, read_delta
 from sandbox.egress.record import NetworkRequest
 from sandbox.engine import Engine, shared_engine
@@ -89,6 +90,8 @@ class Sandbox:
         self.rebuild_result: CommandResult | None = None
         self.delta_notes: tuple[str, ...] = ()
         self.on_request: Callable[[NetworkRequest], None] | None = None
+        #: The controls that this engine does not have, in words.
+        self.lacking: tuple[str, ...] = ()
         self._recipe = recipe
         self._way_out: WayOut | None = None
         self._engine = engine
@@ -173,6 +176,12 @@ class Sandbox:
     def processors(self) -> int:
         """How many the engine's machine has."""
         return self._engine.abilities.cpus
+
+    @property
+    def unexpected(self) -> tuple[str, ...]:
+        """Those of `lacking` that the engine had not told of itself."""
+        told = self._engine.abilities.lacking
+        return tuple(name for name in self.lacking if name not in told)
 
     @property
     def container_id(self) -> str:
@@ -381,7 +390,11 @@ class Sandbox:
             await self._container.start(self.image.reference, private_bytes=private)
         finally:
             history = await to_its_end(git) if git else None
-        await load_base(self._wire, self._container.uid, self._recipe, entries, history)
+        can = self._engine.abilities
+        uid = self._container.uid
+        asked = opening(uid, self.policy, can)
+        reply = await load_base(self._wire, uid, self._recipe, entries, history, asked)
+        self.lacking = lacking(reply, self.policy, can, private)
         if self.policy.network:
             await self._open_way_out()
         if self.rebuild is not None:

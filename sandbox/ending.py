@@ -21,6 +21,7 @@ RECENT_SECONDS = 3600.0
 KILLED_STATUS = 128 + signal.SIGKILL
 ENDING_SIGNALS = ("", "9", "15")  # as the engine tells them, where it does
 OOM_SECONDS = 5
+PODMAN_DIE = "died"  # its own word for it
 ENDED = ("exited", "dead", "stopped")
 
 HINTS: Mapping[Cause, str] = {
@@ -110,6 +111,7 @@ def _events_to_the_end(api: Any, ident: str, seconds: float) -> dict[str, Mappin
     with suppress(OSError, ValueError):
         for event in _events(api, ident, seconds):
             name = str(event.get("Action") or event.get("status") or "")
+            name = "die" if name == PODMAN_DIE else name
             found[name] = event
             if name == "die":
                 break
@@ -117,7 +119,7 @@ def _events_to_the_end(api: Any, ident: str, seconds: float) -> dict[str, Mappin
 
 
 def _events(api: Any, ident: str, seconds: float) -> Iterator[Mapping[str, Any]]:
-    wanted = {"container": [ident], "event": ["oom", "kill", "die"]}
+    wanted = {"container": [ident], "event": ["oom", "kill", "die", PODMAN_DIE]}
     since = int(time.time() - RECENT_SECONDS)
     url = f"{api.base_url}/v{api.api_version}/events"
     with api.get(

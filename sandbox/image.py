@@ -26,11 +26,13 @@ from sandbox.baseimage import (
     prepare_given,
 )
 from sandbox.buildjob import BuildSettings, Job, Progress
+from sandbox.cache import cache_folder
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, UsageError
-from sandbox.imagestore import cache_folder, lock_file, mark_used
+from sandbox.imagestore import lock_file, mark_used
 from sandbox.install import SCRATCH, Install
 from sandbox.layers import KEY_LABEL, ORIGIN_LABEL, Layer, Step, build_layer
+from sandbox.podman import short_name
 from sandbox.scratch import process_folder
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
@@ -173,7 +175,7 @@ def _ensure(job: Job, spec: ImageSpec, engine: Engine | None, cache: Path) -> Im
         key = digest(f"{layer.kind} layer 1", found["Id"], json.dumps(layer.content))
         build = partial(build_layer, job, found, layer, key)
         found = _cached(job, layer.kind, key, engine, cache, build)
-    tags = [t for t in found["RepoTags"] or [] if t.startswith("greenroom/")]
+    tags = [t for t in map(short_name, found["RepoTags"] or []) if t.startswith("greenroom/")]
     origin = (found["Config"].get("Labels") or {}).get(ORIGIN_LABEL, "")
     return Image(found["Id"], tags[0] if tags else found["Id"], origin, spec)
 

@@ -1,13 +1,14 @@
 """The images that Greenroom has made on this engine: found by label, removed by age."""
 
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from sandbox.cache import cache_folder
 from sandbox.engine import Engine, shared_engine
 from sandbox.layers import IMAGE_LABEL, KEY_LABEL
+from sandbox.podman import short_name
 
 # An image may be without a name for as long as its build goes on.
 _BEING_MADE = timedelta(hours=1)
@@ -25,12 +26,6 @@ class StoredImage:
     created: datetime
     used: datetime
     size: int
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for Greenroom (XDG Base Directory)."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(given) if given.startswith("/") else Path.home() / ".cache") / "greenroom"
 
 
 def mark_used(cache: Path, key: str) -> None:
@@ -58,7 +53,8 @@ def list_images(*, engine: Engine | None = None, cache: Path | None = None) -> l
         used = created
         with suppress(FileNotFoundError):
             used = datetime.fromtimestamp(lock_file(folder, key).stat().st_mtime, UTC)
-        names = tuple(n for n in item.get("RepoTags") or () if n != "<none>:<none>")
+        named = (n for n in item.get("RepoTags") or () if n != "<none>:<none>")
+        names = tuple(map(short_name, named))
         found.append(StoredImage(item["Id"], names, key, created, max(created, used), item["Size"]))
     return sorted(found, key=lambda image: image.created, reverse=True)
 

@@ -150,8 +150,7 @@ class Container:
                 private_bytes=private_bytes,
                 abilities=self._engine.abilities,
             )
-            made = self._engine.api.create_container_from_config(config, name=self.name)
-            return str(made["Id"])
+            return self._engine.create(config, self.name)
 
         try:
             return create()

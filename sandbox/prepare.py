@@ -94,12 +94,14 @@ async def load_base(
     recipe: Recipe,
     entries: Mapping[str, Entry],
     history: History | None,
-) -> None:
-    """Send the accounts, the support files, the base, and its git repository."""
+    opening: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Send the accounts, the support files, the base, and its git repository. `opening` is what
+    else the first request holds; its reply is returned."""
     moment = int(time.time()) * 10**9
     policy = recipe.policy
     variables = environment(bool(policy.network), recipe.ca_bundle)
-    await wire.ask(init_request(uid, policy, variables))
+    reply = await wire.ask({**opening, **init_request(uid, policy, variables)})
     private = {**recipe.support, **(history.private if history else {})}
     if policy.network and recipe.ca_bundle:
         private[CERTIFICATES] = recipe.ca_bundle
@@ -112,6 +114,7 @@ async def load_base(
     )
     await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))
     await wire.ask({"op": "remember"})
+    return reply
 
 
 async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> CommandResult:

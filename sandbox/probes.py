@@ -230,7 +230,7 @@ PROBES = (
         "mounts",
         "find a folder of the host",
         "known = ('/', '/workspace', '/tmp', '/home/sandbox', '/run/greenroom', '/proc', '/sys',\n"
-        "    '/dev', '/etc/hosts', '/etc/hostname', '/etc/resolv.conf')\n"
+        "    '/dev', '/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/run/.containerenv')\n"
         "for line in open('/proc/self/mountinfo'):\n"
         "    place = line.split()[4]\n"
         "    kernel = place.startswith(('/proc/', '/sys/', '/dev/'))\n"

@@ -99,6 +99,9 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
     if not policy.in_memory:
         # Volumes without a name: they go with the container.
         optional["Mounts"] = [{"Type": "volume", "Target": place} for place in (WORKSPACE, PRIVATE)]
+    if abilities.sets_ipc:
+        # What a command leaves of System V is removed in any case; with this it goes sooner.
+        optional["Sysctls"] = {"kernel.shm_rmid_forced": "1"}
     return {
         **optional,
         "AutoRemove": True,
@@ -112,7 +115,7 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         "ReadonlyRootfs": not policy.as_root,
         "Privileged": False,
         "CapDrop": ["ALL"],
-        "CapAdd": _capabilities(policy),
+        "CapAdd": list(capabilities(policy)),
         "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp_profile(abilities.machine)}"],
         "PidsLimit": policy.pids * (GVISOR_TASKS if policy.isolation == "gvisor" else 1),
         "Memory": policy.memory_bytes,
@@ -124,30 +127,36 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         "LogConfig": {"Type": "none", "Config": {}},
         "Ulimits": [{"Name": name, "Soft": n, "Hard": n} for name, n in limits.items()],
         "Tmpfs": _file_systems(policy, uid, private),
-        "Sysctls": {"kernel.shm_rmid_forced": "1"},
         "MaskedPaths": list(MASKED),
         "ReadonlyPaths": list(READ_ONLY),
     }
 
 
-def _capabilities(policy: Policy) -> list[str]:
+def capabilities(policy: Policy) -> tuple[str, ...]:
+    """Those of the supervisor; in `compat` the commands have them too."""
     if policy.as_root:
-        return list(ROOT_CAPABILITIES)
+        return ROOT_CAPABILITIES
     # A volume begins as root's: the supervisor has to give it to the commands' uid.
-    return [*CAPABILITIES, *(() if policy.in_memory else ("CHOWN",))]
+    return CAPABILITIES if policy.in_memory else (*CAPABILITIES, "CHOWN")
+
+
+def bounds(policy: Policy, private: int) -> dict[str, tuple[int, int]]:
+    """The file systems in memory: how many bytes and how many files each may hold. `private` is
+    the size of the supervisor's own."""
+    found = {}
+    if policy.in_memory:
+        found[WORKSPACE] = (policy.workspace_bytes, policy.workspace_inodes)
+        found[PRIVATE] = (private, private // MIB * 64)
+    if not policy.as_root:
+        found[HOME] = (policy.home_bytes, policy.scratch_inodes)
+        found["/tmp"] = (policy.tmp_bytes, policy.scratch_inodes)  # noqa: S108 - the sandbox's own
+    return found
 
 
 def _file_systems(policy: Policy, uid: int, private: int) -> dict[str, str]:
     own = f"uid={uid},gid={uid},mode=0755"
-    scratch = policy.scratch_inodes
-    parts = {}
-    if policy.in_memory:
-        parts[WORKSPACE] = (policy.workspace_bytes, policy.workspace_inodes, own)
-        parts[PRIVATE] = (private, private // MIB * 64, "uid=0,gid=0,mode=0755")
-    if not policy.as_root:
-        parts[HOME] = (policy.home_bytes, scratch, own)
-        parts["/tmp"] = (policy.tmp_bytes, scratch, "mode=1777")  # noqa: S108 - the sandbox's own
+    rest = {WORKSPACE: own, HOME: own, "/tmp": "mode=1777", PRIVATE: "uid=0,gid=0,mode=0755"}  # noqa: S108
     return {
-        place: f"rw,exec,nosuid,nodev,size={size},nr_inodes={inodes},{rest}"
-        for place, (size, inodes, rest) in parts.items()
+        place: f"rw,exec,nosuid,nodev,size={size},nr_inodes={inodes},{rest[place]}"
+        for place, (size, inodes) in bounds(policy, private).items()
     }

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sandbox import janitor
+from sandbox.cache import cache_folder
 from sandbox.errors import SetupError
-from sandbox.imagestore import cache_folder
 
 _LOCK = "lock"
 #: A folder without a lock is one that is just being made, unless it is older (seconds).

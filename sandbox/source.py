@@ -11,6 +11,7 @@ from sandbox import protocol
 MODULES = (
     "sandbox.protocol",
     "sandbox.supervisor.processes",
+    "sandbox.supervisor.controls",
     "sandbox.supervisor.paths",
     "sandbox.supervisor.files",
     "sandbox.supervisor.shim",

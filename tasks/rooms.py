@@ -1,12 +1,13 @@
 """Clean rooms: a fresh container for every run that counts, never one that was used before."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.container import Sandbox
+from sandbox.engine import lack
 from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.policy import MIB
@@ -69,6 +70,7 @@ class Rooms:
         self._progress = progress or (lambda _: None)
         self._testing = testing
         self._installed: frozenset[str] | None = None
+        self._warned = False
 
     async def run(
         self,
@@ -134,8 +136,13 @@ class Rooms:
             self._installed = frozenset(found.output.text.split())
         return self._installed
 
-    def _open(self) -> AbstractAsyncContextManager[Sandbox]:
-        return Sandbox.of(self._recipe, pool=self._pool)
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Sandbox]:
+        async with Sandbox.of(self._recipe, pool=self._pool) as box:
+            if box.unexpected and not self._warned:
+                self._warned = True
+                self._progress(lack(box.unexpected))
+            yield box
 
 
 def room_recipe(task: Task, image: Image) -> Recipe:

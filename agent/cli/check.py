@@ -12,6 +12,7 @@ from agent.codec import report_data
 from agent.keys import CHECKS, SANDBOX
 from agent.missing import ADVICE
 from agent.request import Request
+from sandbox.engine import shared_engine
 from sandbox.image import ImageSpec
 from tasks.task import NOT_COLLECTED, TestReport
 
@@ -37,6 +38,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
             {
                 "image": {"id": found.image.reference, "name": found.image.name},
                 "installed": installed(found.task.image),
+                "engine": shared_engine().as_dict(),
                 "policy": found.task.policy.as_dict(),
                 "test_command": found.task.checks.test_command,
                 "notes": list(found.task.notes),

@@ -46,11 +46,13 @@ def main(options: argparse.Namespace, console: Console) -> int:
 def _print_engine(engine: Engine, console: Console) -> None:
     address, can = engine.address, engine.abilities
     ids = ", user ids mapped" if can.maps_uids else ""
-    console.note(f"engine     {engine.version} at {address.url} ({address.origin})")
+    console.note(f"engine     {engine.name} at {address.url} ({address.origin})")
     console.note(
         f"machine    {can.machine}, {count(can.cpus, 'core')}, {size(can.memory_bytes)}; "
         f"control groups v{can.cgroup}{ids}"
     )
+    if engine.lack:
+        console.say(engine.lack.partition(" (")[0], "yellow")
 
     known = f"registered as {can.gvisor}" if can.gvisor else "not registered"
     console.note(f'gVisor     {known} (for the setting isolation = "gvisor")')

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox import protocol
-from sandbox.supervisor import accounts, files, paths, processes, records
+from sandbox.supervisor import accounts, controls, files, paths, processes, records
 from sandbox.supervisor.background import Background
 from sandbox.supervisor.commands import NOTHING_RAN, Command
 from sandbox.supervisor.egress import WayOut
@@ -158,6 +158,7 @@ class Supervisor:
     # -- requests: set-up ---------------------------------------------------------------------
 
     def _op_init(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        controls.hand_over(request["hand_over"], request["give_up"])
         self._account = processes.Account(request["uid"])
         if os.stat(paths.ROOT).st_uid != request["uid"]:  # a volume
             os.chown(paths.ROOT, request["uid"], request["uid"])
@@ -171,7 +172,7 @@ class Supervisor:
         self._idle.append(Shim())
         for name, text in request["accounts"].items():
             accounts.write_account(name, text)
-        return {"python": sys.version.split()[0]}
+        return {"python": sys.version.split()[0], "seen": controls.seen(**request["look_at"])}
 
     def _op_way_out(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         self._way_out.listen(request["port"], request["limit"])
