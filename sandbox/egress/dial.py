@@ -15,12 +15,14 @@ from urllib.parse import unquote, urlsplit
 import h11
 
 from sandbox.addresses import Address
-from sandbox.allowlist import Place, host_and_port, takes
+from sandbox.allowlist import takes
 from sandbox.egress.names import Resolver
 from sandbox.egress.record import Denied, Exchange
+from sandbox.egress.target import Target
 
 SECONDS = 30.0  # for all addresses of a name together
 ADDRESS_SECONDS = 10.0
+FINISH_SECONDS = 5.0
 HEAD_BYTES = 64 * 1024
 _USUAL_PORTS = {"http": 80, "https": 443}
 
@@ -62,8 +64,16 @@ class Outside:
     writer: asyncio.StreamWriter
     proxy: Proxy | None = None
 
-    def close(self) -> None:
+    async def finish(self) -> None:
+        """Close it when what was written is sent, if that goes quickly."""
         self.writer.close()
+        with contextlib.suppress(OSError):  # it takes nothing more
+            async with asyncio.timeout(FINISH_SECONDS):
+                await self.writer.wait_closed()
+
+    def abort(self) -> None:
+        """Close it at once. Nothing of it stays, whatever the other side does."""
+        self.writer.transport.abort()
 
 
 class Dialer:
@@ -73,59 +83,53 @@ class Dialer:
         self._environment = environment
         self._resolver = Resolver()
 
-    async def open(
-        self, places: Sequence[Place], host: str | Address, exchange: Exchange, *, tunnel: bool
-    ) -> Outside:
-        """Connect for a request that `places` permit; `exchange` is told to what. A `tunnel`
-        carries bytes, otherwise it is one request in plain HTTP. Raises Denied."""
+    async def open(self, target: Target, exchange: Exchange) -> Outside:
+        """Connect for a request that is on the list; `exchange` is told to what. Raises Denied."""
         try:
             async with asyncio.timeout(SECONDS):
-                proxy = self._proxy(host, exchange.port, "https" if tunnel else "http")
+                proxy = self._proxy(target)
                 if proxy is None:
-                    addresses = await self._permitted(places, host)
-                    return await _connect(addresses, exchange)
+                    return await _connect(await self._permitted(target), exchange)
                 exchange.via = str(proxy)
-                await self._check_for_proxy(places, host, exchange)
-                return await _through(proxy, host, exchange.port, tunnel)
+                await self._check_for_proxy(target, exchange)
+                return await _through(proxy, target)
         except TimeoutError:
             raise Denied("failed", 504, "the connection took too long to be made") from None
 
-    async def _permitted(self, places: Sequence[Place], host: str | Address) -> list[Address]:
+    async def _permitted(self, target: Target) -> list[Address]:
         """The addresses of a host that may be connected to."""
+        host = target.host
         found = await self._resolver.addresses(host) if isinstance(host, str) else (host,)
-        permitted = [address for address in found if takes(places, address)]
+        permitted = [address for address in found if takes(target.places, address)]
         if not permitted:
             # Which addresses this machine knows is not for the inside.
             told = f"{host} does not resolve to an address that it may lead to"
-            place = host_and_port(host, places[0].port)
             shown = ", ".join(map(str, found[:3]))
-            why = (
-                f"{host} resolves to {shown}, which would need an entry such as {place}@{found[0]}"
-            )
+            entry = f"{target}@{found[0]}"
+            why = f"{host} resolves to {shown}, which would need an entry such as {entry}"
             raise Denied("refused", 403, why, told)
         return permitted
 
-    async def _check_for_proxy(
-        self, places: Sequence[Place], host: str | Address, exchange: Exchange
-    ) -> None:
+    async def _check_for_proxy(self, target: Target, exchange: Exchange) -> None:
         """As far as this machine can resolve the name itself, it is checked; connecting is up to
         the proxy, which resolves it again."""
         try:
-            exchange.address = str((await self._permitted(places, host))[0])
+            exchange.address = str((await self._permitted(target))[0])
         except Denied as denied:
             if denied.outcome == "refused":
                 raise
             exchange.via += ", which resolved the name"
 
-    def _proxy(self, host: str | Address, port: int, scheme: str) -> Proxy | None:
-        url = self._variable(f"{scheme}_proxy")
-        return Proxy.parse(url) if url and not self._direct(host, port) else None
+    def _proxy(self, target: Target) -> Proxy | None:
+        url = self._variable("http_proxy" if target.path else "https_proxy")
+        return Proxy.parse(url) if url and not self._direct(target) else None
 
-    def _direct(self, host: str | Address, port: int) -> bool:
+    def _direct(self, target: Target) -> bool:
         """Whether NO_PROXY names a host: it, a domain above it, a network, or all with `*`."""
+        host = target.host
         for entry in self._variable("no_proxy").split(","):
             name = entry.strip().lower().lstrip(".")
-            if name in ("*", str(host), host_and_port(host, port)):
+            if name in ("*", str(host), str(target)):
                 return True
             if isinstance(host, str):
                 if name and host.endswith(f".{name}"):
@@ -155,7 +159,7 @@ async def _connect(addresses: Sequence[Address], exchange: Exchange) -> Outside:
     raise Denied("failed", 502, f"{exchange.address} cannot be connected to: {problem}")
 
 
-async def _through(proxy: Proxy, host: str | Address, port: int, tunnel: bool) -> Outside:
+async def _through(proxy: Proxy, target: Target) -> Outside:
     """A connection by way of a proxy: for plain HTTP to the proxy, which takes absolute forms."""
     context = ssl.create_default_context() if proxy.tls else None
     try:
@@ -164,12 +168,12 @@ async def _through(proxy: Proxy, host: str | Address, port: int, tunnel: bool) -
         problem = os.strerror(error.errno) if error.errno else str(error)
         why = f"this machine's proxy {proxy} cannot be connected to: {problem}"
         raise Denied("failed", 502, why) from error
-    if not tunnel:
+    if target.path:
         return Outside(reader, writer, proxy)
     try:
-        await _ask_for_tunnel(reader, writer, host_and_port(host, port), proxy)
+        await _ask_for_tunnel(reader, writer, str(target), proxy)
     except BaseException:
-        writer.close()
+        writer.transport.abort()
         raise
     return Outside(reader, writer)
 

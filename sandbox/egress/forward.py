@@ -2,16 +2,15 @@
 reaches a server that was not read as a request here."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import h11
 
-from sandbox.addresses import Address
-from sandbox.allowlist import Place, host_and_port
-from sandbox.egress.dial import HEAD_BYTES, Outside
+from sandbox.egress.dial import HEAD_BYTES, Outside, Proxy
 from sandbox.egress.gate import Gate
 from sandbox.egress.link import PIECE, Link
 from sandbox.egress.record import Denied, Exchange
+from sandbox.egress.target import Target
 from sandbox.egress.tunnel import ENCODING, IDLE_SECONDS, LENGTH
 
 #: What belongs to one connection and not to a message; `proxy-` stands for all that begin so.
@@ -25,18 +24,16 @@ async def forward(
     gate: Gate,
     exchange: Exchange,
     request: h11.Request,
-    host: str | Address,
-    places: Sequence[Place],
-    path: str,
+    target: Target,
 ) -> None:
     """Carry out one request. Raises Denied, LinkClosed."""
     names = {name for name, _ in request.headers}
     if LENGTH in names and ENCODING in names:
         raise Denied("refused", 400, "a request that tells its length in two ways")
-    outside = await gate.dialer.open(places, host, exchange, tunnel=False)
+    outside = await gate.dialer.open(target, exchange)
     try:
         work = _Forward(link, inner, outside, gate, exchange)
-        await work.run(_rewritten(request, host, exchange.port, path, outside))
+        await work.run(_rewritten(request, target, outside.proxy))
     except h11.ProtocolError as error:
         why = f"{exchange.host} answered what is not HTTP: {error}"
         raise Denied("failed", 502, why) from error
@@ -44,7 +41,7 @@ async def forward(
         why = f"the connection to {exchange.host} broke off: {error.strerror or error}"
         raise Denied("failed", 502, why) from error
     finally:
-        outside.close()
+        outside.abort()  # the answer is there, or there will be none
 
 
 class _Forward:
@@ -143,21 +140,19 @@ class _Forward:
         self._idle.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
 
 
-def _rewritten(
-    request: h11.Request, host: str | Address, port: int, path: str, outside: Outside
-) -> h11.Request:
+def _rewritten(request: h11.Request, target: Target, proxy: Proxy | None) -> h11.Request:
     """The request as the next server gets it: nothing in it that was for this one."""
-    authority = host_and_port(host, port).removesuffix(":80")
+    authority = str(target).removesuffix(":80")
     headers: _Headers = [(b"Host", authority.encode("ascii"))]
     headers += _end_to_end(request.headers.raw_items())
     if any(name == ENCODING for name, _ in request.headers):
         headers.append((b"Transfer-Encoding", b"chunked"))
     headers.append((b"Connection", b"close"))
-    if outside.proxy:
+    path = target.path
+    if proxy:
         path = f"http://{authority}{path}"
-        if outside.proxy.authorization:
-            value = outside.proxy.authorization.encode("ascii")
-            headers.append((b"Proxy-Authorization", value))
+        if proxy.authorization:
+            headers.append((b"Proxy-Authorization", proxy.authorization.encode("ascii")))
     return h11.Request(method=request.method, target=path, headers=headers)
 
 

@@ -13,23 +13,23 @@ MOST_REQUESTS = 20_000
 
 
 class Gate:
-    """Counts and logs. `on_exhausted` is told once, when the bytes are used up."""
+    """Counts and logs. `on_shut` is told when no request is carried out any more."""
 
     def __init__(
         self,
         allowlist: Allowlist,
         total_bytes: int,
         on_request: Callable[[NetworkRequest], None] | None,
-        on_exhausted: Callable[[Denied], None],
+        on_shut: Callable[[Denied], None],
     ) -> None:
         self.allowlist = allowlist
         self.dialer = Dialer()
         self.requests: deque[NetworkRequest] = deque(maxlen=KEPT)
+        self._total = self._left = total_bytes
         self._served = 0
-        self._left = total_bytes
-        self._why = f"the {total_bytes:,} bytes that this sandbox may exchange are used up"
+        self._shut = ""  # why nothing is carried out any more
         self._on_request = on_request
-        self._on_exhausted = on_exhausted
+        self._on_shut = on_shut
 
     def begin(self, method: str) -> Exchange:
         """One more request."""
@@ -38,32 +38,40 @@ class Gate:
 
     @property
     def closed(self) -> bool:
-        """Whether there were so many requests that no other is served, and that was told."""
+        """Whether there were so many requests that no other is looked at, and that was told."""
         return self._served > MOST_REQUESTS
 
-    def check_left(self) -> None:
+    def check(self) -> None:
         """Raise Denied when no more requests may be made."""
-        if self._left <= 0:
-            raise self._exhausted()
         if self.closed:
             raise Denied("refused", 403, f"more than {MOST_REQUESTS:,} requests of one sandbox")
+        self._check_open()
 
     def count(self, exchange: Exchange, *, sent: int = 0, received: int = 0) -> None:
         """Count bytes of a request that goes on. Raises Denied when there are too many."""
         exchange.sent += sent
         exchange.received += received
-        before, self._left = self._left, self._left - sent - received
-        if self._left > 0:
-            return
-        if before > 0:
-            self._on_exhausted(self._exhausted())
-        raise self._exhausted()
+        self._left -= sent + received
+        if self._left <= 0:
+            self._end(f"the {self._total:,} bytes that this sandbox may exchange are used up")
+        self._check_open()
 
     def log(self, request: NetworkRequest) -> None:
         """Keep and tell what became of a request."""
         self.requests.append(request)
-        if self._on_request is not None:
+        if self._on_request is None:
+            return
+        try:
             self._on_request(request)
+        except BaseException:
+            self._end("the requests of this sandbox cannot be logged")
+            raise
 
-    def _exhausted(self) -> Denied:
-        return Denied("refused", 403, self._why)
+    def _check_open(self) -> None:
+        if self._shut:
+            raise Denied("refused", 403, self._shut)
+
+    def _end(self, why: str) -> None:
+        if not self._shut:
+            self._shut = why
+            self._on_shut(Denied("refused", 403, why))

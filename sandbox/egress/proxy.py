@@ -2,24 +2,20 @@
 out or refused, and logged."""
 
 import asyncio
-import re
 
 import h11
 
-from sandbox.addresses import Address
-from sandbox.allowlist import Place, host_and_port, split_host_and_port
 from sandbox.egress.forward import forward
 from sandbox.egress.gate import Gate
 from sandbox.egress.link import Link, LinkClosed
 from sandbox.egress.record import Denied, Exchange
+from sandbox.egress.target import read_target
 from sandbox.egress.tunnel import tunnel
 
 HEAD_BYTES = 32 * 1024
 HEAD_SECONDS = 30.0
 #: How long a connection may wait for its next request.
 BETWEEN_SECONDS = 60.0
-_ABSOLUTE = re.compile(r"http://([^/?#]+)([/?][^#]*)?", re.IGNORECASE)
-_WEB_PORT = 80
 _LONGEST_METHOD = 32
 _LONGEST_REASON = 200
 
@@ -89,47 +85,12 @@ async def _carry_out(
     exchange: Exchange,
     request: h11.Request,
 ) -> None:
-    host, path = _target(request, exchange)
-    places = _places(host, exchange, gate)
-    if path:
-        await forward(link, connection, gate, exchange, request, host, places, path)
+    gate.check()
+    target = read_target(request, gate.allowlist, exchange)
+    if target.path:
+        await forward(link, connection, gate, exchange, request, target)
     else:
-        await tunnel(link, connection, gate, exchange, request, host, places)
-
-
-def _target(request: h11.Request, exchange: Exchange) -> tuple[str | Address, str]:
-    """The host that a request is for, and its path, "" for a CONNECT; `exchange` is told the host
-    and port. Raises Denied for a target that does not fit a proxy."""
-    text = request.target.decode("ascii")
-    exchange.host = text
-    tunnel = request.method == b"CONNECT"
-    absolute = _ABSOLUTE.fullmatch(text)
-    if not tunnel and absolute is None:
-        raise Denied("refused", 400, "this is a proxy: it takes http://HOST/PATH, and CONNECT")
-    authority, path = (absolute[1], absolute[2] or "/") if absolute and not tunnel else (text, "")
-    usual = 0 if tunnel else _WEB_PORT
-    try:
-        host, port = split_host_and_port(authority, usual)
-        exchange.host, exchange.port = str(host), port
-        told = [value.decode("ascii") for name, value in request.headers if name == b"host"]
-        # There is one at most. Some clients leave out the port where they CONNECT to.
-        agree = all(split_host_and_port(each, usual or port) == (host, port) for each in told)
-    except ValueError as error:
-        raise Denied("refused", 400, f"the host of that request cannot be read: {error}") from None
-    if not agree:
-        raise Denied("refused", 400, "the Host header names another host than the request")
-    return host, path if not path.startswith("?") else f"/{path}"
-
-
-def _places(host: str | Address, exchange: Exchange, gate: Gate) -> tuple[Place, ...]:
-    """The places of the list that a request is meant for. Raises Denied."""
-    gate.check_left()
-    places = gate.allowlist.places_for(host, exchange.port)
-    if not places:
-        asked = host_and_port(host, exchange.port)
-        why = f"{asked} is not on the list of places that this sandbox may reach"
-        raise Denied("refused", 403, why, f"{why}: {gate.allowlist}")
-    return places
+        await tunnel(link, connection, gate, exchange, request, target)
 
 
 async def _answer(link: Link, connection: h11.Connection, denied: Denied, method: str) -> None:

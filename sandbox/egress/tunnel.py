@@ -1,18 +1,17 @@
 """A CONNECT: bytes in both directions, after a look at whom a TLS connection is for."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 
 import h11
 
-from sandbox.addresses import Address
-from sandbox.allowlist import Place
 from sandbox.egress.dial import Outside
 from sandbox.egress.gate import Gate
 from sandbox.egress.hello import ACCESS_DENIED, LARGEST, NoHello, server_name
 from sandbox.egress.link import PIECE, Link
 from sandbox.egress.record import Denied, Exchange
+from sandbox.egress.target import Target
 
 IDLE_SECONDS = 300.0
 HELLO_SECONDS = 30.0
@@ -27,23 +26,23 @@ async def tunnel(
     gate: Gate,
     exchange: Exchange,
     request: h11.Request,
-    host: str | Address,
-    places: Sequence[Place],
+    target: Target,
 ) -> None:
     """Connect, answer, and carry bytes until both sides have ended. Raises Denied, LinkClosed."""
     if any(name in (LENGTH, ENCODING) for name, _ in request.headers):
         raise Denied("refused", 400, "a CONNECT with a body")
     connection.next_event()  # its end
-    outside = await gate.dialer.open(places, host, exchange, tunnel=True)
+    outside = await gate.dialer.open(target, exchange)
     try:
         established = h11.Response(status_code=200, reason="Connection established", headers=[])
         await link.write(connection.send(established) or b"")
         first, _ = connection.trailing_data
-        if exchange.port == TLS_PORT:
-            first = await _hello(link, first, str(host))
+        if target.port == TLS_PORT:
+            first = await _hello(link, first, str(target.host))
         await _carry(link, outside, gate, exchange, first)
+        await outside.finish()
     finally:
-        outside.close()
+        outside.abort()
 
 
 async def _hello(link: Link, first: bytes, host: str) -> bytes:

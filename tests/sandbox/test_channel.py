@@ -116,6 +116,8 @@ async def test_silence_is_told_while_pings_go_unanswered_and_not_before(
         wrapped(protocol.encode(protocol.REPLY, 1, b"\xff\xfe")),
         wrapped(protocol.encode(protocol.REPLY, 7, b"{}")),
         wrapped(protocol.encode(protocol.REPLY, 0, b"{}")),
+        wrapped(protocol.encode(protocol.LINK_OPENED, 1)),
+        wrapped(protocol.encode(protocol.LINK_BYTES, 1, b"x")),
         wrapped(b"x", stream=9),
         struct.pack(">BxxxL", 1, 2**32 - 1) + b"\xff" * 100,
     ],
@@ -250,3 +252,36 @@ def test_a_request_is_json_in_one_frame() -> None:
     frame = protocol.encode(protocol.REQUEST, 1, json.dumps({"path": "\udcff"}).encode("ascii"))
     ((_, _, payload),) = protocol.Decoder(protocol.HOST_KINDS).feed(frame)
     assert json.loads(payload) == {"path": "\udcff"}
+
+
+async def test_connections_are_taken_where_there_is_a_way_out_only() -> None:
+    taken: list[tuple[int, int, bytes]] = []
+    lost: list[bool] = []
+
+    class Links:
+        def take(self, kind: int, ident: int, payload: bytes) -> None:
+            if payload == b"bad":
+                raise protocol.ProtocolError("as a link would")
+            taken.append((kind, ident, payload))
+
+        def lost(self) -> None:
+            lost.append(True)
+
+    go_on = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(UPGRADED)
+        await go_on.wait()
+        for frame in ((protocol.LINK_OPENED, 7, b""), (protocol.LINK_BYTES, 7, b"bad")):
+            writer.write(wrapped(protocol.encode(*frame)))
+
+    async with engine(serve) as address:
+        channel = await Channel.attach(address, "1.41", "name")
+        channel.carry(Links())
+        go_on.set()
+        async with asyncio.timeout(5):
+            await channel.ended.wait()
+        assert taken == [(protocol.LINK_OPENED, 7, b"")]
+        assert lost == [True]
+        assert "as a link would" in channel.failure
+        await channel.close()

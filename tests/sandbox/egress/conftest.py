@@ -75,11 +75,35 @@ def echo() -> Iterator[int]:
         yield port
 
 
+class Answers:
+    """A server that answers what it is told to, byte by byte."""
+
+    text = b""
+    port = 0
+
+    def talk(self, connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(self.text)
+
+
+@pytest.fixture(scope="module")
+def answers() -> Iterator[Answers]:
+    found = Answers()
+    with listener(found.talk) as found.port:
+        yield found
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def room(
-    image: Image, base: Base, plain: Web, secure: Web, echo: int, trusted: Trusted
+    image: Image,
+    base: Base,
+    plain: Web,
+    secure: Web,
+    echo: int,
+    answers: Answers,
+    trusted: Trusted,
 ) -> AsyncIterator[Sandbox]:
-    ports = (plain.server_port, secure.server_port, echo)
+    ports = (plain.server_port, secure.server_port, echo, answers.port)
     policy = Policy(network=tuple(f"index.test:{port}@{LOOPBACK}" for port in ports))
     async with Sandbox.open(image, base, policy, resettable=True, ca_bundle=trusted[1]) as box:
         yield box

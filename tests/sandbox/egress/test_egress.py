@@ -15,7 +15,7 @@ from sandbox.policy import Policy
 from sandbox.profile import PROXY_PORT
 from sandbox.trees import Base
 from tests.outside import CLIENT, LOOPBACK, MIB, Names, Web
-from tests.sandbox.egress.conftest import Run, Trusted, ended
+from tests.sandbox.egress.conftest import Answers, Run, Trusted, ended
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -188,6 +188,48 @@ async def test_what_does_not_resolve_or_answer_is_said(
         assert "HTTP/1.1 502 the name nowhere.test does not resolve" in said
         assert "HTTP/1.1 502 127.0.0.1 cannot be connected to: Connection refused" in said
         assert [r.outcome for r in await ended(other, count=2)] == ["failed", "failed"]
+
+
+CUT = "Content-Length: 9\r\n\r\nabc"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "200 abc"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "200 abc"),
+        ("HTTP/1.0 200 OK\r\n\r\nabc", "200 abc"),
+        ("HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 3\r\n\r\nabc", "404 abc"),
+        ("HTTP/1.1 204 Nothing\r\n\r\n", "204 "),
+        ("HTTP/1.1 304 Same\r\nContent-Length: 99\r\n\r\n", "304 "),
+        (f"HTTP/1.1 200 OK\r\n{CUT}", "IncompleteRead"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc", "IncompleteRead"),
+        ("SSH-2.0-OpenSSH\r\n", "502"),
+        ("HTTP/1.1 101 Switched\r\n\r\n", "502"),
+        ("HTTP/1.1 200 OK\r\nX: " + "y" * 100_000, "502"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc", "502"),
+        ("", "502"),
+    ],
+)
+async def test_what_a_server_answers_is_passed_on_or_told_to_be_none(
+    box: Sandbox, answers: Answers, answer: str, told: str
+) -> None:
+    answers.text = answer.encode()
+    script = (
+        "import http.client\n"
+        f"connection = http.client.HTTPConnection('127.0.0.1', {PROXY_PORT})\n"
+        f"connection.request('GET', 'http://index.test:{answers.port}/')\n"
+        "try:\n"
+        "    answer = connection.getresponse()\n"
+        "    print(answer.status, answer.read().decode())\n"
+        "except (http.client.HTTPException, ConnectionError) as error:\n"
+        "    print(type(error).__name__)\n"
+    )
+    before = len(box.requests)
+    said = (await box.run(["python3", "-c", script])).output.text
+    assert said.startswith(told) or (told == "IncompleteRead" and "Connection" in said)
+    [request] = await ended(box, before)
+    assert request.outcome == ("ok" if told[1:3] in ("00", "04") else "failed")
 
 
 # -- tunnels ------------------------------------------------------------------------------------
