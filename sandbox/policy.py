@@ -11,6 +11,8 @@ MIB = 1 << 20
 GIB = 1 << 30
 # The kernel charges about this much for a file, even an empty one.
 INODE_BYTES = KIB
+# Files allowed in /dev/shm.
+SHM_INODES = 4096
 # /run/greenroom without the copy of a resettable sandbox: support files, account entries.
 PRIVATE_BYTES = 16 * MIB
 # What the supervisor and the smallest useful command need beside the file systems.
@@ -55,13 +57,14 @@ class Policy:
         return self.memory_bytes - sum(self._parts(resettable).values())
 
     def _parts(self, resettable: bool) -> dict[str, int]:
+        inodes = self.workspace_inodes + 2 * self.scratch_inodes + SHM_INODES
         return {
             "workspace": self.workspace_bytes,
             "tmp": self.tmp_bytes,
             "home": self.home_bytes,
             "shm": self.shm_bytes,
             "support files": self.private_bytes(resettable),
-            "files at 1 KiB each": (self.workspace_inodes + 2 * self.scratch_inodes) * INODE_BYTES,
+            "files at 1 KiB each": inodes * INODE_BYTES,
             "processes": PROCESS_BYTES,
         }
 

@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Any
 
 from sandbox.abilities import Abilities
-from sandbox.policy import MIB, Policy
+from sandbox.policy import MIB, SHM_INODES, Policy
 from sandbox.source import COMMAND
 
 WORKSPACE = "/workspace"
@@ -35,6 +35,12 @@ MASKED = (
     "/sys/firmware",
     "/sys/kernel",
 )
+# System V objects outlive processes, and are charged to the sandbox's memory: a few, and small.
+IPC_LIMITS = {
+    "kernel.shm_rmid_forced": "1",
+    "kernel.msgmni": "16",
+    "kernel.sem": "250 32000 100 128",
+}
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
@@ -107,12 +113,11 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         "MemorySwap": policy.memory_bytes,
         "OomScoreAdj": OOM_SCORE,
         "IpcMode": "private",
-        "ShmSize": policy.shm_bytes,
         "CgroupnsMode": "private",
         "LogConfig": {"Type": "none", "Config": {}},
         "Ulimits": [{"Name": name, "Soft": n, "Hard": n} for name, n in limits.items()],
         "Tmpfs": _file_systems(policy, uid, private),
-        "Sysctls": {"kernel.shm_rmid_forced": "1"},
+        "Sysctls": dict(IPC_LIMITS),
         "MaskedPaths": list(MASKED),
         "ReadonlyPaths": list(READ_ONLY),
     }
@@ -125,6 +130,8 @@ def _file_systems(policy: Policy, uid: int, private: int) -> dict[str, str]:
         WORKSPACE: (policy.workspace_bytes, policy.workspace_inodes, own),
         HOME: (policy.home_bytes, scratch, own),
         "/tmp": (policy.tmp_bytes, scratch, "mode=1777"),  # noqa: S108 - the sandbox's own
+        # Docker's own, by ShmSize, has no bound of files.
+        "/dev/shm": (policy.shm_bytes, SHM_INODES, "mode=1777"),  # noqa: S108
         PRIVATE: (private, private // MIB * 64, "uid=0,gid=0,mode=0755"),
     }
     return {
