@@ -24,9 +24,11 @@ from typing import Any
 from sandbox.supervisor import files
 from sandbox.supervisor.processes import (
     PR_SET_CHILD_SUBREAPER,
+    UNDOABLE,
     Account,
     Usage,
     kill_descendants,
+    number_of,
     reap,
     set_process_option,
 )
@@ -155,13 +157,14 @@ def _run(channel: socket.socket, command: dict[str, Any], descriptors: list[int]
         run_and_exit(lambda: _become(command, descriptors, error_write))
     for fd in (error_write, *descriptors):
         os.close(fd)
-    failure = os.read(error_read, FAILURE.size)
-    os.close(error_read)
     usage = Usage()
     status, alone = _wait_for(channel, main, usage)
     seconds = time.monotonic() - began
     if not alone:
         kill_descendants(usage)
+    # Only now: another command can stop this one (SIGSTOP) before it has become its program.
+    failure = os.read(error_read, FAILURE.size)
+    os.close(error_read)
     stage, number = FAILURE.unpack(failure) if len(failure) == FAILURE.size else (STARTED, 0)
     return STATUS.pack(status, stage, number, usage.cpu_seconds, seconds, usage.max_rss_bytes)
 
@@ -209,6 +212,6 @@ def _become(command: dict[str, Any], descriptors: list[int], error_write: int) -
             return files.search(command["search"])
         program = command["argv"]
         os.execvpe(program[0], program, command["env"])  # noqa: S606 - running it is the point
-    except OSError as error:
-        os.write(error_write, FAILURE.pack(stage, error.errno or 0))
+    except UNDOABLE as error:
+        os.write(error_write, FAILURE.pack(stage, number_of(error)))
     return 127
