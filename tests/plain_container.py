@@ -16,13 +16,13 @@ def run_plainly(
     **options: Any,
 ) -> tuple[str, int]:
     """What a command prints as root in a container with the engine's own defaults, but without its
-    system call profile and with a `folder` of the host in /mnt; and the exit code. `options` are
-    those of docker-py's create_host_config."""
+    system call profile and with a `folder` of the host in /mnt; and the exit code. `options` go
+    into the engine's HostConfig."""
     api = engine.api
     host = {
-        "security_opt": ["seccomp=unconfined"],
-        "network_mode": "none",
-        "binds": [f"{folder}:/mnt:ro"] if folder else None,
+        "SecurityOpt": ["seccomp=unconfined"],
+        "NetworkMode": "none",
+        "Binds": [f"{folder}:/mnt:ro"] if folder else [],
         **options,
     }
     made = api.create_container(
@@ -30,7 +30,7 @@ def run_plainly(
         list(command),
         user="0:0",
         working_dir="/workspace",
-        host_config=api.create_host_config(**host),
+        host_config=host,
     )
     try:
         api.start(made)

@@ -113,7 +113,7 @@ async def test_the_loopback_device_cannot_be_changed(attack: Attack, plainly: Pl
         "print('address', attempt(fcntl.ioctl, s, 0x8916, address))\n"
     )
     assert set(verdicts(await attack(script)).values()) == {"EPERM"}
-    assert plainly(script, cap_add=["NET_ADMIN"]).split()[1::2] == ["worked", "worked"]
+    assert plainly(script, CapAdd=["NET_ADMIN"]).split()[1::2] == ["worked", "worked"]
 
 
 # -- from one sandbox to another ----------------------------------------------------------------

@@ -26,7 +26,7 @@ async def test_every_control_holds_in_a_sandbox(
 def test_without_its_control_a_probe_finds_a_way(
     probe: Probe, engine: Engine, image: Image, tmp_path: Path
 ) -> None:
-    said, ended = run_plainly(engine, image, probe.command, tmp_path, network_mode="bridge")
+    said, ended = run_plainly(engine, image, probe.command, tmp_path, NetworkMode="bridge")
     assert said
     assert not probe.holds(said.split(), "signal" if ended else "exit")
 
