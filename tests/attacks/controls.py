@@ -265,14 +265,22 @@ async def meanwhile(
 ) -> AsyncIterator[asyncio.Task[CommandResult]]:
     """Run a Python script inside while the body runs, which begins when the script has called
     `ready()`; it is killed at the end."""
-    prelude = "import time\ndef ready(): open('/tmp/ready', 'w').close()\n"
+    prelude = "def ready(): open('/workspace/ready', 'w').close()\n"
     task = asyncio.create_task(attack_in(box, prelude + script + "\ntime.sleep(60)\n", **options))
     try:
-        await box.run("until [ -e /tmp/ready ]; do sleep 0.02; done; rm /tmp/ready", timeout=30)
+        await appears(box, "ready")
+        await box.remove("ready")
         yield task
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def appears(box: Sandbox, name: str) -> None:
+    """Wait for a file at the top of the workspace. No command is run for it."""
+    async with asyncio.timeout(30):
+        while name not in {info.path for info in await box.list()}:
+            await asyncio.sleep(0.02)
 
 
 async def attack_in(box: Sandbox, script: str, **options: Any) -> CommandResult:
