@@ -92,11 +92,16 @@ CONTROLS: Mapping[str, Control] = {
     "cpu limit": Control(_without_cpu_limit),
     "no log": setting(LogConfig={"Type": "json-file", "Config": {"max-size": "1m"}}),
     "an own uid": Control(uid=0x0FFFFFFF),
-    # Commands run as the supervisor does.
+    # Commands run as the supervisor does, and the kernel has no other reason to part them.
     "another uid than the supervisor's": Control(
         source=(
             ('        Account(command["uid"]).become()\n', ""),
             ("    processes.set_process_option(processes.PR_SET_DUMPABLE, 0)\n", ""),
+            (
+                "            os.seteuid(0)\n            os.setegid(0)\n",
+                "            os.seteuid(0)\n            os.setegid(0)\n"
+                "            set_process_option(PR_SET_DUMPABLE, 1)\n",
+            ),
         )
     ),
     "killing what is left": Control(
@@ -138,12 +143,7 @@ CONTROLS: Mapping[str, Control] = {
         )
     ),
     "an end to reading": Control(
-        source=(
-            (
-                "            rounds = MAX_PIPE // CHUNK\n",
-                "            rounds = 1 << 60\n",
-            ),
-        )
+        source=(("fd >= 0 and rounds and _pending(fd) and not read()", "fd >= 0 and not read()"),)
     ),
     "following no link": Control(
         source=(
