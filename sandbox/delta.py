@@ -181,11 +181,13 @@ class Collector:
         """Raises ProtocolError for what was not asked for or is too large."""
         for kind, raw, _, size, chunk, offset in self._records.feed(data):
             path = decode_path(raw)
-            if path not in self._wanted or kind == protocol.SYMLINK or size > self._left:
+            if path not in self._wanted or kind == protocol.SYMLINK:
                 raise protocol.ProtocolError("a file that was not asked for")
             if kind == protocol.DELETED:
                 continue
             if offset == 0:
+                if size > self._left:
+                    raise protocol.ProtocolError("more bytes than were asked for")
                 mode = EXECUTABLE if kind == protocol.EXECUTABLE else FILE
                 self._found[path] = (mode, bytearray())
             self._left -= len(chunk)

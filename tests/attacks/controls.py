@@ -132,6 +132,14 @@ CONTROLS: Mapping[str, Control] = {
     "commands as first victims": Control(
         source=(("        os.write(score, MOST_LIKELY_OOM_VICTIM)\n", ""),)
     ),
+    "closing descriptors": Control(
+        source=(
+            (
+                "        stage = NO_PROGRAM\n",
+                "        stage = NO_PROGRAM\n        os.set_inheritable(error_write, True)\n",
+            ),
+        )
+    ),
     "pipes of root's": Control(
         source=(
             (
@@ -172,6 +180,11 @@ CONTROLS: Mapping[str, Control] = {
         )
     ),
     "bounded depth": Control(source=(("MAX_DEPTH = 256", "MAX_DEPTH = 1 << 60"),)),
+    "listing what is not closed": Control(
+        source=(
+            ("contextlib.suppress(FileNotFoundError, PermissionError)", "contextlib.suppress()"),
+        )
+    ),
     "bounded searching": Control(
         source=(
             ("SEARCHED = 16 << 20", "SEARCHED = 1 << 40"),
@@ -195,7 +208,15 @@ CONTROLS: Mapping[str, Control] = {
         )
     ),
     "emptying all at a reset": Control(
-        source=(("                empty(mount)\n", "                pass\n"),)
+        source=(
+            ("                empty(mount)\n", ""),
+            ("os.mkdir(path, 0o700)\n", "os.makedirs(path, 0o700, exist_ok=True)\n"),
+            (
+                "                fd = os.open(path, CREATE, mode)\n                try:\n",
+                "                fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)\n"
+                "                try:\n",
+            ),
+        )
     ),
     "undoing attributes at a reset": Control(
         source=(("        if name.startswith(CHANGEABLE):\n", "        if False:\n"),)

@@ -178,6 +178,10 @@ class TestOfContainer:
         with pytest.raises(PatchError, match="together"):
             await box.delta()
 
+    async def test_several_large_files_come_up_to_the_limit(self, box: Sandbox) -> None:
+        await box.run("for i in 1 2; do head -c 31M /dev/zero > big$i; done")
+        assert (await box.delta()).size == 2 * (31 << 20)
+
     async def test_a_large_binary_file_comes_whole(self, box: Sandbox) -> None:
         await box.run("head -c 20M /dev/urandom > big")
         change = (await box.delta()).changes[0]
