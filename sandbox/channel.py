@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from sandbox import protocol
 from sandbox.ending import HINTS
 from sandbox.engine import Address
-from sandbox.errors import Cause, InfrastructureError
+from sandbox.errors import Cause, InfrastructureError, UsageError
 
 DOCKER_HEADER = struct.Struct(">BxxxL")
 STDOUT, STDERR = 1, 2
@@ -144,12 +144,19 @@ class Channel(asyncio.Protocol):
     # -- requests -----------------------------------------------------------------------------
 
     def begin(self, request: dict[str, Any], on_data: Callable[[int, bytes], None]) -> Request:
-        """Send a request. Raises InfrastructureError on a dead channel."""
+        """Send a request. Raises InfrastructureError on a dead channel, UsageError for a request
+        (a command, a path, a pattern) that does not fit into one frame."""
         self._check()
+        text = json.dumps(request).encode("ascii")
+        if len(text) > protocol.MAX_PAYLOAD:
+            raise UsageError(
+                f"A command or path of {len(text):,} bytes is too long for a sandbox.",
+                "Write it to a file, and name that.",
+            )
         pending = Request(self._next, on_data)
         self._next += 1
         self._requests[pending.ident] = pending
-        self.send(protocol.REQUEST, pending.ident, json.dumps(request).encode("ascii"))
+        self.send(protocol.REQUEST, pending.ident, text)
         return pending
 
     def send(self, kind: int, ident: int, payload: bytes = b"") -> None:

@@ -10,9 +10,17 @@ from typing import Any
 
 from sandbox.abilities import DELEGATE, Abilities
 from sandbox.errors import InfrastructureError, SetupError
-from sandbox.podman import HANDING_OVER, SHARED_MEMORY
+from sandbox.podman import HANDING_OVER
 from sandbox.policy import Policy
-from sandbox.profile import HOME, MASKED, READ_ONLY, WORKSPACE, bounds, capabilities
+from sandbox.profile import (
+    HOME,
+    MASKED,
+    READ_ONLY,
+    SHARED_MEMORY,
+    WORKSPACE,
+    bounds,
+    capabilities,
+)
 
 # The kernel's numbers of capabilities.
 NUMBERS = {
@@ -26,7 +34,7 @@ PAGE = 1 << 16  # limits are rounded to pages, of 64 KiB at most
 def opening(uid: int, policy: Policy, abilities: Abilities) -> dict[str, Any]:
     """What the supervisor's first request has to hold: which folders to hand over and which
     capabilities to give up, and what to look at."""
-    places = (*bounds(policy, 0), SHARED_MEMORY)
+    places = tuple(bounds(policy, 0))
     own = [{"path": p, "uid": uid, "mode": 0o755} for p in places if p in (WORKSPACE, HOME)]
     shared = ("/tmp", SHARED_MEMORY)  # noqa: S108 - the sandbox's own
     others = [{"path": p, "uid": 0, "mode": 0o1777} for p in places if p in shared]
@@ -92,11 +100,11 @@ def _lacking(
         yield "processor time"
     if seen["has swap"] and not (_no_swap(seen, policy)):
         yield "swap"
-    wanted = {**bounds(policy, private_bytes), SHARED_MEMORY: (policy.shm_bytes, None)}
+    wanted = bounds(policy, private_bytes)
     folders = seen["folders"]
     if any(not _bounded(folders[path][0], most) for path, (most, _) in wanted.items()):
         yield "bytes in files"
-    if any(not _bounded(folders[path][1], most) for path, (_, most) in wanted.items() if most):
+    if any(not _bounded(folders[path][1], most) for path, (_, most) in wanted.items()):
         yield "number of files"
     resources = seen["resources"]
     most = {"NOFILE": policy.open_files, "FSIZE": policy.file_bytes, "CORE": 0, "MEMLOCK": 0}

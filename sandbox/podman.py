@@ -17,8 +17,6 @@ from typing import Any
 
 from sandbox.errors import SetupError
 
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the sandbox's own
-PAGE = 4096  # bytes, which every file takes at least
 PERIOD = 100_000  # microseconds, of which a share of the processors is reckoned
 # Podman gives the root of a tmpfs with options to root. The supervisor hands it over before
 # anything else, and gives these two up for good.
@@ -143,11 +141,7 @@ def container_body(config: Mapping[str, Any], cache: Path) -> dict[str, Any]:
     body = {_SAME[name]: left.pop(name) for name in list(left) if name in _SAME}
     body |= _namespaces(left) | _security(left, cache) | _limits(left)
     body["stop_signal"] = int(signal.Signals[left.pop("StopSignal")])
-    shm = left.pop("ShmSize")
-    # Podman 5 has its own read-only where it adds no writable folders to a read-only root.
-    options = f"rw,noexec,nosuid,nodev,size={shm},nr_inodes={shm // PAGE},mode=1777"
-    places = {**left.pop("Tmpfs"), SHARED_MEMORY: options}
-    body["volumes"] = [_memory(*place) for place in places.items()]
+    body["volumes"] = [_memory(*place) for place in left.pop("Tmpfs").items()]
     body["log_configuration"] = {"driver": left.pop("LogConfig")["Type"]}
     body |= {
         # What Podman, its settings or the image would add: writable folders, account entries, names

@@ -16,6 +16,8 @@ MIB = 1 << 20
 GIB = 1 << 30
 # The kernel charges about this much for a file, even an empty one.
 INODE_BYTES = KIB
+# Files allowed in /dev/shm.
+SHM_INODES = 4096
 # /run/greenroom without the copy of a resettable sandbox: support files, account entries.
 PRIVATE_BYTES = 16 * MIB
 # What the supervisor and the smallest useful command need beside the file systems.
@@ -92,7 +94,7 @@ class Policy:
 
     def _parts(self, resettable: bool) -> dict[str, int]:
         scratch = 0 if self.as_root else 2 * self.scratch_inodes
-        inodes = scratch + (self.workspace_inodes if self.in_memory else 0)
+        inodes = scratch + SHM_INODES + (self.workspace_inodes if self.in_memory else 0)
         return {
             "workspace": self.workspace_bytes if self.in_memory else 0,
             "tmp": 0 if self.as_root else self.tmp_bytes,

@@ -5,11 +5,12 @@ from importlib.resources import files
 from typing import Any
 
 from sandbox.abilities import Abilities
-from sandbox.policy import MIB, Policy
+from sandbox.policy import MIB, SHM_INODES, Policy
 from sandbox.source import COMMAND
 
 WORKSPACE = "/workspace"
 HOME = "/home/sandbox"
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the sandbox's own
 PRIVATE = "/run/greenroom"
 PROXY_PORT = 17310  # on the loopback, where there is a way out; no program's usual one
 CAPABILITIES = ("SETUID", "SETGID", "KILL")
@@ -40,6 +41,12 @@ MASKED = (
     "/sys/firmware",
     "/sys/kernel",
 )
+# System V objects outlive processes, and are charged to the sandbox's memory: a few, and small.
+IPC_LIMITS = {
+    "kernel.shm_rmid_forced": "1",
+    "kernel.msgmni": "16",
+    "kernel.sem": "250 32000 100 128",
+}
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
@@ -101,7 +108,7 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         optional["Mounts"] = [{"Type": "volume", "Target": place} for place in (WORKSPACE, PRIVATE)]
     if abilities.sets_ipc:
         # What a command leaves of System V is removed in any case; with this it goes sooner.
-        optional["Sysctls"] = {"kernel.shm_rmid_forced": "1"}
+        optional["Sysctls"] = dict(IPC_LIMITS)
     return {
         **optional,
         "AutoRemove": True,
@@ -122,7 +129,6 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         "MemorySwap": policy.memory_bytes,
         "OomScoreAdj": OOM_SCORE,
         "IpcMode": "private",
-        "ShmSize": policy.shm_bytes,
         "CgroupnsMode": "private",
         "LogConfig": {"Type": "none", "Config": {}},
         "Ulimits": [{"Name": name, "Soft": n, "Hard": n} for name, n in limits.items()],
@@ -150,12 +156,17 @@ def bounds(policy: Policy, private: int) -> dict[str, tuple[int, int]]:
     if not policy.as_root:
         found[HOME] = (policy.home_bytes, policy.scratch_inodes)
         found["/tmp"] = (policy.tmp_bytes, policy.scratch_inodes)  # noqa: S108 - the sandbox's own
+    # Docker's own, by ShmSize, has no bound of files.
+    found[SHARED_MEMORY] = (policy.shm_bytes, SHM_INODES)
     return found
 
 
 def _file_systems(policy: Policy, uid: int, private: int) -> dict[str, str]:
     own = f"uid={uid},gid={uid},mode=0755"
-    rest = {WORKSPACE: own, HOME: own, "/tmp": "mode=1777", PRIVATE: "uid=0,gid=0,mode=0755"}  # noqa: S108
+    rest = {
+        **{WORKSPACE: own, HOME: own, PRIVATE: "uid=0,gid=0,mode=0755"},
+        **dict.fromkeys(("/tmp", SHARED_MEMORY), "mode=1777"),  # noqa: S108 - the sandbox's own
+    }
     return {
         place: f"rw,exec,nosuid,nodev,size={size},nr_inodes={inodes},{rest[place]}"
         for place, (size, inodes) in bounds(policy, private).items()

@@ -21,6 +21,7 @@ class FileProblem(GreenroomError):
     def __init__(self, path: str, text: str, number: int = 0) -> None:
         super().__init__(f"{path}: {text}")
         self.path = path
+        self.text = text
         self.errno = number
 
 

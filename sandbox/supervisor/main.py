@@ -119,7 +119,7 @@ class Supervisor:
         """Do a request's work and reply with its result; None means that the reply comes later."""
         try:
             result = work()
-        except OSError as error:
+        except processes.UNDOABLE as error:
             result = {"error": processes.describe(error)}
         if result is not None:
             self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
@@ -145,7 +145,7 @@ class Supervisor:
         except StopIteration:
             del self._streams[ident]
             return {}
-        except OSError:
+        except processes.UNDOABLE:
             del self._streams[ident]
             raise
         self._send_all(protocol.OUTPUT, ident, chunk)
@@ -314,12 +314,12 @@ class Supervisor:
         request["env"] = {**self._environment, **request["env"]}
         try:
             shim = self._free_shim()
+            command = Command(ident, shim, request, self._outbox.send)
+            command.start(self._account.uid, what, request)
         except OSError as error:  # other commands have all the processes
             result = {**NOTHING_RAN, "stage": NO_PROGRAM, "errno": error.errno}
             self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
             return
-        command = Command(ident, shim, request, self._outbox.send)
-        command.start(self._account.uid, what, request)
         self._watch(command)
 
     def _free_shim(self) -> Shim:

@@ -25,9 +25,11 @@ from typing import Any
 from sandbox.supervisor import files
 from sandbox.supervisor.processes import (
     PR_SET_CHILD_SUBREAPER,
+    UNDOABLE,
     Account,
     Usage,
     kill_descendants,
+    number_of,
     reap,
     set_process_option,
 )
@@ -267,6 +269,6 @@ def _become(command: dict[str, Any], descriptors: list[int], tell: int) -> int:
             return files.search(command["search"])
         program = command["argv"]
         os.execvpe(program[0], program, command["env"])  # noqa: S606 - running it is the point
-    except OSError as error:
-        os.write(tell, FAILURE.pack(stage, error.errno or 0))
+    except UNDOABLE as error:
+        os.write(tell, FAILURE.pack(stage, number_of(error)))
     return 127

@@ -28,7 +28,7 @@ GOOD: dict[str, Any] = {
     "processor time": 2.0,
     "folders": {
         **{path: list(most) for path, most in bounds(POLICY, PRIVATE).items()},
-        "/dev/shm": [POLICY.shm_bytes, 10**6],
+        "/dev/shm": [POLICY.shm_bytes, 4096],
     },
     "readable": [],
     "writable": [],
