@@ -28,7 +28,6 @@ GOOD: dict[str, Any] = {
     "processor time": 2.0,
     "folders": {
         **{path: list(most) for path, most in bounds(POLICY, PRIVATE).items()},
-        "/dev/shm": [POLICY.shm_bytes, 4096],
     },
     "readable": [],
     "writable": [],
@@ -57,7 +56,7 @@ def test_where_all_holds_nothing_lacks() -> None:
         ({"swap": None}, "swap"),
         ({"swap": 1}, "swap"),
         ({"folders": {**GOOD["folders"], "/tmp": [1 << 40, 4096]}}, "bytes in files"),
-        ({"folders": {**GOOD["folders"], "/dev/shm": [1 << 40, 0]}}, "bytes in files"),
+        ({"folders": {**GOOD["folders"], "/dev/shm": [1 << 40, 4096]}}, "bytes in files"),
         ({"folders": {**GOOD["folders"], "/workspace": [4096, 1 << 40]}}, "number of files"),
         ({"folders": {**GOOD["folders"], "/workspace": [4096, 0]}}, "number of files"),
         ({"resources": {**GOOD["resources"], "FSIZE": -1}}, "per process"),
