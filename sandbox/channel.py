@@ -14,7 +14,7 @@ from typing import Any
 
 from sandbox import protocol
 from sandbox.engine import Address
-from sandbox.errors import InfrastructureError
+from sandbox.errors import InfrastructureError, UsageError
 
 DOCKER_HEADER = struct.Struct(">BxxxL")
 STDOUT, STDERR = 1, 2
@@ -63,24 +63,24 @@ class Channel(asyncio.Protocol):
     async def attach(cls, address: Address, api_version: str, container: str) -> "Channel":
         """Attach to a container that was created and not started. Raises InfrastructureError."""
         loop = asyncio.get_running_loop()
-
-        def make() -> Channel:
-            return cls(container[:12])
-
+        channel = cls(container[:12])
         try:
             async with asyncio.timeout(ATTACH_SECONDS):
                 if address.socket_path:
-                    _, channel = await loop.create_unix_connection(make, address.socket_path)
+                    await loop.create_unix_connection(lambda: channel, address.socket_path)
                 else:
                     host, port = address.host_and_port
-                    _, channel = await loop.create_connection(
-                        make, host, port, ssl=address.ssl_context()
+                    await loop.create_connection(
+                        lambda: channel, host, port, ssl=address.ssl_context()
                     )
                 channel._ask_to_attach(api_version, container)
                 await channel._attached
-        except (OSError, TimeoutError) as error:
+        except BaseException as error:
+            await channel.close()
+            if not isinstance(error, OSError):  # TimeoutError is one
+                raise
             raise InfrastructureError(
-                f"The Docker engine did not attach to the sandbox: {error or 'no answer'}"
+                f"The Docker engine did not attach to the sandbox: {str(error) or 'no answer'}"
             ) from error
         channel._pings = asyncio.create_task(channel._ping())
         return channel
@@ -114,12 +114,20 @@ class Channel(asyncio.Protocol):
     # -- requests -----------------------------------------------------------------------------
 
     def begin(self, request: dict[str, Any], on_data: Callable[[int, bytes], None]) -> Request:
-        """Send a request. Raises InfrastructureError on a dead channel."""
+        """Send a request. Raises InfrastructureError on a dead channel, UsageError when it is too
+        large for a frame."""
         self._check()
+        payload = json.dumps(request).encode("ascii")
+        if len(payload) > protocol.MAX_PAYLOAD:
+            raise UsageError(
+                f"A request to the sandbox has {len(payload):,} bytes; at most "
+                f"{protocol.MAX_PAYLOAD:,} are taken.",
+                "Write long text to a file in the workspace first.",
+            )
         pending = Request(self._next, on_data)
         self._next += 1
         self._requests[pending.ident] = pending
-        self.send(protocol.REQUEST, pending.ident, json.dumps(request).encode("ascii"))
+        self.send(protocol.REQUEST, pending.ident, payload)
         return pending
 
     def send(self, kind: int, ident: int, payload: bytes = b"") -> None:
@@ -290,10 +298,11 @@ class Channel(asyncio.Protocol):
             self._transport.abort()
         if not self._attached.done():
             self._attached.set_exception(ConnectionError(why))
+            # What nobody waits for any more must not warn, here and below.
+            self._attached.exception()
         for pending in self._requests.values():
             if not pending.reply.done():
                 pending.reply.set_exception(self._error())
-                # A request that nobody waits for any more must not warn.
                 pending.reply.exception()
         self._requests.clear()
 

@@ -23,7 +23,10 @@ from sandbox.results import (
 
 T = TypeVar("T")
 # What reading an answer raises that is not of the agreed form.
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+MALFORMED = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError),
+    protocol.ProtocolError,
+)
 LIVE_BYTES = MIB
 LARGEST_INPUT = 16 * MIB  # the supervisor holds it until the command has read it
 # Beyond a command's own time: for the supervisor to end it and to answer.
@@ -61,10 +64,17 @@ class Wire:
     ) -> T:
         """A request that JSON of at most `limit` bytes answers, as `read` understands it."""
         data = await self.collect(request, limit, path)
+        return await self.understand(lambda: read(json.loads(data)))
+
+    async def understand(self, read: Callable[[], T]) -> T:
+        """What `read` makes of an answer; one that is not of the agreed form ends the container."""
         try:
-            return read(json.loads(data))
+            return read()
         except MALFORMED as error:
-            raise await self._malformed(error) from error
+            await self._channel.close()
+            raise InfrastructureError(
+                f"The sandbox {self._container.name} answered wrongly: {error!r}"
+            ) from error
 
     async def receive(
         self,
@@ -133,15 +143,7 @@ class Wire:
         except BaseException:
             self._channel.drop(pending)
             raise
-        try:
-            if reply["stage"] == NO_FOLDER:
-                problem = {"errno": reply["errno"], "text": "cannot be worked in"}
-                raise file_error(cwd, problem)
-            if reply["stage"] == NO_PROGRAM:
-                return not_started(reply, argv[0] if argv else "")
-            return command_result(reply, taken.output(int(reply["total"])), bytes(taken.events))
-        except MALFORMED as error:
-            raise await self._malformed(error) from error
+        return await self.understand(lambda: _ended(reply, taken, cwd, argv[0] if argv else ""))
 
     @property
     def _channel(self) -> Channel:
@@ -176,18 +178,7 @@ class Wire:
             ) from None
         if "error" not in reply:
             return reply
-        try:
-            problem = file_error(path, reply["error"])
-        except MALFORMED as error:
-            raise await self._malformed(error) from error
-        raise problem
-
-    async def _malformed(self, error: BaseException) -> InfrastructureError:
-        """What to raise for an answer that is not of the agreed form; ends the container."""
-        await self._channel.close()
-        return InfrastructureError(
-            f"The sandbox {self._container.name} answered wrongly: {error!r}"
-        )
+        raise await self.understand(lambda: file_error(path, reply["error"]))
 
 
 class _Taken:
@@ -249,6 +240,15 @@ class _Taken:
             self._show_to[kind] = None
             if self.pending is not None and not self.pending.reply.done():
                 self.pending.reply.set_exception(error)
+
+
+def _ended(reply: dict[str, Any], taken: _Taken, cwd: str, program: str) -> CommandResult:
+    """A command's result. Raises as `run` does when its folder is none to work in."""
+    if reply["stage"] == NO_FOLDER:
+        raise file_error(cwd, {"errno": reply["errno"], "text": "cannot be worked in"})
+    if reply["stage"] == NO_PROGRAM:
+        return not_started(reply, program)
+    return command_result(reply, taken.output(int(reply["total"])), bytes(taken.events))
 
 
 def folder_in_sandbox(cwd: str) -> str:

@@ -24,6 +24,7 @@ KINDS = {
     stat.S_IFSOCK: "socket",
 }
 CHUNK = 256 * 1024
+MOST_DEPTH = 256
 SNIFFED = 8192
 SKIPPED = frozenset(
     (".git", "__pycache__", "node_modules", ".pytest_cache", ".mypy_cache", ".ruff_cache")
@@ -82,6 +83,7 @@ def listing(path: str, depth: int, limit: int) -> dict[str, Any]:
     with paths.parent_of(path) as (folder, name):
         top = os.open(name, paths.FOLDER, dir_fd=folder)
     base = "/".join(paths.parts_of(path))
+    depth = min(depth, MOST_DEPTH)
     truncated = not _list_folder(top, base + "/" if base else "", depth, limit, found)
     return {"entries": found, "truncated": truncated}
 
@@ -95,7 +97,8 @@ def _list_folder(
         for entry in entries:
             if len(found) >= limit:
                 return False
-            with contextlib.suppress(FileNotFoundError):
+            # What is gone, or closed to the sandbox, is passed over.
+            with contextlib.suppress(FileNotFoundError, PermissionError):
                 state = entry.stat(follow_symlinks=False)
                 kind = KINDS.get(stat.S_IFMT(state.st_mode), "device")
                 found.append((prefix + entry.name, kind, state.st_size))
@@ -111,14 +114,19 @@ def _list_folder(
 def search(request: dict[str, Any]) -> int:
     """Print lines that match as JSON, one [path, number, line] each. Runs as a command of its own,
     so that a slow pattern can be stopped."""
+    import warnings  # noqa: PLC0415 - seldom needed
+
+    warnings.simplefilter("ignore")  # those of a pattern would be among the lines
     pattern = request["pattern"]
     expression = re.compile(os.fsencode(re.escape(pattern) if request["literal"] else pattern))
     literal = os.fsencode(pattern) if request["literal"] else b""
     accepted = request["glob"]
     left = request["limit"] + 1  # one more tells that there are more
-    top = "/".join(paths.parts_of(request["path"]))
-    if not os.path.exists(os.path.join(paths.ROOT, top)):
-        print(os.strerror(errno.ENOENT), flush=True)
+    try:
+        top = "/".join(paths.parts_of(request["path"]))
+        os.stat(os.path.join(paths.ROOT, top))
+    except OSError as error:
+        print(error.strerror, flush=True)
         return 2
     for path in _text_files(top):
         if accepted and not _globbed(path, accepted):
@@ -143,10 +151,13 @@ def _text_files(top: str) -> Iterator[str]:
         return
     for folder, folders, names in os.walk(top or "."):
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        if folder.count("/") >= MOST_DEPTH:
+            folders.clear()
         for name in sorted(names):
             path = os.path.join(folder, name)
-            if stat.S_ISREG(os.lstat(path).st_mode):
-                yield os.path.normpath(path)
+            with contextlib.suppress(OSError):  # one that is gone, or closed to the sandbox
+                if stat.S_ISREG(os.lstat(path).st_mode):
+                    yield os.path.normpath(path)
 
 
 def _search_file(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -211,4 +212,6 @@ def _become(command: dict[str, Any], descriptors: list[int], error_write: int) -
         os.execvpe(program[0], program, command["env"])  # noqa: S606 - running it is the point
     except OSError as error:
         os.write(error_write, FAILURE.pack(stage, error.errno or 0))
+    except (ValueError, IndexError):  # what no system call could be given
+        os.write(error_write, FAILURE.pack(stage, errno.EINVAL))
     return 127
