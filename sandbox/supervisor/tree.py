@@ -10,8 +10,9 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from sandbox import protocol
@@ -19,7 +20,11 @@ from sandbox.supervisor import files, paths
 from sandbox.supervisor.processes import Account
 
 MAX_DEPTH = 256
+MAX_PATH = 4096  # of a folder; no patch may name what is deeper
+# All paths that are new to the workspace together: what they take is this process's own memory.
+MAX_NEW_TEXT = 8 << 20
 COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE
+NO_TIME = (-1, -1, -1)  # in a stamp that equals no file's
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | paths.PLAIN
 
 
@@ -32,6 +37,10 @@ class Prepared:
     def __init__(self, stamp: tuple[int, ...], identity: bytes | None) -> None:
         self.stamp = stamp
         self.identity = identity
+
+
+class TooMany(Exception):
+    """More new paths than are looked at."""
 
 
 class Tree:
@@ -47,7 +56,7 @@ class Tree:
 
     def remember(self) -> None:
         """Take the workspace, just filled with the base, as prepared."""
-        current, _ = self._walk()
+        current = self._walk().found
         identities = self._identities
         self.prepared = {
             path: Prepared(stamp, identities.get(path)) for path, stamp in current.items()
@@ -63,13 +72,13 @@ class Tree:
 
     def before_rebuild(self) -> None:
         """Note the state from which a rebuild starts."""
-        self._before, _ = self._walk()
+        self._before = self._walk().found
 
     def after_rebuild(self) -> list[str]:
         """Take what the rebuild made or changed as prepared; the paths of it. What had been changed
         before the rebuild stays a change."""
         before, self._before = self._before, {}
-        current, _ = self._walk()
+        current = self._walk().found
         made = []
         for path in set(before) | set(current):
             if before.get(path) == current.get(path) or self._dirty(path, before.get(path)):
@@ -93,8 +102,11 @@ class Tree:
     def changes(self, limit: int) -> dict[str, Any]:
         """What differs from the prepared tree: [path, kind, size, executable] of each changed one,
         deleted paths, and [path, reason] of what was left out."""
-        current, notes = self._walk()
-        hidden = tuple(path + "/" for path, _ in notes)
+        try:
+            walk = self._walk(MAX_NEW_TEXT)
+        except TooMany as found:
+            return {"too_many": found.args[0]}
+        current, notes = walk.found, walk.notes
         changed = []
         with self._account.acting():
             for path, stamp in current.items():
@@ -110,7 +122,7 @@ class Tree:
                     return {"too_many": limit}
         # What lies in a folder that could not be read is not gone.
         gone = (path for path in self.prepared if path not in current)
-        deleted = [path for path in gone if not path.startswith(hidden)]
+        deleted = [path for path in gone if walk.closed.isdisjoint(_folders_of(path))]
         return {"changed": changed, "deleted": deleted, "notes": notes}
 
     def fetch(self, names: Iterable[str], limit: int) -> Iterator[bytes]:
@@ -154,6 +166,8 @@ class Tree:
         if known.identity is None or _shape(stamp) != _shape(known.stamp):
             return True
         if content_identity(path, stamp, len(known.identity)) != known.identity:
+            # A write through a mapping may have left the stamp: from now on it tells nothing.
+            known.stamp = (stamp[0], *NO_TIME, stamp[4])
             return True
         known.stamp = stamp
         return False
@@ -165,58 +179,94 @@ class Tree:
     def _note_time(self) -> None:
         self._latest = max((known.stamp[2] for known in self.prepared.values()), default=0)
 
-    def _walk(self) -> tuple[dict[str, tuple[int, ...]], list[tuple[str, str]]]:
-        """The stamps of all files and links, and what was left out and why."""
-        found: dict[str, tuple[int, ...]] = {}
-        notes: list[tuple[str, str]] = []
+    def _walk(self, room: int = sys.maxsize) -> Walk:
+        """Look at the whole workspace. Raises TooMany, with their number, when the new paths are
+        longer together than `room`."""
+        walk = Walk(self.prepared, room)
         with self._account.acting():
             if os.stat(paths.ROOT).st_mode & 0o700 != 0o700:
                 os.chmod(paths.ROOT, 0o755)  # noqa: S103 - as it is mounted
-            self._walk_folder(os.open(paths.ROOT, paths.FOLDER), "", 0, found, notes)
-        return found, notes
+            walk.folder(os.open(paths.ROOT, paths.FOLDER), "", 0)
+        return walk
 
-    def _walk_folder(
-        self,
-        fd: int,
-        prefix: str,
-        depth: int,
-        found: dict[str, tuple[int, ...]],
-        notes: list[tuple[str, str]],
-    ) -> None:
-        folders = []
+
+class Walk:
+    """One look at a whole tree: `found` gives the stamps of files and links, `notes` each path
+    that was left out and why, `closed` the folders that were not looked into."""
+
+    def __init__(self, known: Container[str], room: int) -> None:
+        self.found: dict[str, tuple[int, ...]] = {}
+        self.notes: list[tuple[str, str]] = []
+        self.closed: set[str] = set()
+        self._known = known
+        self._room = room
+        self._new = 0
+
+    def folder(self, fd: int, prefix: str, depth: int) -> None:
+        """Take what is in an open folder, which is closed, and below it."""
+        folders: list[str] = []
         try:
             with os.scandir(fd) as scan:
                 for entry in scan:
-                    path = prefix + entry.name
-                    if entry.name == ".git":
-                        if prefix:
-                            notes.append((path, "is a repository of its own inside the workspace"))
-                        continue
                     with contextlib.suppress(FileNotFoundError):
-                        state = entry.stat(follow_symlinks=False)
-                        kind = stat.S_IFMT(state.st_mode)
-                        if kind == stat.S_IFDIR:
-                            folders.append(entry.name)
-                        elif kind in (stat.S_IFREG, stat.S_IFLNK):
-                            found[path] = stamp_of(state)
-                        else:
-                            notes.append((path, f"is a {files.KINDS.get(kind, 'device')}"))
+                        self._take(entry, prefix + entry.name, folders)
             for name in folders:
-                if depth >= MAX_DEPTH:
-                    notes.append((prefix + name, "is too deep"))
-                    continue
-                try:
-                    below = os.open(name, paths.FOLDER, dir_fd=fd)
-                except OSError as error:
-                    notes.append((prefix + name, error.strerror or "cannot be read"))
-                    continue
-                self._walk_folder(below, f"{prefix}{name}/", depth + 1, found, notes)
+                self._enter(fd, name, prefix + name, depth)
+        except PermissionError as error:  # a folder that may be listed and not entered
+            self._shut(prefix[:-1], error.strerror)
         finally:
             os.close(fd)
+
+    def _take(self, entry: os.DirEntry[str], path: str, folders: list[str]) -> None:
+        if entry.name == ".git":
+            if entry.name != path:
+                self._note(path, "is a repository of its own inside the workspace")
+            return
+        state = entry.stat(follow_symlinks=False)
+        kind = stat.S_IFMT(state.st_mode)
+        if kind == stat.S_IFDIR:
+            folders.append(entry.name)
+        elif kind in (stat.S_IFREG, stat.S_IFLNK):
+            self.found[path] = stamp_of(state)
+            if path not in self._known:
+                self._count(path)
+        else:
+            self._note(path, f"is a {files.KINDS.get(kind, 'device')}")
+
+    def _enter(self, fd: int, name: str, path: str, depth: int) -> None:
+        if depth >= MAX_DEPTH or len(path) >= MAX_PATH:
+            self._shut(path, "is too deep")
+            return
+        try:
+            below = os.open(name, paths.FOLDER, dir_fd=fd)
+        except OSError as error:
+            self._shut(path, error.strerror)
+            return
+        self.folder(below, path + "/", depth + 1)
+
+    def _shut(self, path: str, reason: str | None) -> None:
+        self.closed.add(path)
+        self._note(path, reason or "cannot be read")
+
+    def _note(self, path: str, reason: str) -> None:
+        self.notes.append((path, reason))
+        self._count(path)
+
+    def _count(self, path: str) -> None:
+        self._new += 1
+        self._room -= len(path)
+        if self._room < 0:
+            raise TooMany(self._new)
 
 
 def stamp_of(state: os.stat_result) -> tuple[int, ...]:
     return (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_mode)
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _shape(stamp: tuple[int, ...]) -> tuple[int, int, bool]:
