@@ -30,6 +30,7 @@ NAMED_CLASSES = {
     "xdigit": "0-9A-Fa-f",
 }
 NEVER = "(?!)"
+STAR, FOLDERS = "*", "**/"  # parts of a pattern; all others are regular expressions
 
 
 @dataclass(frozen=True)
@@ -124,21 +125,45 @@ def _bytewise(text: str) -> str:
 
 
 def _translated(pattern: str) -> str:
-    """A regular expression for a whole path."""
-    parts: list[str] = []
+    """A regular expression for a whole path.
+
+    What stands between two stars is taken where it comes first and tried nowhere else, for the
+    second star takes whatever lies between. So a pattern of many stars, which a stranger's
+    repository may hold, does not take time without end.
+    """
+    chunks = [[""]]  # cut at each `**/`, and these at each star
     at = 0
     while at < len(pattern):
-        char = pattern[at]
-        if char == "*":
-            part, at = _stars(pattern, at)
-        elif char == "[":
-            part, at = _bracket(pattern, at)
-        elif char == "\\":
-            part, at = (re.escape(pattern[at + 1]) if at + 1 < len(pattern) else NEVER), at + 2
+        part, at = _part(pattern, at)
+        if part == FOLDERS:
+            chunks.append([""])
+        elif part == STAR:
+            chunks[-1].append("")
         else:
-            part, at = ("[^/]" if char == "?" else re.escape(char)), at + 1
-        parts.append(part)
-    return "".join(parts)
+            chunks[-1][-1] += part
+    *above, last = chunks
+    final = _names(last[:-1]) + ("[^/]*" if len(last) > 1 else "") + last[-1]
+    if not above:
+        return final
+    between = (f"(?>(?:.*?/)??{_names(chunk)})" for chunk in above[1:])
+    return "".join((_names(above[0]), *between, "(?:.*/)?", final))
+
+
+def _names(pieces: list[str]) -> str:
+    """An expression for pieces with a star between each two."""
+    return "".join(f"(?>[^/]*?{piece})" if number else piece for number, piece in enumerate(pieces))
+
+
+def _part(pattern: str, at: int) -> tuple[str, int]:
+    """The part of a pattern at a place, as STAR, FOLDERS or an expression, and where it ends."""
+    char = pattern[at]
+    if char == "*":
+        return _stars(pattern, at)
+    if char == "[":
+        return _bracket(pattern, at)
+    if char == "\\":
+        return (re.escape(pattern[at + 1]) if at + 1 < len(pattern) else NEVER), at + 2
+    return ("[^/]" if char == "?" else re.escape(char)), at + 1
 
 
 def _stars(pattern: str, at: int) -> tuple[str, int]:
@@ -147,13 +172,12 @@ def _stars(pattern: str, at: int) -> tuple[str, int]:
     while pattern[end : end + 1] == "*":
         end += 1
     starts = at == 0 or pattern[at - 1] == "/"
-    if end - at == 1 or not starts:
-        return "[^/]*", end
-    if end == len(pattern):
-        return ".*", end
-    if pattern[end] == "/":
-        return "(?:.*/)?", end + 1
-    return "[^/]*", end
+    if end - at > 1 and starts:
+        if end == len(pattern):
+            return ".*", end
+        if pattern[end] == "/":
+            return FOLDERS, end + 1
+    return STAR, end
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int]:

@@ -28,6 +28,18 @@ def test_nothing_comes_back_below_an_ignored_folder() -> None:
     assert rules.ignores("build", folder=True)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 30 + "*b", "a" * 250),
+        ("**/a/" * 30 + "b", "a/" * 2000 + "c"),
+        ("a**" * 40, "a" * 250),
+    ],
+)
+def test_many_stars_take_no_time_without_end(pattern: str, path: str) -> None:
+    assert IgnoreRules((("", (pattern,)),)).ignores(path) == (pattern[-1] == "*")
+
+
 def test_names_beyond_ascii_match_themselves() -> None:
     rules = IgnoreRules((("", ("é*.log", "latin-\udce9")),))
     assert rules.ignores("tiefe/é1.log")
@@ -62,11 +74,33 @@ PATTERNS = st.sampled_from(
             "a**",
             "**",
         ),
+        *("*a*", "a*b*c", "*/a*/**", "**/a*/**/c*", "**/**/b", "*/**/[ab]/*", "?*?", "a*/*b/**/*"),
         *("[[:alpha:]]", "[^[:digit:]x]", "[", "a/**/", "**/", "!**/", "***/c", "\\a", "a\\", "/"),
     ]
 )
+STARRED = st.lists(st.sampled_from(["a", "b", "*", "**", "/", "?", "[ab]"]), max_size=8).map(
+    "".join
+)
 PATH_NAMES = st.sampled_from(
-    ["a", "b", "c", "c.log", "build", "!x", "a b", ".x", "é", "]", "-", "\\", "trail", "1"]
+    [
+        "a",
+        "b",
+        "c",
+        "aa",
+        "abc",
+        "ab",
+        "c.log",
+        "build",
+        "!x",
+        "a b",
+        ".x",
+        "é",
+        "]",
+        "-",
+        "\\",
+        "trail",
+        "1",
+    ]
 )
 
 
@@ -79,7 +113,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=80, deadline=None)
 @given(
-    root=st.lists(PATTERNS, max_size=4),
+    root=st.lists(PATTERNS | STARRED, max_size=4),
     inner=st.lists(PATTERNS, max_size=3),
     paths=st.lists(
         st.lists(PATH_NAMES, min_size=1, max_size=3).map("/".join), min_size=1, max_size=12
