@@ -113,8 +113,10 @@ def _rules_in(lines: Iterable[str]) -> Iterator[str]:
         rule = line.removesuffix("\r")
         if rule.startswith("#"):
             continue
-        # Blanks at the end count only where a backslash precedes them.
-        kept = re.sub(r"(?<!\\)((?:\\\\)*) +\Z", r"\1", rule)
+        kept = rule.rstrip(" ")
+        # Of blanks at the end, one that a backslash precedes counts.
+        if kept != rule and (len(kept) - len(kept.rstrip("\\"))) % 2:
+            kept += " "
         if kept:
             yield kept
 
@@ -131,17 +133,17 @@ def _translated(pattern: str) -> str:
     second star takes whatever lies between. So a pattern of many stars, which a stranger's
     repository may hold, does not take time without end.
     """
-    chunks = [[""]]  # cut at each `**/`, and these at each star
+    chunks: list[list[list[str]]] = [[[]]]  # cut at each `**/`, and these at each star
     at = 0
     while at < len(pattern):
         part, at = _part(pattern, at)
         if part == FOLDERS:
-            chunks.append([""])
+            chunks.append([[]])
         elif part == STAR:
-            chunks[-1].append("")
+            chunks[-1].append([])
         else:
-            chunks[-1][-1] += part
-    *above, last = chunks
+            chunks[-1][-1].append(part)
+    *above, last = [["".join(parts) for parts in chunk] for chunk in chunks]
     final = _names(last[:-1]) + ("[^/]*" if len(last) > 1 else "") + last[-1]
     if not above:
         return final

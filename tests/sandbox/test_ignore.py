@@ -40,6 +40,11 @@ def test_many_stars_take_no_time_without_end(pattern: str, path: str) -> None:
     assert IgnoreRules((("", (pattern,)),)).ignores(path) == (pattern[-1] == "*")
 
 
+@pytest.mark.parametrize("line", [b"x" + b" " * 200_000 + b"y", b"x" * 200_000, b"[" * 200_000])
+def test_long_lines_take_no_time_without_end(line: bytes) -> None:
+    assert not IgnoreRules((("", readable_lines(line)),)).ignores("x")
+
+
 def test_names_beyond_ascii_match_themselves() -> None:
     rules = IgnoreRules((("", ("é*.log", "latin-\udce9")),))
     assert rules.ignores("tiefe/é1.log")
@@ -49,7 +54,16 @@ def test_names_beyond_ascii_match_themselves() -> None:
 
 def test_lines_are_read_as_git_reads_them() -> None:
     text = b"\xef\xbb\xbf*.pyc\r\n# comment\n\n   \n\\#odd\ntrailing\\ \n!keep\nlatin-\xe9\n"
-    assert readable_lines(text) == ("*.pyc", "\\#odd", "trailing\\ ", "!keep", "latin-\udce9")
+    text += b"two\\\\  \none\\  \n"
+    assert readable_lines(text) == (
+        "*.pyc",
+        "\\#odd",
+        "trailing\\ ",
+        "!keep",
+        "latin-\udce9",
+        "two\\\\",
+        "one\\ ",
+    )
 
 
 PATTERNS = st.sampled_from(
