@@ -91,6 +91,16 @@ KEYS: Mapping[str, Key] = {
             minimum=1 << 20),
         Key("cpus", "number", 2.0, "lower", "processor cores of the sandbox", minimum=0.1),
         Key("pids", "integer", 256, "lower", "processes and threads in the sandbox", minimum=16),
+        Key("preset", "text", "strict", "guarded", "compat: root inside, a writable image",
+            choices=("strict", "compat")),
+        Key("workspace", "text", "memory", "guarded", "disk: for trees too large; no bound on size",
+            choices=("memory", "disk")),
+        Key("isolation", "text", "container", "guarded", "gvisor: a kernel of its own, by runsc",
+            choices=("container", "gvisor")),
+        Key("background", "integer", 0, "lower", "commands that may run on after their start",
+            minimum=0),
+        Key("warm", "integer", 1, "lower", "clean rooms kept ready while the model works",
+            minimum=0),
         Key("reasoning_effort", "text", None, "free", "how long to think",
             choices=("low", "medium", "high"), example="medium"),
         Key("temperature", "number", None, "free", "sampling temperature", minimum=0, example=1.0),
@@ -125,6 +135,9 @@ SANDBOX = (
     "command_timeout",
     "memory",
     "workspace_size",
+    "preset",
+    "workspace",
+    "isolation",
 )
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}

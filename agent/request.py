@@ -7,14 +7,15 @@ from typing import Any, Self
 
 from agent import settings
 from agent.keys import KEYS, Value
-from agent.scratch import scratch_folder
 from agent.settings import Settings
 from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
+from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.patch import Patch
 from sandbox.policy import Policy
+from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, TreeStore
 from tasks.files import read_task_file
 from tasks.repository import Overrides, detect, task_from_checkout, task_on
@@ -110,8 +111,12 @@ def settings_of(
 
 
 async def image_of(spec: ImageSpec, found: Settings, say: Callable[[str], None]) -> Image:
-    """The image of `spec`, built as the settings say. Raises SetupError or UsageError."""
-    return await ensure_image(spec, progress=say, settings=_build_settings(found))
+    """The image of `spec`, built as the settings say; what the engine cannot hold a sandbox to is
+    said. Raises SetupError or UsageError."""
+    image = await ensure_image(spec, progress=say, settings=_build_settings(found))
+    if line := shared_engine().lack:
+        say(line)
+    return image
 
 
 def ca_bundle_of(policy: Policy, found: Settings) -> bytes | None:
@@ -223,6 +228,10 @@ def policy_of(found: Settings) -> Policy:
     share = min(1.0, found["memory"] / usual.memory_bytes)
     workspace = int(usual.workspace_bytes * share)
     policy = Policy(
+        preset=found["preset"],
+        workspace=found["workspace"],
+        isolation=found["isolation"],
+        background=found["background"],
         memory_bytes=found["memory"],
         cpus=found["cpus"],
         pids=found["pids"],

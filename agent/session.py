@@ -25,10 +25,11 @@ from agent.runs import Run
 from agent.settings import Settings
 from agent.solver import solve
 from agent.trajectory import History, Listener, Recorder
-from sandbox.allowlist import Allowlist
+from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from sandbox.image import Image
 from sandbox.patch import Patch
+from sandbox.pool import Pool
 from sandbox.trees import TreeStore
 from tasks.task import Task
 from tools.tool import Toolbox
@@ -56,17 +57,19 @@ class Session:
     async def solve(self) -> Outcome:
         """Runs the attempt. Raises what `agent.solver.solve` raises."""
         self.begun = True
-        outcome = await solve(
-            self.task,
-            self.model,
-            self.image,
-            Toolbox(toolset("generic").tools),
-            self.recorder,
-            self.plan,
-            history=self.history,
-            guidance=self.guidance,
-            ca_bundle=self.ca_bundle,
-        )
+        async with Pool(count=self.plan.warm) as pool:
+            outcome = await solve(
+                self.task,
+                self.model,
+                self.image,
+                Toolbox(toolset("generic", self.task.policy).tools),
+                self.recorder,
+                self.plan,
+                history=self.history,
+                guidance=self.guidance,
+                ca_bundle=self.ca_bundle,
+                pool=pool,
+            )
         self.tree = outcome.tree
         return outcome
 
@@ -110,6 +113,7 @@ class Session:
             "run": self.run.id,
             "task": {"id": self.task.id, "instruction": self.task.instruction},
             "model": self.model.info.as_dict(),
+            "engine": shared_engine().as_dict(),
             "turns": outcome.turns,
             "usage": outcome.usage,
             "seconds": outcome.seconds,
@@ -144,7 +148,7 @@ async def start(
             task, checkout = task_of(request, found, store)
             for note in task.notes:
                 say(note)
-            ca_bundle = _with_network(task, found, say)
+            ca_bundle = _relaxed(task, found, say)
             image, loading = await _ready(model, image_of(task.image, found, say), say)
         except BaseException:
             run.remove()
@@ -185,7 +189,7 @@ async def resume(
         announce(model.info, say)
         store = run.store()
         task = task_from(history.started["task"], store)
-        ca_bundle = _with_network(task, found, say)
+        ca_bundle = _relaxed(task, found, say)
         image, _ = await _ready(model, image_of(task.image, found, say), say)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
@@ -201,11 +205,11 @@ async def resume(
         )
 
 
-def _with_network(task: Task, found: Settings, say: Say) -> bytes | None:
-    """Says which places the sandbox may reach, if any; the certificates to trust there."""
-    if task.policy.network:
-        places = Allowlist.parse(task.policy.network)
-        say(f"the sandbox may reach {places}; clean rooms reach nothing", always=True)
+def _relaxed(task: Task, found: Settings, say: Say) -> bytes | None:
+    """Says what the sandbox may do beyond the strict preset; the certificates that programs in it
+    are told to trust."""
+    for relaxation in task.policy.relaxations():
+        say(f"sandbox: {relaxation}", always=True)
     return ca_bundle_of(task.policy, found)
 
 
@@ -234,6 +238,8 @@ async def _ready(
 
 
 def _plan(found: Settings, model: Model) -> Plan:
+    # Candidates are tried in sandboxes that are put back between them.
+    can_reset = found["preset"] != "compat"
     plan = Plan(
         limits=Limits(
             turns=found["turn_limit"],
@@ -248,7 +254,8 @@ def _plan(found: Settings, model: Model) -> Plan:
             seed=found["seed"],
             reasoning_effort=found["reasoning_effort"],
         ),
-        candidates=found["candidates"] or model.default_candidates,
+        candidates=found["candidates"] or (model.default_candidates if can_reset else 1),
+        warm=found["warm"],
     )
     check_cost_limit(plan.limits, model.info)
     return plan
@@ -290,6 +297,7 @@ def _record_start(
         },
         checkout=checkout.as_data() if checkout else None,
         ready={"model": round(loading, 3)},
+        engine=shared_engine().as_dict(),
     )
 
 

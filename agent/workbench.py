@@ -9,14 +9,18 @@ import difflib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 
 from agent.codec import report_data
 from agent.missing import ADVICE, missing
 from agent.trajectory import Recorder
 from sandbox.container import Sandbox
+from sandbox.engine import lack
 from sandbox.image import Image
 from sandbox.patch import Patch
+from sandbox.pool import Pool
 from tasks.compare import newly_failing, newly_passing
+from tasks.rooms import room_recipe
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
@@ -34,16 +38,20 @@ class Workbench:
         self,
         box: Sandbox,
         task: Task,
+        image: Image,
         recorder: Recorder,
         stack: AsyncExitStack,
         another: Callable[[], AbstractAsyncContextManager[Sandbox]],
+        pool: Pool | None,
     ) -> None:
         self.box = box
         self.task = task
         self.by_products: frozenset[str] = frozenset()
+        self._image = image
         self._recorder = recorder
         self._stack = stack
         self._another = another
+        self.pool = pool
         self._boxes = [box]
         self._named: set[str] = set()
 
@@ -58,9 +66,11 @@ class Workbench:
         tree: str | None,
         resettable: bool,
         ca_bundle: bytes | None = None,
+        pool: Pool | None = None,
     ) -> AsyncIterator["Workbench"]:
         """Opens a sandbox on the task's base, or on the state `tree`. Each of its requests on the
-        way out is recorded; programs trust `ca_bundle` there.
+        way out is recorded; programs trust `ca_bundle` there. Clean rooms come from `pool` where
+        there is one.
 
         Raises SetupError or InfrastructureError, shown to the user.
         """
@@ -81,9 +91,15 @@ class Workbench:
         patch = task.base.store.between(task.base.tree, tree) if tree else None
         async with AsyncExitStack() as stack:
             box = await stack.enter_async_context(sandbox(patch, resettable))
-            bench = cls(box, task, recorder, stack, lambda: sandbox(None, resettable=True))
+            another = partial(sandbox, None, resettable=True)
+            bench = cls(box, task, image, recorder, stack, another, pool)
             bench._record_box("work", box)
             yield bench
+
+    async def prepare_room(self) -> None:
+        """Begins to open a clean room, which will be asked for when the tests are green."""
+        if self.pool is not None:
+            await self.pool.prepare(room_recipe(self.task, self._image))
 
     async def screening_boxes(self) -> Sequence[Sandbox]:
         """Sandboxes to try candidates in, as many as there are processors, a few at most: the
@@ -102,7 +118,9 @@ class Workbench:
             policy=self.task.policy.as_dict(),
             container=box.container_id,
             rebuild=rebuild_told(box),
+            lacking=list(box.lacking),
         )
+        self._note_once(lack(box.unexpected))
 
     async def patch(self) -> Patch:
         """The workspace's change against the base, without what the tests leave behind.
@@ -111,11 +129,14 @@ class Workbench:
         """
         patch = await self.box.delta()
         for note in self.box.delta_notes:
-            if note not in self._named:
-                self._named.add(note)
-                self._recorder.emit("note", text=f"not part of the patch: {note}")
+            self._note_once(f"not part of the patch: {note}")
         kept = tuple(change for change in patch.changes if change.path not in self.by_products)
         return Patch(kept)
+
+    def _note_once(self, text: str) -> None:
+        if text and text not in self._named:
+            self._named.add(text)
+            self._recorder.emit("note", text=text)
 
     async def settle(self, paths: Iterable[str]) -> None:
         """Takes `paths` as by-products of the tests from now on."""
@@ -176,7 +197,7 @@ class Workbench:
     def note_missing(self, report: TestReport) -> None:
         """Tells the user what the sandbox lacks for the tests, which the model cannot bring, and
         which expected tests are not there."""
-        paths = (entry.path for entry in self.task.base.entries())
+        paths = (entry.path for entry in self.task.base.entries.values())
         own = {part.removesuffix(".py") for path in paths for part in path.split("/")}
         if lacking := missing(report, own):
             self._recorder.emit("note", text=f"missing: {'; '.join(lacking)}. {ADVICE}")

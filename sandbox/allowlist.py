@@ -13,6 +13,9 @@ from sandbox.errors import UsageError
 PUBLIC_WEB = "public-web"
 WEB_PORTS = (80, 443)
 
+# Set aside for documentation: no private network has them; a closed network that answers for the
+# internet may.
+STAND_INS = tuple(map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")))
 _EXPECTED = (
     "Write NAME:PORT, such as packages.example.org:443; an address and its port; or "
     "NAME:PORT@NETWORK, such as index.corp:443@10.0.0.0/8, for a name in a private network."
@@ -87,7 +90,7 @@ class Allowlist:
         """The places that a request for this host and port may be meant for; none: refuse it."""
         found = tuple(p for p in self.places if p.host == host and p.port == port)
         if self.public_web and port in WEB_PORTS and (isinstance(host, str) or is_public(host)):
-            found += (Place(host, port),)
+            found += (Place(host, port), *(Place(host, port, net) for net in STAND_INS))
         return found
 
     def __bool__(self) -> bool:

@@ -24,6 +24,7 @@ from sandbox.patch import (
     printable,
 )
 from sandbox.policy import MIB
+from sandbox.results import FileProblem
 from sandbox.trees import Base, Entry
 from sandbox.wire import Wire
 
@@ -67,9 +68,9 @@ class BaseIndex:
     def __init__(self, base: Base) -> None:
         self._base = base
 
-    @cached_property
+    @property
     def entries(self) -> Mapping[str, Entry]:
-        return {entry.path: entry for entry in self._base.store.entries(self._base.tree)}
+        return self._base.entries
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -100,6 +101,15 @@ async def read_delta(
 ) -> tuple[Patch, tuple[str, ...]]:
     """A sandbox's changes against its base, and notes on what was left out. Raises PatchError when
     they are too many or too large, InfrastructureError when the report is malformed."""
+    try:
+        return await _read_delta(wire, index, limits)
+    except FileProblem as error:  # more than the supervisor reports: names, or bytes meanwhile
+        raise PatchError(f"The changes cannot be read: {error.text}.") from error
+
+
+async def _read_delta(
+    wire: Wire, index: BaseIndex, limits: PatchLimits
+) -> tuple[Patch, tuple[str, ...]]:
     request = {"op": "changes", "limit": MAX_CHANGED}
     wanted = await wire.report(request, lambda found: choose(found, index, limits), MAX_REPORT)
     changes = [Change(path, None, None) for path in wanted.deleted]
@@ -171,11 +181,13 @@ class Collector:
         """Raises ProtocolError for what was not asked for or is too large."""
         for kind, raw, _, size, chunk, offset in self._records.feed(data):
             path = decode_path(raw)
-            if path not in self._wanted or kind == protocol.SYMLINK or size > self._left:
+            if path not in self._wanted or kind == protocol.SYMLINK:
                 raise protocol.ProtocolError("a file that was not asked for")
             if kind == protocol.DELETED:
                 continue
             if offset == 0:
+                if size > self._left:
+                    raise protocol.ProtocolError("more bytes than were asked for")
                 mode = EXECUTABLE if kind == protocol.EXECUTABLE else FILE
                 self._found[path] = (mode, bytearray())
             self._left -= len(chunk)

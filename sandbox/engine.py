@@ -11,17 +11,23 @@ import os
 import shutil
 import ssl
 import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.abilities import Abilities, abilities
-from sandbox.errors import SetupError
+from sandbox import podman
+from sandbox.abilities import Abilities, abilities, libpod_version
+from sandbox.cache import cache_folder
+from sandbox.errors import SetupError, UsageError
 from sandbox.identity import image_with_identity
+from sandbox.policy import MIB, Policy
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
-OLDEST_API = (1, 40)
+# Docker 20.10, and the newest whose answers are known here. An engine is spoken to in its own
+# version when that is older, and in its oldest when that is newer.
+OLDEST_API, KNOWN_API = (1, 41), (1, 44)
 ANSWER_SECONDS = 10
 REQUEST_SECONDS = 120
 INSTALL = (
@@ -84,19 +90,71 @@ class Engine:
         to do, when it does not."""
         address = find_address()
         try:
-            # The version's own page is the same in all versions of the API.
-            version = _client(address, "1.40", ANSWER_SECONDS).version(api_version=False)
-            api = _client(address, version["ApiVersion"], REQUEST_SECONDS)
+            # This page has no version in its path, so no engine can refuse it.
+            asking = _client(address, _text(OLDEST_API), ANSWER_SECONDS)
+            said = asking.version(api_version=False)
+            asking.close()
+            libpod = libpod_version(said)
+            api = _client(address, spoken(said, address.url), REQUEST_SECONDS, libpod)
             info = api.info()
+            if libpod:
+                info["libpod"] = podman.describe(api, libpod)
+        except SetupError:
+            raise
         except Exception as error:
             # docker-py, requests and urllib3 each raise their own for the same few causes.
             raise explain(address, error) from error
-        if tuple(map(int, version["ApiVersion"].split("."))) < OLDEST_API:
+        return cls(address, api, said["Version"], abilities(said, info, address.url))
+
+    def create(self, config: Mapping[str, Any], name: str) -> str:
+        """Create a container: its id. `config` is the body of Docker's create call. Blocks; raises
+        what docker-py raises."""
+        libpod = self.abilities.libpod
+        if libpod:
+            return podman.create(self.api, libpod, config, name, cache_folder())
+        return str(self.api.create_container_from_config(config, name=name)["Id"])
+
+    @property
+    def name(self) -> str:
+        """Which engine it is, in a few words."""
+        return f"{self.abilities.engine} {self.version} with {self.abilities.runtime}"
+
+    @property
+    def lack(self) -> str:
+        """A line on the controls that it does not have, for a run to say; "" when it has all."""
+        return lack(self.abilities.lacking)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the record of a run."""
+        can = self.abilities
+        return {
+            "name": can.engine,
+            "version": self.version,
+            "runtime": can.runtime,
+            "cgroup": can.cgroup,
+            "lacking": list(can.lacking),
+        }
+
+    def check(self, policy: Policy) -> None:
+        """Raise SetupError or UsageError for a policy that this engine cannot hold."""
+        if policy.isolation == "gvisor" and not self.abilities.gvisor:
             raise SetupError(
-                f"The Docker engine at {address.url} is version {version['Version']}.",
-                "Greenroom needs 19.03 or newer: update it.",
+                f"The {self.abilities.engine} engine at {self.address.url} has no runtime named "
+                "runsc, which the isolation `gvisor` needs.",
+                "Install gVisor and register it (runsc install), or leave the setting out.",
             )
-        return cls(address, api, version["Version"], abilities(info, address.url))
+        if not policy.in_memory and self.abilities.libpod:
+            raise SetupError(
+                "A workspace on disk is made with Docker only; this engine is Podman.",
+                "Leave `workspace` out, or choose another engine.",
+            )
+        here = self.abilities.memory_bytes
+        if here and policy.memory_bytes > here:
+            raise UsageError(
+                f"The sandbox's memory is {policy.memory_bytes / MIB:,.0f} MiB; the machine of the "
+                f"{self.abilities.engine} engine has {here / MIB:,.0f} MiB.",
+                "Lower `memory`.",
+            )
 
     def ready_image(self, image: str) -> str:
         """The id of `image` made ready for sandboxes, looked up once. Blocks; raises what docker-py
@@ -124,6 +182,12 @@ def shared_engine() -> Engine:
         if "engine" not in _shared:
             _shared["engine"] = Engine.connect()
         return _shared["engine"]
+
+
+def lack(controls: Iterable[str]) -> str:
+    """A line on controls that do not hold, "" when there are none."""
+    names = ", ".join(controls)
+    return f"this engine does not hold a sandbox to: {names} (see `greenroom doctor`)" * bool(names)
 
 
 def find_address() -> Address:
@@ -211,7 +275,27 @@ def _from_context(name: str) -> Address:
     return Address(url, origin, tls if tls.is_dir() else None, verify)
 
 
-def _client(address: Address, version: str, seconds: int) -> Any:
+def spoken(said: Mapping[str, Any], place: str) -> str:
+    """The version of the API to speak with an engine, from its answer to /version. Raises
+    SetupError for an engine that is too old; `place` says which it is."""
+    newest, oldest = _numbers(said["ApiVersion"]), _numbers(said.get("MinAPIVersion") or "1.0")
+    if newest < OLDEST_API:
+        raise SetupError(
+            f"The Docker engine at {place} is version {said['Version']}.",
+            "Greenroom needs 20.10 or newer (Podman: 4.0): update it.",
+        )
+    return _text(max(min(newest, KNOWN_API), oldest))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _text(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def _client(address: Address, version: str, seconds: int, libpod: str = "") -> Any:
     import docker  # noqa: PLC0415 - slow to import, and not needed for --help
 
     tls: Any = False
@@ -223,7 +307,8 @@ def _client(address: Address, version: str, seconds: int) -> Any:
             ca_cert=str(authority) if authority.exists() else None,
             verify=address.verify,
         )
-    client = docker.APIClient(base_url=address.url, tls=tls, timeout=seconds, version=version)
+    made = podman.client(docker) if libpod else docker.APIClient
+    client = made(base_url=address.url, tls=tls, timeout=seconds, version=version)
     # A bundle of authorities in the environment would replace the engine's own.
     client.trust_env = False
     return client

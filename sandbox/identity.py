@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.leftovers import owner_labels
+from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL, owner_labels
 from sandbox.profile import PRIVATE
 
 USER = "sandbox"
@@ -46,7 +46,9 @@ def _build(api: Any, parent: Mapping[str, Any], name: str, labels: Mapping[str, 
     try:
         known = {file: _read(api, container, file, text) for file, text in LINKED.items()}
         api.put_archive(container, "/etc", _archive(known))
-        own = {LABEL: _label(parent), "greenroom.created": datetime.now(UTC).isoformat()}
+        # The labels of this container must not make a container of this image look like it.
+        own = {OWNER_LABEL: "", OPENED_LABEL: "", LABEL: _label(parent)}
+        own["greenroom.created"] = datetime.now(UTC).isoformat()
         inherited = parent["Config"].get("Labels") or {}
         conf = {**parent["Config"], "Labels": {**inherited, **labels, **own}}
         repository, _, tag = name.partition(":")

@@ -30,6 +30,9 @@ NAMED_CLASSES = {
     "xdigit": "0-9A-Fa-f",
 }
 NEVER = "(?!)"
+# Lazy: the first place is tried first.
+ANY_IN_NAME = "[^/]*?"
+ANY_FOLDERS = "(?:.*?/)??"
 
 
 @dataclass(frozen=True)
@@ -124,21 +127,47 @@ def _bytewise(text: str) -> str:
 
 
 def _translated(pattern: str) -> str:
-    """A regular expression for a whole path."""
-    parts: list[str] = []
+    """A regular expression for a whole path.
+
+    What stands between two wildcards is taken where it is found first, once and for all (an atomic
+    group): what a later place could match, the second wildcard can reach from the first place too.
+    To try all places takes for ever with a few wildcards and a long name.
+    """
+    parts: list[list[str]] = [[""]]  # cut at wildcards for folders, then at those within a name
+    for token in _tokens(pattern):
+        if token == ANY_FOLDERS:
+            parts.append([""])
+        elif token == ANY_IN_NAME:
+            parts[-1].append("")
+        else:
+            parts[-1][-1] += token
+    first, *others = parts
+    last = others.pop() if others else None
+    text = _within_names(first, followed=last is not None)
+    text += "".join(f"(?>{ANY_FOLDERS}{_within_names(part, followed=True)})" for part in others)
+    return text if last is None else text + ANY_FOLDERS + _within_names(last, followed=False)
+
+
+def _within_names(pieces: list[str], *, followed: bool) -> str:
+    """The expression for a part without wildcards for folders; whether another part follows."""
+    first, *others = pieces
+    last = "" if followed or not others else ANY_IN_NAME + others.pop()
+    return first + "".join(f"(?>{ANY_IN_NAME}{piece})" for piece in others) + last
+
+
+def _tokens(pattern: str) -> Iterator[str]:
     at = 0
     while at < len(pattern):
         char = pattern[at]
         if char == "*":
-            part, at = _stars(pattern, at)
+            token, at = _stars(pattern, at)
         elif char == "[":
-            part, at = _bracket(pattern, at)
+            token, at = _bracket(pattern, at)
         elif char == "\\":
-            part, at = (re.escape(pattern[at + 1]) if at + 1 < len(pattern) else NEVER), at + 2
+            token, at = (re.escape(pattern[at + 1]) if at + 1 < len(pattern) else NEVER), at + 2
         else:
-            part, at = ("[^/]" if char == "?" else re.escape(char)), at + 1
-        parts.append(part)
-    return "".join(parts)
+            token, at = ("[^/]" if char == "?" else re.escape(char)), at + 1
+        yield token
 
 
 def _stars(pattern: str, at: int) -> tuple[str, int]:
@@ -148,12 +177,12 @@ def _stars(pattern: str, at: int) -> tuple[str, int]:
         end += 1
     starts = at == 0 or pattern[at - 1] == "/"
     if end - at == 1 or not starts:
-        return "[^/]*", end
+        return ANY_IN_NAME, end
     if end == len(pattern):
         return ".*", end
     if pattern[end] == "/":
-        return "(?:.*/)?", end + 1
-    return "[^/]*", end
+        return ANY_FOLDERS, end + 1
+    return ANY_IN_NAME, end
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int]:

@@ -223,6 +223,26 @@ await_engine() {
     return 1
 }
 
+# --- what else some tests run ---------------------------------------------------------------
+
+# Podman and gVisor. Without one of them its tests are skipped and say so, so nothing fails here.
+install_other_engines() {
+    local wanted updated=""
+    for wanted in "podman crun" "runsc"; do
+        ! has "${wanted%% *}" || continue
+        if ! is_root || ! has apt-get; then
+            note "${wanted%% *} is not installed, so its tests will be skipped (as root: apt-get install $wanted)"
+            continue
+        fi
+        [ -n "$updated" ] || run_long "reading apt's package lists" apt-get update || true
+        updated=yes
+        # shellcheck disable=SC2086 # the names are words of their own
+        run_long "installing $wanted with apt-get (as root)" \
+            env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $wanted \
+            || note "$wanted could not be installed, so its tests will be skipped; see $LAST_LOG"
+    done
+}
+
 # --- the image ------------------------------------------------------------------------------
 
 prepare_image() {

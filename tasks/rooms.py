@@ -1,15 +1,18 @@
 """Clean rooms: a fresh container for every run that counts, never one that was used before."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.container import Sandbox
+from sandbox.engine import lack
 from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.policy import MIB
+from sandbox.pool import Pool
+from sandbox.recipe import Recipe
 from sandbox.results import CommandResult
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress
@@ -50,8 +53,8 @@ class RoomRun:
 
 
 class Rooms:
-    """Opens clean rooms for one task; `progress` is told, in a few words, what each is for,
-    `testing` each second how its tests stand."""
+    """Opens clean rooms for one task, from `pool` where there is one; `progress` is told, in a few
+    words, what each is for, `testing` each second how its tests stand."""
 
     def __init__(
         self,
@@ -59,12 +62,15 @@ class Rooms:
         image: Image,
         progress: Callable[[str], None] | None,
         testing: Callable[[TestProgress], None] | None,
+        pool: Pool | None = None,
     ) -> None:
         self.task = task
-        self._image = image
+        self._recipe = room_recipe(task, image)
+        self._pool = pool
         self._progress = progress or (lambda _: None)
         self._testing = testing
         self._installed: frozenset[str] | None = None
+        self._warned = False
 
     async def run(
         self,
@@ -130,12 +136,19 @@ class Rooms:
             self._installed = frozenset(found.output.text.split())
         return self._installed
 
-    def _open(self) -> AbstractAsyncContextManager[Sandbox]:
-        task = self.task
-        policy = task.policy.without_network()
-        return Sandbox.open(
-            self._image, task.base, policy, rebuild=task.rebuild, support=support_files()
-        )
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Sandbox]:
+        async with Sandbox.of(self._recipe, pool=self._pool) as box:
+            if box.unexpected and not self._warned:
+                self._warned = True
+                self._progress(lack(box.unexpected))
+            yield box
+
+
+def room_recipe(task: Task, image: Image) -> Recipe:
+    """What a clean room of a task is opened with: no more than its tests need."""
+    policy = task.policy.for_a_clean_room()
+    return Recipe(image, task.base, policy, task.rebuild, support_files())
 
 
 async def side_by_side(

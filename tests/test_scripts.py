@@ -255,6 +255,31 @@ def test_an_engine_that_may_not_make_a_bridge_is_started_without(machine: Machin
     assert machine.calls() == ["dockerd --iptables=false --ip6tables=false --bridge=none"]
 
 
+def test_the_tests_get_the_other_engines_where_root_can_install_them(machine: Machine) -> None:
+    machine.program("runsc", "exit 0")
+    assert machine.run("install_other_engines").returncode == 0
+    assert machine.calls() == [
+        "apt-get update",
+        "apt-get install -y --no-install-recommends podman crun",
+    ]
+    machine.program("podman", "exit 0")
+    assert machine.run("install_other_engines").returncode == 0
+    assert len(machine.calls()) == 2
+
+
+def test_other_engines_that_cannot_be_installed_are_only_noted(machine: Machine) -> None:
+    machine.program("apt-get", '[[ "$*" != *runsc* ]] || { echo "no such package"; exit 100; }')
+    done = machine.run("install_other_engines; echo went on")
+    assert done.returncode == 0
+    assert "runsc could not be installed, so its tests will be skipped" in done.stdout
+    assert "went on" in done.stdout
+    machine.program("id", "echo 1000")
+    done = machine.run("install_other_engines")
+    assert done.returncode == 0
+    assert "podman is not installed" in done.stdout
+    assert "apt-get install podman crun" in done.stdout
+
+
 def test_long_steps_show_that_they_go_on(machine: Machine) -> None:
     done = machine.run('EVERY=1; run_long "a step" bash -c "echo still here; sleep 2"')
     assert "s ... still here" in done.stdout

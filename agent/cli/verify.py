@@ -14,6 +14,7 @@ from agent.codec import verdict_data
 from agent.keys import CHECKS, SANDBOX
 from agent.proving import Claim, Proof, prove, read_diff, revisions_of
 from agent.request import Request
+from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from tasks.task import Grade
 from tasks.workspace import named
@@ -77,6 +78,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
             {
                 "schema": "greenroom.verdict/1",
                 **verdict_data(proof.verdict),
+                "engine": shared_engine().as_dict(),
                 "files": list(proof.patch.paths),
                 "diff": proof.diff,
             }

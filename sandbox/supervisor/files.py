@@ -25,6 +25,8 @@ KINDS = {
 }
 CHUNK = 256 * 1024
 SNIFFED = 8192
+SEARCHED = 16 << 20  # larger files are passed over: a sparse one could have any size
+MAX_LISTED = 4 << 20  # characters of the paths in a listing
 SKIPPED = frozenset(
     (".git", "__pycache__", "node_modules", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 )
@@ -78,34 +80,46 @@ def remove(path: str) -> None:
 def listing(path: str, depth: int, limit: int) -> dict[str, Any]:
     """What is in a folder, to a depth, sorted: at most `limit` entries, and whether there were
     more."""
-    found: list[tuple[str, str, int]] = []
+    found = _Listing(limit)
     with paths.parent_of(path) as (folder, name):
         top = os.open(name, paths.FOLDER, dir_fd=folder)
     base = "/".join(paths.parts_of(path))
-    truncated = not _list_folder(top, base + "/" if base else "", depth, limit, found)
-    return {"entries": found, "truncated": truncated}
+    found.look_into(top, base + "/" if base else "", min(depth, paths.MAX_DEPTH))
+    return {"entries": found.entries, "truncated": found.full}
 
 
-def _list_folder(
-    fd: int, prefix: str, depth: int, limit: int, found: list[tuple[str, str, int]]
-) -> bool:
-    try:
-        with os.scandir(fd) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
-        for entry in entries:
-            if len(found) >= limit:
-                return False
-            with contextlib.suppress(FileNotFoundError):
-                state = entry.stat(follow_symlinks=False)
-                kind = KINDS.get(stat.S_IFMT(state.st_mode), "device")
-                found.append((prefix + entry.name, kind, state.st_size))
-                if kind == "folder" and depth > 1:
-                    below = os.open(entry.name, paths.FOLDER, dir_fd=fd)
-                    if not _list_folder(below, f"{prefix}{entry.name}/", depth - 1, limit, found):
-                        return False
-    finally:
-        os.close(fd)
-    return True
+class _Listing:
+    """Entries as they are found, until there are `limit` of them or MAX_LISTED characters."""
+
+    def __init__(self, limit: int) -> None:
+        self.entries: list[tuple[str, str, int]] = []
+        self.full = False
+        self._limit = limit
+        self._left = MAX_LISTED
+
+    def look_into(self, fd: int, prefix: str, depth: int) -> None:
+        try:
+            with os.scandir(fd) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+            for entry in entries:
+                if self.full:
+                    return
+                # What has vanished is not there; of a closed folder the name is all there is.
+                with contextlib.suppress(FileNotFoundError, PermissionError):
+                    state = entry.stat(follow_symlinks=False)
+                    kind = KINDS.get(stat.S_IFMT(state.st_mode), "device")
+                    self._add(prefix + entry.name, kind, state.st_size)
+                    if kind == "folder" and depth > 1 and not self.full:
+                        below = os.open(entry.name, paths.FOLDER, dir_fd=fd)
+                        self.look_into(below, f"{prefix}{entry.name}/", depth - 1)
+        finally:
+            os.close(fd)
+
+    def _add(self, path: str, kind: str, size: int) -> None:
+        self._left -= len(path)
+        self.full = len(self.entries) >= self._limit or self._left < 0
+        if not self.full:
+            self.entries.append((path, kind, size))
 
 
 def search(request: dict[str, Any]) -> int:
@@ -154,7 +168,9 @@ def _search_file(
 ) -> int:
     fd = os.open(path, os.O_RDONLY | paths.PLAIN)
     with open(fd, "rb") as stream:
-        content = stream.read()
+        if os.fstat(fd).st_size > SEARCHED:
+            return left
+        content = stream.read(SEARCHED)
     if b"\0" in content[:SNIFFED]:
         return left
     if literal and literal not in content:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox import protocol
-from sandbox.supervisor import accounts, files, paths, processes, records
+from sandbox.supervisor import accounts, controls, files, paths, processes, records
+from sandbox.supervisor.background import Background
 from sandbox.supervisor.commands import NOTHING_RAN, Command
 from sandbox.supervisor.egress import WayOut
 from sandbox.supervisor.pristine import Pristine
@@ -42,6 +43,7 @@ class Supervisor:
         self._target = target
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, Command] = {}
+        self._background: dict[int, Background] = {}
         self._idle: list[Shim] = []
         self._held: list[tuple[Command, str]] = []
         self._uploads: dict[int, Upload] = {}
@@ -54,6 +56,7 @@ class Supervisor:
         self._lease = 60.0
         self._heard = time.monotonic()
         self._writing = False
+        self._adopts = False
 
     def serve(self) -> None:
         """Work until the host is gone. Ends by SystemExit."""
@@ -95,6 +98,8 @@ class Supervisor:
             self._answer(ident, lambda: self._begin(ident, request))
         elif kind in protocol.LINK_KINDS:
             self._way_out.take(kind, ident, payload)
+        elif kind == protocol.PING:
+            self._outbox.send(protocol.PONG, ident)
         elif kind == protocol.INPUT and ident in self._uploads:
             self._uploads[ident].feed(payload)
         elif kind == protocol.END and ident in self._uploads:
@@ -114,7 +119,7 @@ class Supervisor:
         """Do a request's work and reply with its result; None means that the reply comes later."""
         try:
             result = work()
-        except OSError as error:
+        except processes.UNDOABLE as error:
             result = {"error": processes.describe(error)}
         if result is not None:
             self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
@@ -140,27 +145,34 @@ class Supervisor:
         except StopIteration:
             del self._streams[ident]
             return {}
-        except OSError:
+        except processes.UNDOABLE:
             del self._streams[ident]
             raise
-        for start in range(0, len(chunk), protocol.MAX_PAYLOAD):
-            piece = chunk[start : start + protocol.MAX_PAYLOAD]
-            self._outbox.send(protocol.OUTPUT, ident, piece)
+        self._send_all(protocol.OUTPUT, ident, chunk)
         return None
+
+    def _send_all(self, kind: int, ident: int, data: bytes) -> None:
+        for start in range(0, len(data), protocol.MAX_PAYLOAD):
+            self._outbox.send(kind, ident, data[start : start + protocol.MAX_PAYLOAD])
 
     # -- requests: set-up ---------------------------------------------------------------------
 
     def _op_init(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        controls.hand_over(request["hand_over"], request["give_up"])
         self._account = processes.Account(request["uid"])
+        if os.stat(paths.ROOT).st_uid != request["uid"]:  # a volume
+            os.chown(paths.ROOT, request["uid"], request["uid"])
         self._tree = Tree(self._account)
         self._environment = accounts.environment(request["env"], request["home"])
-        with self._account.acting():
-            accounts.write_profile(request["home"], self._environment["PATH"])
+        if request["profile"]:
+            with self._account.acting():
+                accounts.write_profile(request["profile"], self._environment["PATH"])
+        self._adopts = request["look_for_reaper"] and not processes.has_subreapers()
         self._lease = request["lease"]
         self._idle.append(Shim())
         for name, text in request["accounts"].items():
             accounts.write_account(name, text)
-        return {"python": sys.version.split()[0]}
+        return {"python": sys.version.split()[0], "seen": controls.seen(**request["look_at"])}
 
     def _op_way_out(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         self._way_out.listen(request["port"], request["limit"])
@@ -220,6 +232,7 @@ class Supervisor:
         for command in list(self._commands.values()):
             command.stop("cancelled")
             self._end_command(command)
+        self._background.clear()
         self._kill_orphans()
         self._way_out.close_all()
         self._tree.refresh(self._pristine.restore())
@@ -260,10 +273,36 @@ class Supervisor:
     def _op_shell(self, ident: int, request: dict[str, Any]) -> None:
         self._tree.suspect = True
         request["env"] = {**self._environment, **request["env"]}
-        shim = self._idle.pop() if self._idle else Shim()
+        shim = self._free_shim()
         terminal = Terminal(ident, shim, request, self._outbox.send)
         terminal.open(self._account, request["argv"], request)
         self._watch(terminal)
+
+    def _op_start(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        self._tree.suspect = True
+        request["env"] = {**self._environment, **request["env"]}
+        command = Background(ident, self._free_shim(), request, self._outbox.send)
+        command.start(self._account.uid, {"argv": request["argv"]}, request)
+        command.end_input()
+        command.write_input()
+        self._background[request["handle"]] = command
+        self._watch(command)
+        return {}
+
+    def _op_poll(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        command = self._background[request["handle"]]
+        if request["since"] is not None:
+            self._send_all(protocol.OUTPUT, ident, command.output(request["since"]))
+        return command.state()
+
+    def _op_kill(self, ident: int, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The reply comes when nothing of the command is left."""
+        command = self._background[request["handle"]]
+        if command.result is not None:
+            return {}
+        command.waiting = ident
+        command.stop("cancelled")
+        return None
 
     def _op_resize(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         terminal = self._commands.get(request["target"])
@@ -274,14 +313,22 @@ class Supervisor:
     def _start(self, ident: int, what: dict[str, Any], request: dict[str, Any]) -> None:
         request["env"] = {**self._environment, **request["env"]}
         try:
-            shim = self._idle.pop() if self._idle else Shim()
+            shim = self._free_shim()
+            command = Command(ident, shim, request, self._outbox.send)
+            command.start(self._account.uid, what, request)
         except OSError as error:  # other commands have all the processes
             result = {**NOTHING_RAN, "stage": NO_PROGRAM, "errno": error.errno}
             self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
             return
-        command = Command(ident, shim, request, self._outbox.send)
-        command.start(self._account.uid, what, request)
         self._watch(command)
+
+    def _free_shim(self) -> Shim:
+        while self._idle:
+            shim = self._idle.pop()
+            if shim.alive:
+                return shim
+            shim.close()
+        return Shim()
 
     def _watch(self, command: Command) -> None:
         self._commands[command.ident] = command
@@ -337,15 +384,20 @@ class Supervisor:
             self._idle.append(command.shim)
         else:
             command.shim.close()
+        if self._adopts or not shim_lives:
             self._kill_orphans()
         self._way_out.something_closed()
-        for start in range(0, len(tail), protocol.MAX_PAYLOAD):
-            piece = tail[start : start + protocol.MAX_PAYLOAD]
-            self._outbox.send(protocol.TAIL, command.ident, piece)
+        if isinstance(command, Background):
+            command.result = result
+            if command.waiting:
+                self._outbox.send(protocol.REPLY, command.waiting, b"{}")
+            return
+        self._send_all(protocol.TAIL, command.ident, tail)
         self._outbox.send(protocol.REPLY, command.ident, json.dumps(result).encode())
 
     def _kill_orphans(self) -> None:
-        """Kill what a dead shim left: it is the supervisor's own now."""
+        """Kill what a dead shim left, or, where there are no subreapers, any command: it is the
+        supervisor's own now."""
         shims = [*self._idle, *(command.shim for command in self._commands.values())]
         usage = processes.Usage()
         processes.kill_descendants(usage, frozenset(shim.pid for shim in shims))
@@ -399,7 +451,8 @@ def main() -> None:
     os.umask(0o022)
     os.setgroups([])
     processes.set_process_option(processes.PR_SET_DUMPABLE, 0)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    # The kernel then keeps them from PID 1, also when commands are root and may send any.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         Supervisor(0, 1).serve()
     except (SystemExit, BrokenPipeError) as end:

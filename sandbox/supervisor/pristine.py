@@ -12,6 +12,7 @@ from sandbox.supervisor.processes import Account, remove_ipc_objects
 from sandbox.supervisor.tree import CREATE, stamp_of
 
 COMMON_MODES = (0o644, 0o755)  # what opening gives with the usual umask
+CHANGEABLE = ("user.", "system.posix_acl_")  # extended attributes that need no privilege
 STORE = "/run/greenroom/pristine"
 MOUNTS = (paths.ROOT, "/home/sandbox", "/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 
@@ -37,8 +38,7 @@ class Pristine:
         with self._account.acting():
             remove_ipc_objects()
             for mount in MOUNTS:
-                with contextlib.suppress(PermissionError):  # root's own cannot have been changed
-                    os.chmod(mount, 0o755)  # noqa: S103 - the mode it is mounted with
+                as_mounted(mount)
                 empty(mount)
             for path, _ in self._folders:
                 os.mkdir(path, 0o700)
@@ -103,6 +103,16 @@ def copy_range(source: int, target: int, offset: int, size: int) -> None:
         if not done:
             raise OSError("a file became shorter while it was copied")
         offset += done
+
+
+def as_mounted(folder: str) -> None:
+    """Undo what a command may have set on a mount's own folder: its mode, and extended attributes.
+    Access lists are among those; a default one would hold for all that is written again."""
+    with contextlib.suppress(PermissionError):  # root's own cannot have been changed
+        os.chmod(folder, 0o755)  # noqa: S103 - the mode it is mounted with
+    for name in os.listxattr(folder):
+        if name.startswith(CHANGEABLE):
+            os.removexattr(folder, name)
 
 
 def empty(folder: str) -> None:

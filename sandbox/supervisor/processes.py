@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -13,6 +14,10 @@ from typing import Any
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 IPC_RMID = 0
+
+# What calls raise for what cannot be done, also for names that are none (with a NUL, with half a
+# surrogate pair) and times beyond any clock: an answer to a request, no fault of the supervisor.
+UNDOABLE = (OSError, ValueError, OverflowError)
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -59,6 +64,14 @@ def set_process_option(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
+def has_subreapers() -> bool:
+    """Whether a process other than PID 1 can be given the orphans below it (not so in gVisor)."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(libc.prctl(PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0) != 0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def reap(usage: Usage, main: int = 0) -> tuple[int | None, bool]:
     """Reap what has ended: the wait status of `main` if it was among them, and whether there are no
     children left."""
@@ -79,20 +92,26 @@ def kill_descendants(usage: Usage, spared: frozenset[int] = frozenset()) -> None
     """Kill everything below this process, but the trees of the children in `spared`, and reap.
 
     Nothing is reaped before all is dead: zombies keep their places under the pids limit, so a bomb
-    cannot grow again.
+    cannot grow again, and a relay of short lives comes to its end.
     """
+    before: set[int] = set()
     while True:
-        living = list(_living_descendants(os.getpid(), spared))
-        if not living:
-            if spared or reap(usage)[1]:
-                return
-            time.sleep(0.0005)
+        found = _descendants(os.getpid(), spared)
+        living = [pid for pid, lives in found.items() if lives]
         for pid in living:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        if not living:
+            # One that was born while the others were looked at leaves a dead parent behind.
+            done = found.keys() <= before if spared else reap(usage)[1]
+            if done:
+                return
+            time.sleep(0.0005)
+        before = set(found)
 
 
-def _living_descendants(root: int, spared: frozenset[int]) -> Iterator[int]:
+def _descendants(root: int, spared: frozenset[int]) -> dict[int, bool]:
+    """The processes below `root` but for those in and below `spared`, and whether they live."""
     children: dict[int, list[tuple[int, bool]]] = {}
     for name in os.listdir("/proc"):
         if not name.isdigit():
@@ -105,14 +124,14 @@ def _living_descendants(root: int, spared: frozenset[int]) -> Iterator[int]:
         # A leader that ended before its threads looks like a zombie, and is none.
         living = fields[0] not in (b"Z", b"X") or int(fields[17]) > 1
         children.setdefault(int(fields[1]), []).append((int(name), living))
+    found = {}
     waiting = [root]
     while waiting:
         for pid, living in children.get(waiting.pop(), ()):
-            if pid in spared:
-                continue
-            waiting.append(pid)
-            if living:
-                yield pid
+            if pid not in spared:
+                waiting.append(pid)
+                found[pid] = living
+    return found
 
 
 def remove_ipc_objects() -> None:
@@ -130,6 +149,12 @@ def remove_ipc_objects() -> None:
             control(int(line.split()[1]), *arguments)
 
 
-def describe(error: OSError) -> dict[str, Any]:
-    """An error as the host is told it."""
-    return {"errno": error.errno or 0, "text": error.strerror or str(error)}
+def number_of(error: Exception) -> int:
+    """The errno of one of UNDOABLE."""
+    return (error.errno or 0) if isinstance(error, OSError) else errno.EINVAL
+
+
+def describe(error: Exception) -> dict[str, Any]:
+    """One of UNDOABLE as the host is told it."""
+    text = error.strerror if isinstance(error, OSError) else None
+    return {"errno": number_of(error), "text": text or str(error)}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import protocol
+from sandbox.supervisor.processes import UNDOABLE
 
 
 class Outbox:
@@ -44,13 +45,13 @@ class Upload:
     def __init__(self, feed: Callable[[bytes], None], finish: Callable[[], Any]) -> None:
         self._feed = feed
         self._finish = finish
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
 
     def feed(self, data: bytes) -> None:
         if self._failure is None:
             try:
                 self._feed(data)
-            except OSError as error:
+            except UNDOABLE as error:
                 self._failure = error
 
     def finish(self) -> Any:

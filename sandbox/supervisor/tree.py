@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -18,7 +20,8 @@ from sandbox import protocol
 from sandbox.supervisor import files, paths
 from sandbox.supervisor.processes import Account
 
-MAX_DEPTH = 256
+MAX_NAMES = 16 << 20  # characters of paths beside the base's own that are held
+MAX_REPORT = 16 << 20  # bytes of a report's JSON
 COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | paths.PLAIN
 
@@ -34,6 +37,29 @@ class Prepared:
         self.identity = identity
 
 
+class Found:
+    """What a walk finds, with a bound on the memory for its names: the stamps of files and links,
+    and what was left out and why."""
+
+    def __init__(self, most_names: int) -> None:
+        self.stamps: dict[str, tuple[int, ...]] = {}
+        self.notes: list[tuple[str, str]] = []
+        self._left = most_names
+
+    def add(self, path: str, state: os.stat_result) -> None:
+        self._count(path)
+        self.stamps[path] = stamp_of(state)
+
+    def leave_out(self, path: str, why: str) -> None:
+        self._count(path)
+        self.notes.append((path, why))
+
+    def _count(self, path: str) -> None:
+        self._left -= len(path)
+        if self._left < 0:
+            raise OSError(errno.EFBIG, "the names in the workspace are too many or too long")
+
+
 class Tree:
     """The workspace's files as they were prepared. All work runs under the sandbox's account."""
 
@@ -42,12 +68,14 @@ class Tree:
         self._identities: dict[str, bytes] = {}
         self._before: dict[str, tuple[int, ...]] = {}
         self._latest = 0
+        self._most_names = sys.maxsize
         self.prepared: dict[str, Prepared] = {}
         self.suspect = False  # a command may have written since contents were compared
 
     def remember(self) -> None:
         """Take the workspace, just filled with the base, as prepared."""
         current, _ = self._walk()
+        self._most_names = sum(map(len, current)) + MAX_NAMES
         identities = self._identities
         self.prepared = {
             path: Prepared(stamp, identities.get(path)) for path, stamp in current.items()
@@ -79,6 +107,7 @@ class Tree:
                 self.prepared[path] = Prepared(current[path], None)
                 made.append(path)
         self._note_time()
+        check_report(made)
         return sorted(made)
 
     def identify(self, names: Iterable[str]) -> None:
@@ -94,7 +123,7 @@ class Tree:
         """What differs from the prepared tree: [path, kind, size, executable] of each changed one,
         deleted paths, and [path, reason] of what was left out."""
         current, notes = self._walk()
-        hidden = tuple(path + "/" for path, _ in notes)
+        hidden = {path for path, _ in notes}
         changed = []
         with self._account.acting():
             for path, stamp in current.items():
@@ -110,7 +139,9 @@ class Tree:
                     return {"too_many": limit}
         # What lies in a folder that could not be read is not gone.
         gone = (path for path in self.prepared if path not in current)
-        deleted = [path for path in gone if not path.startswith(hidden)]
+        deleted = [path for path in gone if not hidden.intersection(folders_above(path))]
+        check_report(path for path, _ in notes)
+        check_report(path for path, *_ in changed)
         return {"changed": changed, "deleted": deleted, "notes": notes}
 
     def fetch(self, names: Iterable[str], limit: int) -> Iterator[bytes]:
@@ -167,22 +198,14 @@ class Tree:
 
     def _walk(self) -> tuple[dict[str, tuple[int, ...]], list[tuple[str, str]]]:
         """The stamps of all files and links, and what was left out and why."""
-        found: dict[str, tuple[int, ...]] = {}
-        notes: list[tuple[str, str]] = []
+        found = Found(self._most_names)
         with self._account.acting():
             if os.stat(paths.ROOT).st_mode & 0o700 != 0o700:
                 os.chmod(paths.ROOT, 0o755)  # noqa: S103 - as it is mounted
-            self._walk_folder(os.open(paths.ROOT, paths.FOLDER), "", 0, found, notes)
-        return found, notes
+            self._walk_folder(os.open(paths.ROOT, paths.FOLDER), "", 0, found)
+        return found.stamps, found.notes
 
-    def _walk_folder(
-        self,
-        fd: int,
-        prefix: str,
-        depth: int,
-        found: dict[str, tuple[int, ...]],
-        notes: list[tuple[str, str]],
-    ) -> None:
+    def _walk_folder(self, fd: int, prefix: str, depth: int, found: Found) -> None:
         folders = []
         try:
             with os.scandir(fd) as scan:
@@ -190,7 +213,7 @@ class Tree:
                     path = prefix + entry.name
                     if entry.name == ".git":
                         if prefix:
-                            notes.append((path, "is a repository of its own inside the workspace"))
+                            found.leave_out(path, "is a repository of its own inside the workspace")
                         continue
                     with contextlib.suppress(FileNotFoundError):
                         state = entry.stat(follow_symlinks=False)
@@ -198,21 +221,36 @@ class Tree:
                         if kind == stat.S_IFDIR:
                             folders.append(entry.name)
                         elif kind in (stat.S_IFREG, stat.S_IFLNK):
-                            found[path] = stamp_of(state)
+                            found.add(path, state)
                         else:
-                            notes.append((path, f"is a {files.KINDS.get(kind, 'device')}"))
+                            found.leave_out(path, f"is a {files.KINDS.get(kind, 'device')}")
             for name in folders:
-                if depth >= MAX_DEPTH:
-                    notes.append((prefix + name, "is too deep"))
+                if depth >= paths.MAX_DEPTH or len(prefix) > paths.MAX_PATH:
+                    found.leave_out(prefix + name, "is too deep")
                     continue
                 try:
                     below = os.open(name, paths.FOLDER, dir_fd=fd)
                 except OSError as error:
-                    notes.append((prefix + name, error.strerror or "cannot be read"))
+                    found.leave_out(prefix + name, error.strerror or "cannot be read")
                     continue
-                self._walk_folder(below, f"{prefix}{name}/", depth + 1, found, notes)
+                self._walk_folder(below, f"{prefix}{name}/", depth + 1, found)
         finally:
             os.close(fd)
+
+
+def folders_above(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def check_report(names: Iterable[str]) -> None:
+    """Raise OSError for names that would make too long a report."""
+    left = MAX_REPORT
+    for name in names:
+        left -= len(json.dumps(name))
+        if left < 0:
+            raise OSError(errno.EFBIG, "the names of what changed are too many or too long")
 
 
 def stamp_of(state: os.stat_result) -> tuple[int, ...]:

@@ -1,31 +1,26 @@
 """One hardened container a module, put back before each attack; every attack runs under the uid of
-the sandbox's commands, as a model's would."""
+the sandbox's commands, as a model's would. Beside it those that lack one control."""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
 
 from sandbox.container import CommandResult, Sandbox
+from sandbox.engine import Engine
 from sandbox.image import Image
-from sandbox.policy import MIB, Policy
 from sandbox.probes import PRELUDE
 from sandbox.trees import Base, TreeStore
+from tests.attacks.controls import POLICY, Control, attack_in, sandbox_without
+from tests.plain_container import run_plainly
 
-POLICY = Policy(
-    memory_bytes=600 * MIB,
-    cpus=1.0,
-    workspace_bytes=64 * MIB,
-    workspace_inodes=20_000,
-    tmp_bytes=32 * MIB,
-    home_bytes=16 * MIB,
-    shm_bytes=16 * MIB,
-    command_timeout=60,
-)
 # In the environment of the host while the sandbox is opened.
 SECRET = "not-for-the-inside"
 Attack = Callable[[str], Awaitable[CommandResult]]
+Without = Callable[..., Awaitable[Sandbox]]
+Plainly = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +51,27 @@ async def box(room: Sandbox) -> AsyncIterator[Sandbox]:
 @pytest.fixture
 def attack(box: Sandbox) -> Attack:
     """Run a Python script inside; it prints what happened."""
+    return lambda script: attack_in(box, script)
 
-    async def run(script: str) -> CommandResult:
-        return await box.run(["python3", "-c", PRELUDE + script])
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def without(image: Image, base: Base) -> AsyncIterator[Without]:
+    """Open a sandbox that lacks the controls given or named (tests/attacks/controls.py)."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(*controls: str | Control) -> Sandbox:
+            lacking = sandbox_without(*controls, image=image, base=base)
+            return await stack.enter_async_context(lacking)
+
+        yield opened
+
+
+@pytest.fixture
+def plainly(engine: Engine, image: Image) -> Plainly:
+    """Run a Python script as root in a container with the engine's own defaults, and without a
+    system call profile; what it prints."""
+
+    def run(script: str, **options: object) -> str:
+        return run_plainly(engine, image, ["python3", "-c", PRELUDE + script], **options)[0]
 
     return run

@@ -75,6 +75,36 @@ async def test_an_answer_is_taken_however_it_is_cut() -> None:
         assert await ask(address) == {"fine": 1}
 
 
+async def test_silence_is_told_while_pings_go_unanswered_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sandbox.channel.PING_SECONDS", 0.02)
+    monkeypatch.setattr("sandbox.channel.QUIET_SECONDS", 0.1)
+    answers, told = asyncio.Event(), asyncio.Event()
+    answers.set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(UPGRADED)
+        while await reader.readexactly(protocol.HEADER.size):
+            if answers.is_set():
+                writer.write(wrapped(protocol.encode(protocol.PONG, 0)))
+
+    async def silent() -> None:
+        told.set()
+        channel.fail("it was paused", "paused")
+
+    async with engine(serve) as address:
+        channel = await Channel.attach(address, "1.41", "name", silent)
+        await asyncio.sleep(0.3)
+        assert not told.is_set()
+        answers.clear()
+        await asyncio.wait_for(told.wait(), 5)
+        with pytest.raises(InfrastructureError, match="it was paused") as caught:
+            channel.begin({"op": "x"}, lambda kind, payload: None)
+        assert caught.value.cause == "paused"
+        await channel.close()
+
+
 @pytest.mark.parametrize(
     "stream",
     [
@@ -94,8 +124,9 @@ async def test_an_answer_is_taken_however_it_is_cut() -> None:
 )
 async def test_whatever_breaks_the_protocol_ends_the_channel(stream: bytes) -> None:
     async with engine(says(stream)) as address:
-        with pytest.raises(InfrastructureError, match="broke the protocol"):
+        with pytest.raises(InfrastructureError, match="broke the protocol") as caught:
             await ask(address)
+        assert caught.value.cause == "protocol"
 
 
 async def test_deeply_nested_json_ends_the_channel_and_no_more() -> None:
@@ -123,7 +154,7 @@ async def test_diagnostics_are_bounded() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno",
         b"HTTP/1.1 409 Conflict\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"x" * 100_000,
@@ -134,8 +165,19 @@ async def test_a_refused_attach_is_an_error(head: bytes) -> None:
         writer.write(head)
 
     async with engine(serve) as address:
-        with pytest.raises(InfrastructureError, match="did not attach"):
+        with pytest.raises(InfrastructureError, match="did not attach") as caught:
             await Channel.attach(address, "1.41", "name")
+        assert caught.value.cause == "engine"
+
+
+async def test_a_container_that_is_gone_before_it_started_was_removed() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    async with engine(serve) as address:
+        with pytest.raises(InfrastructureError, match="removed before it had started") as caught:
+            await Channel.attach(address, "1.41", "name")
+        assert caught.value.cause == "killed"
 
 
 async def test_an_engine_that_does_not_answer_is_not_waited_for_long(

@@ -5,10 +5,14 @@ import hashlib
 import json
 import os
 import socket
+import socketserver
 import ssl
 import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -192,6 +196,102 @@ def test_what_is_no_docker_engine_is_said_to_be_none(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("sandbox.engine.ANSWER_SECONDS", 0.3)
         with pytest.raises(SetupError, match="does not answer"):
             Engine.connect()
+
+
+# -- which version is spoken ----------------------------------------------------------------------
+
+
+class FakeEngine(BaseHTTPRequestHandler):
+    """An engine that refuses all versions of the API but those from `oldest` to `newest`."""
+
+    oldest, newest = (1, 41), (1, 41)
+    components: ClassVar[list[dict[str, Any]]] = []
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        _, version, rest = self.path.split("/", 2) if self.path.count("/") > 1 else ("", "", "")
+        if self.path == "/version":
+            texts = [".".join(map(str, v)) for v in (self.newest, self.oldest)]
+            api, least = texts
+            said = {"Version": "99.1", "ApiVersion": api, "MinAPIVersion": least}
+            self.answer(200, {**said, "Components": self.components})
+        elif rest == "libpod/info":
+            self.answer(200, {"host": {"cgroupControllers": ["memory", "pids"]}})
+        elif self.oldest <= tuple(map(int, version[1:].split("."))) <= self.newest:
+            self.answer(200, {"Architecture": "x86_64", "SecurityOptions": ["name=seccomp"]})
+        else:
+            self.answer(400, {"message": f"client version {version} is too old or too new"})
+
+    def answer(self, status: int, content: Any) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def fake_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., type[FakeEngine]]]:
+    """Starts an engine that answers as told, at DOCKER_HOST."""
+    servers = []
+
+    def start(**what: Any) -> type[FakeEngine]:
+        kind = type("Kind", (FakeEngine,), {"asked": [], **what})
+        path = tmp_path / "fake.sock"
+        servers.append(socketserver.UnixStreamServer(str(path), kind))
+        threading.Thread(target=servers[-1].serve_forever, args=[0.01], daemon=True).start()
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
+        return kind
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest", "spoken"),
+    [
+        ((1, 12), (1, 41), "1.41"),  # Docker 20.10
+        ((1, 24), (1, 51), "1.44"),  # Docker 28: no newer than what is known here
+        ((1, 44), (1, 52), "1.44"),  # Docker 29: refuses what older clients speak
+        ((1, 50), (1, 60), "1.50"),  # one to come
+    ],
+)
+def test_an_engine_is_spoken_to_in_a_version_that_it_takes(
+    fake_engine: Any, oldest: tuple[int, int], newest: tuple[int, int], spoken: str
+) -> None:
+    fake = fake_engine(oldest=oldest, newest=newest)
+    engine = Engine.connect()
+    assert engine.api_version == spoken
+    assert fake.asked == ["/version", f"/v{spoken}/info"]
+    assert engine.name == "Docker 99.1 with runc"
+    assert engine.lack == ""
+
+
+def test_an_engine_that_is_too_old_is_refused(fake_engine: Any) -> None:
+    fake_engine(oldest=(1, 12), newest=(1, 40))
+    with pytest.raises(SetupError, match=r"version 99[.]1") as caught:
+        Engine.connect()
+    assert "20.10 or newer" in caught.value.hint
+
+
+def test_podman_is_asked_in_its_own_words_what_it_may_limit(fake_engine: Any) -> None:
+    details = {"APIVersion": "5.4.2"}
+    parts = [{"Name": "Podman Engine", "Version": "5.4.2", "Details": details}]
+    fake = fake_engine(oldest=(1, 24), newest=(1, 41), components=parts)
+    engine = Engine.connect()
+    assert fake.asked == ["/version", "/v1.41/info", "/v5.4.2/libpod/info"]
+    assert engine.abilities.lacking == ("processor time",)
+    assert "processor time (see `greenroom doctor`)" in engine.lack
+    assert engine.as_dict()["lacking"] == ["processor time"]
 
 
 # -- over the network ---------------------------------------------------------------------------

@@ -62,11 +62,31 @@ PATTERNS = st.sampled_from(
             "a**",
             "**",
         ),
+        *("*a*b", "a*b*c", "*/*", "a*/**/b*", "**/a*/**/*c", "b/**/**/*b*c", "**/*b/*", "*[ab]?*b"),
         *("[[:alpha:]]", "[^[:digit:]x]", "[", "a/**/", "**/", "!**/", "***/c", "\\a", "a\\", "/"),
     ]
 )
 PATH_NAMES = st.sampled_from(
-    ["a", "b", "c", "c.log", "build", "!x", "a b", ".x", "é", "]", "-", "\\", "trail", "1"]
+    [
+        "a",
+        "b",
+        "c",
+        "aab",
+        "abcb",
+        "bc",
+        "cabc",
+        "c.log",
+        "build",
+        "!x",
+        "a b",
+        ".x",
+        "é",
+        "]",
+        "-",
+        "\\",
+        "trail",
+        "1",
+    ]
 )
 
 
@@ -82,7 +102,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root=st.lists(PATTERNS, max_size=4),
     inner=st.lists(PATTERNS, max_size=3),
     paths=st.lists(
-        st.lists(PATH_NAMES, min_size=1, max_size=3).map("/".join), min_size=1, max_size=12
+        st.lists(PATH_NAMES, min_size=1, max_size=4).map("/".join), min_size=1, max_size=12
     ),
 )
 def test_decisions_are_those_of_git(

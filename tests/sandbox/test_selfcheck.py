@@ -8,26 +8,7 @@ from sandbox.engine import Engine
 from sandbox.image import Image
 from sandbox.probes import PROBES, Probe
 from sandbox.selfcheck import check_controls
-
-
-def in_an_open_container(
-    engine: Engine, image: Image, probe: Probe, folder: Path
-) -> tuple[list[str], str]:
-    """What a probe prints in a container without any of our controls, and how it ended."""
-    api = engine.api
-    host = api.create_host_config(
-        security_opt=["seccomp=unconfined"], network_mode="bridge", binds=[f"{folder}:/mnt:ro"]
-    )
-    made = api.create_container(
-        image.reference, list(probe.command), user="0:0", working_dir="/workspace", host_config=host
-    )
-    try:
-        api.start(made)
-        ended = api.wait(made, timeout=60)["StatusCode"]
-        said = api.logs(made, stdout=True, stderr=False).decode().split()
-    finally:
-        api.remove_container(made, force=True)
-    return said, "exit" if ended == 0 else "signal"
+from tests.plain_container import run_plainly
 
 
 @pytest.mark.docker
@@ -45,9 +26,9 @@ async def test_every_control_holds_in_a_sandbox(
 def test_without_its_control_a_probe_finds_a_way(
     probe: Probe, engine: Engine, image: Image, tmp_path: Path
 ) -> None:
-    words, reason = in_an_open_container(engine, image, probe, tmp_path)
-    assert words
-    assert not probe.holds(words, reason)
+    said, ended = run_plainly(engine, image, probe.command, tmp_path, NetworkMode="bridge")
+    assert said
+    assert not probe.holds(said.split(), "signal" if ended else "exit")
 
 
 def test_a_probe_that_printed_nothing_shows_nothing() -> None:

@@ -274,12 +274,15 @@ async def test_a_room_that_dies_decides_nothing(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def die(*_: object, **__: object) -> None:
-        raise InfrastructureError("the container is gone")
+        raise InfrastructureError("the container is gone", "leave it running", cause="paused")
 
     monkeypatch.setattr("tasks.rooms.run_tests", die)
     verdict = await judge(CALC, FIX)
-    assert verdict.status == "infrastructure failed"
-    assert "the container is gone" in only_reason(verdict)
+    assert (verdict.status, verdict.cause) == ("infrastructure failed", "paused")
+    assert verdict.reasons == (
+        "The clean room broke down: the container is gone",
+        "leave it running",
+    )
 
 
 async def test_a_clean_room_reaches_nothing_whatever_the_task_may(

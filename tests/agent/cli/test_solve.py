@@ -259,7 +259,7 @@ def test_a_solved_run_is_shown_and_pruned(user: User) -> None:
     again = user.greenroom("resume")
     assert again.returncode == 2
     assert "is solved already" in again.stderr
-    assert "removed 1 run" in user.greenroom("prune", "--older-than", "0d").stdout
+    assert "removed 1 run" in user.prune("--runs", "--older-than", "0d").stdout
     assert "no runs yet" in user.greenroom("runs").stdout
 
 
