@@ -103,11 +103,14 @@ class Channel(asyncio.Protocol):
                     )
                 channel._ask_to_attach(api_version, container)
                 await channel._attached
-        except (OSError, TimeoutError) as error:
+        except BaseException as error:
+            await channel.close()
             if channel.cause == "killed":
                 raise channel.error from error
+            if not isinstance(error, OSError):  # TimeoutError is one
+                raise
             raise InfrastructureError(
-                f"The Docker engine did not attach to the sandbox: {error or 'no answer'}",
+                f"The Docker engine did not attach to the sandbox: {str(error) or 'no answer'}",
                 HINTS["engine"],
                 cause="engine",
             ) from error
@@ -362,10 +365,11 @@ class Channel(asyncio.Protocol):
             self._transport.abort()
         if not self._attached.done():
             self._attached.set_exception(ConnectionError(self._failure))
+            # What nobody waits for any more must not warn, here and below.
+            self._attached.exception()
         for pending in self._requests.values():
             if not pending.reply.done():
                 pending.reply.set_exception(self.error)
-                # A request that nobody waits for any more must not warn.
                 pending.reply.exception()
         self._requests.clear()
         if self._links is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import warnings
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +14,7 @@ from sandbox.controls import lacking, opening
 from sandbox.delta import BaseIndex, read_delta
 from sandbox.egress.record import NetworkRequest
 from sandbox.engine import Engine, shared_engine
-from sandbox.errors import PatchError, UsageError
+from sandbox.errors import InfrastructureError, PatchError, UsageError
 from sandbox.history import LARGEST, history_bytes, history_of
 from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
@@ -299,10 +300,7 @@ class Sandbox:
         """Lines that a regular expression (Python's) or a literal text matches, in text files
         below `path` whose path or name matches `glob`; by-products are passed over. Raises
         FileProblem for a pattern that is malformed or takes too long."""
-        try:
-            re.compile(pattern if not literal else "")
-        except re.error as error:
-            raise FileProblem(pattern, f"is not a regular expression: {error}") from error
+        _check_pattern(pattern, literal=literal)
         op = {
             "op": "search",
             "pattern": pattern,
@@ -319,7 +317,7 @@ class Sandbox:
             raise FileProblem(pattern, f"took longer than {SEARCH_SECONDS:g} seconds to search for")
         if not result.ok:
             raise FileProblem(path, "cannot be searched: " + result.output.text.strip()[-200:])
-        return search_result(result.output, limit)
+        return self._wire.understand(lambda: search_result(result.output, limit))
 
     async def shell(self, *, cwd: str = ".") -> int:
         """Join this process's terminal to a login shell in the sandbox: its exit code."""
@@ -347,7 +345,10 @@ class Sandbox:
             raise UsageError("This sandbox was not opened as resettable.")
         async with self._tree:
             self._background = []
-            await self._wire.ask({"op": "reset"})
+            try:
+                await self._wire.ask({"op": "reset"})
+            except (OSError, FileProblem) as error:
+                raise InfrastructureError(f"The sandbox could not be reset: {error}") from error
             if patch:
                 await self._apply(patch)
 
@@ -431,3 +432,15 @@ class Sandbox:
             return None
         self.rebuild_result = await rebuild_again(self._wire, self.rebuild, self._index)
         return self.rebuild_result
+
+
+def _check_pattern(pattern: str, *, literal: bool) -> None:
+    """Raise FileProblem for a pattern that cannot be searched for. Lines are searched as bytes."""
+    wrong = "cannot be searched for" if literal else "is not a regular expression"
+    try:
+        encoded = pattern.encode("utf-8", "surrogateescape")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(re.escape(encoded) if literal else encoded)
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
+        raise FileProblem(pattern, f"{wrong}: {error}") from error

@@ -3,7 +3,7 @@ paths, kinds, counts and sizes are checked before anything is made of them."""
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from sandbox.patch import (
     DEFAULT_LIMITS,
     EXECUTABLE,
     FILE,
+    MAX_PATH_BYTES,
     Change,
     Patch,
     PatchLimits,
@@ -50,6 +51,7 @@ TARGET_OWNERS = ("Cargo.toml", "pom.xml")
 
 MAX_CHANGED = 100_000
 MAX_REPORT = 64 * MIB
+MOST_NOTES = 200
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class BaseIndex:
             return True
         for depth, name in enumerate(parts[:-1]):
             above = "/".join(parts[:depth])
-            if name in BY_PRODUCT_FOLDERS and f"{above}/{name}".lstrip("/") not in self.folders:
+            if f"{above}/{name}".lstrip("/") in self.folders:
+                continue
+            if name in BY_PRODUCT_FOLDERS:
                 return True
             beside = (f"{above}/{owner}".lstrip("/") for owner in TARGET_OWNERS)
             if name == "target" and any(owner in self.entries for owner in beside):
@@ -101,27 +105,21 @@ async def read_delta(
 ) -> tuple[Patch, tuple[str, ...]]:
     """A sandbox's changes against its base, and notes on what was left out. Raises PatchError when
     they are too many or too large, InfrastructureError when the report is malformed."""
-    try:
-        return await _read_delta(wire, index, limits)
-    except FileProblem as error:  # more than the supervisor reports: names, or bytes meanwhile
-        raise PatchError(f"The changes cannot be read: {error.text}.") from error
-
-
-async def _read_delta(
-    wire: Wire, index: BaseIndex, limits: PatchLimits
-) -> tuple[Patch, tuple[str, ...]]:
     request = {"op": "changes", "limit": MAX_CHANGED}
-    wanted = await wire.report(request, lambda found: choose(found, index, limits), MAX_REPORT)
-    changes = [Change(path, None, None) for path in wanted.deleted]
-    notes = list(wanted.notes)
-    if wanted.fetched:
-        collector = Collector(wanted, limits)
-        names = json.dumps(list(wanted.fetched)).encode("ascii")
-        request = {"op": "fetch", "limit": limits.total_bytes}
-        await wire.receive(request, collector.feed, names=names)
-        changes += collector.changes(index.entries)
-        notes += [f"{printable(path)} cannot be read" for path in collector.missing()]
-    return Patch(tuple(changes)), tuple(notes)
+    try:
+        wanted = await wire.report(request, lambda found: choose(found, index, limits), MAX_REPORT)
+        changes = [Change(path, None, None) for path in wanted.deleted]
+        notes = list(wanted.notes)
+        if wanted.fetched:
+            collector = Collector(wanted, limits)
+            names = json.dumps(list(wanted.fetched)).encode("ascii")
+            request = {"op": "fetch", "limit": limits.total_bytes}
+            await wire.receive(request, collector.feed, names=names)
+            changes += wire.understand(lambda: collector.changes(index.entries))
+            notes += [f"{printable(path)} cannot be read" for path in collector.missing()]
+    except (OSError, FileProblem) as problem:
+        raise PatchError(f"The changes of the workspace cannot be taken: {problem}") from problem
+    return Patch(tuple(changes)), _bounded(notes)
 
 
 def choose(report: Mapping[str, Any], index: BaseIndex, limits: PatchLimits) -> Wanted:
@@ -132,22 +130,34 @@ def choose(report: Mapping[str, Any], index: BaseIndex, limits: PatchLimits) -> 
             f"More than {int(report['too_many']):,} files of the workspace changed.",
             "Build products may be among them: see that .gitignore names them.",
         )
-    notes = [f"{printable(str(path))} {text}" for path, text in report["notes"]]
+    notes = [printable(f"{path} {text}") for path, text in report["notes"]]
     nested = _nested(report["notes"], index)
+    gone = {str(path) for path in report["deleted"]} & index.entries.keys()
+    # No patch may name these, so they stay, and with them the folders that they are in.
+    staying = {path for path in gone if _forbidden(path)}
+    notes += [_forbidden(path) for path in sorted(staying)]
+    held = {folder for path in staying for folder in parents(path)}
     fetched = {}
     for path, kind, size, _ in report["changed"]:
         if not isinstance(path, str) or not isinstance(size, int):
             raise TypeError("a changed path that is no text")
-        if index.skips(path):
+        # The length first: looking at a path's folders takes time that grows with its square.
+        size_of_path = len(path.encode("utf-8", "surrogateescape"))
+        if size_of_path <= MAX_PATH_BYTES and index.skips(path):
             continue
-        problem = _problem(path, kind, nested)
+        problem = _problem(path, kind, nested, held)
         if problem:
             notes.append(problem)
         else:
             fetched[path] = size
-    deleted = {str(path) for path in report["deleted"]} & index.entries.keys()
+    deleted = gone - staying
     check_size(dict.fromkeys(deleted, 0) | fetched, limits)
     return Wanted(tuple(sorted(deleted)), fetched, tuple(dict.fromkeys(notes)))
+
+
+def _bounded(notes: Sequence[str]) -> tuple[str, ...]:
+    more = len(notes) - MOST_NOTES
+    return (*notes[:MOST_NOTES], *([f"{more:,} more were left out"] if more > 0 else ()))
 
 
 def _nested(notes: Iterable[Any], index: BaseIndex) -> frozenset[str]:
@@ -156,11 +166,20 @@ def _nested(notes: Iterable[Any], index: BaseIndex) -> frozenset[str]:
     return frozenset(root for root in roots if root not in index.folders)
 
 
-def _problem(path: str, kind: str, nested: frozenset[str]) -> str:
+def _problem(path: str, kind: str, nested: Set[str], held: Set[str]) -> str:
+    forbidden = _forbidden(path)
+    if forbidden:
+        return forbidden
     if any(folder in nested for folder in parents(path)):
         return f"{printable(path)} is in a repository of its own and was left out"
     if kind != "file":
         return f"{printable(path)} is a symbolic link and was left out"
+    if path in held:
+        return f"{printable(path)} is where a folder stays and was left out"
+    return ""
+
+
+def _forbidden(path: str) -> str:
     try:
         check_path(path)
     except PatchError as error:
@@ -181,7 +200,7 @@ class Collector:
         """Raises ProtocolError for what was not asked for or is too large."""
         for kind, raw, _, size, chunk, offset in self._records.feed(data):
             path = decode_path(raw)
-            if path not in self._wanted or kind == protocol.SYMLINK:
+            if path not in self._wanted or kind == protocol.SYMLINK or size - offset > self._left:
                 raise protocol.ProtocolError("a file that was not asked for")
             if kind == protocol.DELETED:
                 continue

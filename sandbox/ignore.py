@@ -30,9 +30,7 @@ NAMED_CLASSES = {
     "xdigit": "0-9A-Fa-f",
 }
 NEVER = "(?!)"
-# Lazy: the first place is tried first.
-ANY_IN_NAME = "[^/]*?"
-ANY_FOLDERS = "(?:.*?/)??"
+STAR, FOLDERS = "*", "**/"  # parts of a pattern; all others are regular expressions
 
 
 @dataclass(frozen=True)
@@ -115,8 +113,10 @@ def _rules_in(lines: Iterable[str]) -> Iterator[str]:
         rule = line.removesuffix("\r")
         if rule.startswith("#"):
             continue
-        # Blanks at the end count only where a backslash precedes them.
-        kept = re.sub(r"(?<!\\)((?:\\\\)*) +\Z", r"\1", rule)
+        kept = rule.rstrip(" ")
+        # Of blanks at the end, one that a backslash precedes counts.
+        if kept != rule and (len(kept) - len(kept.rstrip("\\"))) % 2:
+            kept += " "
         if kept:
             yield kept
 
@@ -129,45 +129,43 @@ def _bytewise(text: str) -> str:
 def _translated(pattern: str) -> str:
     """A regular expression for a whole path.
 
-    What stands between two wildcards is taken where it is found first, once and for all (an atomic
-    group): what a later place could match, the second wildcard can reach from the first place too.
-    To try all places takes for ever with a few wildcards and a long name.
+    What stands between two stars is taken where it comes first and tried nowhere else, for the
+    second star takes whatever lies between. So a pattern of many stars, which a stranger's
+    repository may hold, does not take time without end.
     """
-    parts: list[list[str]] = [[""]]  # cut at wildcards for folders, then at those within a name
-    for token in _tokens(pattern):
-        if token == ANY_FOLDERS:
-            parts.append([""])
-        elif token == ANY_IN_NAME:
-            parts[-1].append("")
-        else:
-            parts[-1][-1] += token
-    first, *others = parts
-    last = others.pop() if others else None
-    text = _within_names(first, followed=last is not None)
-    text += "".join(f"(?>{ANY_FOLDERS}{_within_names(part, followed=True)})" for part in others)
-    return text if last is None else text + ANY_FOLDERS + _within_names(last, followed=False)
-
-
-def _within_names(pieces: list[str], *, followed: bool) -> str:
-    """The expression for a part without wildcards for folders; whether another part follows."""
-    first, *others = pieces
-    last = "" if followed or not others else ANY_IN_NAME + others.pop()
-    return first + "".join(f"(?>{ANY_IN_NAME}{piece})" for piece in others) + last
-
-
-def _tokens(pattern: str) -> Iterator[str]:
+    chunks: list[list[list[str]]] = [[[]]]  # cut at each `**/`, and these at each star
     at = 0
     while at < len(pattern):
-        char = pattern[at]
-        if char == "*":
-            token, at = _stars(pattern, at)
-        elif char == "[":
-            token, at = _bracket(pattern, at)
-        elif char == "\\":
-            token, at = (re.escape(pattern[at + 1]) if at + 1 < len(pattern) else NEVER), at + 2
+        part, at = _part(pattern, at)
+        if part == FOLDERS:
+            chunks.append([[]])
+        elif part == STAR:
+            chunks[-1].append([])
         else:
-            token, at = ("[^/]" if char == "?" else re.escape(char)), at + 1
-        yield token
+            chunks[-1][-1].append(part)
+    *above, last = [["".join(parts) for parts in chunk] for chunk in chunks]
+    final = _names(last[:-1]) + ("[^/]*" if len(last) > 1 else "") + last[-1]
+    if not above:
+        return final
+    between = (f"(?>(?:.*?/)??{_names(chunk)})" for chunk in above[1:])
+    return "".join((_names(above[0]), *between, "(?:.*/)?", final))
+
+
+def _names(pieces: list[str]) -> str:
+    """An expression for pieces with a star between each two."""
+    return "".join(f"(?>[^/]*?{piece})" if number else piece for number, piece in enumerate(pieces))
+
+
+def _part(pattern: str, at: int) -> tuple[str, int]:
+    """The part of a pattern at a place, as STAR, FOLDERS or an expression, and where it ends."""
+    char = pattern[at]
+    if char == "*":
+        return _stars(pattern, at)
+    if char == "[":
+        return _bracket(pattern, at)
+    if char == "\\":
+        return (re.escape(pattern[at + 1]) if at + 1 < len(pattern) else NEVER), at + 2
+    return ("[^/]" if char == "?" else re.escape(char)), at + 1
 
 
 def _stars(pattern: str, at: int) -> tuple[str, int]:
@@ -176,13 +174,12 @@ def _stars(pattern: str, at: int) -> tuple[str, int]:
     while pattern[end : end + 1] == "*":
         end += 1
     starts = at == 0 or pattern[at - 1] == "/"
-    if end - at == 1 or not starts:
-        return ANY_IN_NAME, end
-    if end == len(pattern):
-        return ".*", end
-    if pattern[end] == "/":
-        return ANY_FOLDERS, end + 1
-    return ANY_IN_NAME, end
+    if end - at > 1 and starts:
+        if end == len(pattern):
+            return ".*", end
+        if pattern[end] == "/":
+            return FOLDERS, end + 1
+    return STAR, end
 
 
 def _bracket(pattern: str, at: int) -> tuple[str, int]:

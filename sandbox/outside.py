@@ -30,6 +30,8 @@ NAME = re.compile(
     rb"^(?:diff --git \"?([^\r\n\" ]+)|(?:---|\+\+\+) \"?([^\t\r\n\"]+))", re.MULTILINE
 )
 PREFIXES = {"a", "b", "c", "i", "o", "w", "old", "new", "orig"}
+MOVED = re.compile(rb"^(?:rename|copy) from ", re.MULTILINE)
+HUNK = re.compile(rb"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 HUNK_BODY = re.compile(rb"^@@ -[^\n]*\n((?:[ +\-\\][^\n]*\n?)*)", re.MULTILINE)
 COLOUR = re.compile(rb"^\x1b\[[0-9;]*m(?:diff |--- |@@ )", re.MULTILINE)
 FAILED_HUNK = re.compile(r"^error: patch failed: (.*):(\d+)$", re.MULTILINE)
@@ -142,7 +144,10 @@ def _depths(diff: bytes, base_paths: Set[str]) -> tuple[int, ...]:
     A wrong guess would put a new file in the wrong place, so both are tried only when files of the
     tree speak for both.
     """
-    found = NAME.findall(diff)
+    heads = b"\n".join(_outside_hunks(diff))
+    if any(_names_with_prefixes(line) for line in heads.split(b"\n")):
+        return (1, 0) if MOVED.search(heads) else (1,)
+    found = NAME.findall(heads)
     names = {decode_path(git or plain.strip()) for git, plain in found} - {"/dev/null"}
     as_they_stand = any(name in base_paths for name in names)
     stripped = any(name.partition("/")[2] in base_paths for name in names)
@@ -155,6 +160,31 @@ def _depths(diff: bytes, base_paths: Set[str]) -> tuple[int, ...]:
         return (1,)
     folders = {path.partition("/")[0] for path in base_paths}
     return (0,) if starts & folders else (1,)
+
+
+def _outside_hunks(diff: bytes) -> Iterator[bytes]:
+    """The lines that are no content: a removed `-- x` or an added `++ x` looks like a header."""
+    old = new = 0
+    for line in diff.split(b"\n"):
+        start = line[:1]
+        if (old > 0 or new > 0) and start in (b" ", b"-", b"+", b"\\", b"", b"\r"):
+            old -= start not in (b"+", b"\\")
+            new -= start not in (b"-", b"\\")
+            continue
+        found = HUNK.match(line)
+        sizes = [int(size[:MOST_DIGITS]) if size else 1 for size in found.groups()] if found else []
+        old, new = sizes or (0, 0)
+        yield line
+
+
+def _names_with_prefixes(line: bytes) -> bool:
+    """Whether git's header names the same file below two folders, as in `a/x b/x`: these are then
+    no part of its name, unless it was moved."""
+    if not GIT_HEADER.match(line):
+        return False
+    names = line.removeprefix(b"diff --git ").rstrip(b"\r")
+    first, second = names[: len(names) // 2], names[len(names) // 2 + 1 :]
+    return first != second and first.partition(b"/")[2] == second.partition(b"/")[2] != b""
 
 
 def _explained(result: GitResult, diff: bytes) -> PatchError:

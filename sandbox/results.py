@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import signal
 from collections.abc import Iterable, Sequence
@@ -153,12 +154,19 @@ def command_result(reply: dict[str, Any], output: Output, events: bytes) -> Comm
         signal=-exit_code if exit_code < 0 else None,
         reason=reason,
         output=output,
-        seconds=float(reply["seconds"]),
-        cpu_seconds=float(reply["cpu_seconds"]),
+        seconds=_seconds(reply["seconds"]),
+        cpu_seconds=_seconds(reply["cpu_seconds"]),
         max_rss_bytes=int(reply["max_rss_bytes"]),
         events=events,
         events_total=int(reply["events_total"]),
     )
+
+
+def _seconds(value: Any) -> float:
+    """A time. JSON as Python reads it also has numbers that no other reader takes."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} seconds")
+    return float(value)
 
 
 def not_started(reply: dict[str, Any], program: str) -> CommandResult:

@@ -39,17 +39,16 @@ class StringFilter:
         """What of `data` may be shown. The start of what may become such a string is kept back
         until the next call."""
         data = self._rest + data
-        self._rest = b""
+        self._rest = data[-1:] if data[-1:] in (b"\x1b", b"\xc2") else b""
         shown = bytearray()
-        while data:
-            found = (STRING_END if self._inside else STRING_START).search(data)
+        start = 0
+        while start < len(data):
+            found = (STRING_END if self._inside else STRING_START).search(data, start)
+            end = found.start() if found else len(data) - len(self._rest)
+            shown += b"" if self._inside else data[start:end]
             if found is None:
-                if data[-1:] in (b"\x1b", b"\xc2"):
-                    self._rest, data = data[-1:], data[:-1]
-                shown += b"" if self._inside else data
                 break
-            shown += b"" if self._inside else data[: found.start()]
-            data = data[found.end() :]
+            start = found.end()
             self._inside = not self._inside
         return bytes(shown)
 
@@ -129,8 +128,8 @@ async def join_terminal(wire: Wire, channel: Channel, cwd: str) -> int:
     finally:
         await screen.close()
     if "error" in reply or reply.get("stage"):
-        raise InfrastructureError(f"The sandbox could not start a shell: {reply}")
-    return os.waitstatus_to_exitcode(int(reply["status"]))
+        raise InfrastructureError(f"The sandbox could not start a shell: {reply!s:.200}")
+    return wire.understand(lambda: os.waitstatus_to_exitcode(int(reply["status"])))
 
 
 @contextlib.contextmanager

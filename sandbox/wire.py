@@ -16,7 +16,10 @@ from sandbox.results import CommandResult, Output, file_error, run_result
 
 T = TypeVar("T")
 # What reading an answer raises that is not of the agreed form.
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+MALFORMED = (
+    *(ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError),
+    protocol.ProtocolError,
+)
 LIVE_BYTES = MIB
 LARGEST_INPUT = 16 * MIB  # the supervisor holds it until the command has read it
 # Beyond a command's own time: for the supervisor to end it and to answer.

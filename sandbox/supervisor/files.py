@@ -125,14 +125,19 @@ class _Listing:
 def search(request: dict[str, Any]) -> int:
     """Print lines that match as JSON, one [path, number, line] each. Runs as a command of its own,
     so that a slow pattern can be stopped."""
+    import warnings  # noqa: PLC0415 - seldom needed
+
+    warnings.simplefilter("ignore")  # those of a pattern would be among the lines
     pattern = request["pattern"]
     expression = re.compile(os.fsencode(re.escape(pattern) if request["literal"] else pattern))
     literal = os.fsencode(pattern) if request["literal"] else b""
     accepted = request["glob"]
     left = request["limit"] + 1  # one more tells that there are more
-    top = "/".join(paths.parts_of(request["path"]))
-    if not os.path.exists(os.path.join(paths.ROOT, top)):
-        print(os.strerror(errno.ENOENT), flush=True)
+    try:
+        top = "/".join(paths.parts_of(request["path"]))
+        os.stat(os.path.join(paths.ROOT, top))
+    except OSError as error:
+        print(error.strerror, flush=True)
         return 2
     for path in _text_files(top):
         if accepted and not _globbed(path, accepted):
@@ -157,10 +162,13 @@ def _text_files(top: str) -> Iterator[str]:
         return
     for folder, folders, names in os.walk(top or "."):
         folders[:] = sorted(name for name in folders if name not in SKIPPED)
+        if folder.count("/") >= paths.MAX_DEPTH:
+            folders.clear()
         for name in sorted(names):
             path = os.path.join(folder, name)
-            if stat.S_ISREG(os.lstat(path).st_mode):
-                yield os.path.normpath(path)
+            with contextlib.suppress(OSError):  # one that is gone, or closed to the sandbox
+                if stat.S_ISREG(os.lstat(path).st_mode):
+                    yield os.path.normpath(path)
 
 
 def _search_file(

@@ -31,6 +31,11 @@ class OutsideError(OSError):
 
 def parts_of(path: str) -> list[str]:
     """The names in a path given relative to the workspace, or absolute below it."""
+    try:
+        if b"\0" in os.fsencode(path):
+            raise ValueError
+    except ValueError:  # also of text that stands for no bytes
+        raise OSError(errno.EINVAL, "is no file name") from None
     if path == ROOT or path.startswith(ROOT + "/"):
         path = path[len(ROOT) :]
     elif path.startswith("/"):

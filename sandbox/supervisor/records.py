@@ -74,6 +74,7 @@ class Applier:
                 if offset + len(chunk) == size:
                     self._end()
             except OSError as error:
+                self._close()
                 raise OSError(error.errno, f"{path}: {error.strerror}") from error
 
     def finish(self) -> None:
@@ -94,7 +95,12 @@ class Applier:
     def _end(self) -> None:
         if self._before is not None:
             paths.advance_time(self._fd, self._before)
-        os.close(self._fd)
+        self._close()
+
+    def _close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
 
 def _delete(path: str) -> None:

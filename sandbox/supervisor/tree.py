@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor import files, paths
 from sandbox.supervisor.processes import Account
 
-MAX_NAMES = 16 << 20  # characters of paths beside the base's own that are held
-MAX_REPORT = 16 << 20  # bytes of a report's JSON
+# All paths that are new to the workspace together: what they take is this process's own memory.
+MAX_NEW_TEXT = 16 << 20
 COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE
+NO_TIME = (-1, -1, -1)  # in a stamp that equals no file's
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | paths.PLAIN
 
 
@@ -37,27 +37,12 @@ class Prepared:
         self.identity = identity
 
 
-class Found:
-    """What a walk finds, with a bound on the memory for its names: the stamps of files and links,
-    and what was left out and why."""
+class TooMany(OSError):
+    """More new paths than are looked at, which are so many."""
 
-    def __init__(self, most_names: int) -> None:
-        self.stamps: dict[str, tuple[int, ...]] = {}
-        self.notes: list[tuple[str, str]] = []
-        self._left = most_names
-
-    def add(self, path: str, state: os.stat_result) -> None:
-        self._count(path)
-        self.stamps[path] = stamp_of(state)
-
-    def leave_out(self, path: str, why: str) -> None:
-        self._count(path)
-        self.notes.append((path, why))
-
-    def _count(self, path: str) -> None:
-        self._left -= len(path)
-        if self._left < 0:
-            raise OSError(errno.EFBIG, "the names in the workspace are too many or too long")
+    def __init__(self, number: int) -> None:
+        super().__init__(errno.EFBIG, "the names in the workspace are too many or too long")
+        self.number = number
 
 
 class Tree:
@@ -68,14 +53,12 @@ class Tree:
         self._identities: dict[str, bytes] = {}
         self._before: dict[str, tuple[int, ...]] = {}
         self._latest = 0
-        self._most_names = sys.maxsize
         self.prepared: dict[str, Prepared] = {}
         self.suspect = False  # a command may have written since contents were compared
 
     def remember(self) -> None:
         """Take the workspace, just filled with the base, as prepared."""
-        current, _ = self._walk()
-        self._most_names = sum(map(len, current)) + MAX_NAMES
+        current = self._walk().found
         identities = self._identities
         self.prepared = {
             path: Prepared(stamp, identities.get(path)) for path, stamp in current.items()
@@ -91,13 +74,13 @@ class Tree:
 
     def before_rebuild(self) -> None:
         """Note the state from which a rebuild starts."""
-        self._before, _ = self._walk()
+        self._before = self._walk(MAX_NEW_TEXT).found
 
     def after_rebuild(self) -> list[str]:
         """Take what the rebuild made or changed as prepared; the paths of it. What had been changed
         before the rebuild stays a change."""
         before, self._before = self._before, {}
-        current, _ = self._walk()
+        current = self._walk(MAX_NEW_TEXT).found
         made = []
         for path in set(before) | set(current):
             if before.get(path) == current.get(path) or self._dirty(path, before.get(path)):
@@ -107,7 +90,6 @@ class Tree:
                 self.prepared[path] = Prepared(current[path], None)
                 made.append(path)
         self._note_time()
-        check_report(made)
         return sorted(made)
 
     def identify(self, names: Iterable[str]) -> None:
@@ -122,8 +104,11 @@ class Tree:
     def changes(self, limit: int) -> dict[str, Any]:
         """What differs from the prepared tree: [path, kind, size, executable] of each changed one,
         deleted paths, and [path, reason] of what was left out."""
-        current, notes = self._walk()
-        hidden = {path for path, _ in notes}
+        try:
+            walk = self._walk(MAX_NEW_TEXT)
+        except TooMany as found:
+            return {"too_many": found.number}
+        current, notes = walk.found, walk.notes
         changed = []
         with self._account.acting():
             for path, stamp in current.items():
@@ -139,9 +124,7 @@ class Tree:
                     return {"too_many": limit}
         # What lies in a folder that could not be read is not gone.
         gone = (path for path in self.prepared if path not in current)
-        deleted = [path for path in gone if not hidden.intersection(folders_above(path))]
-        check_report(path for path, _ in notes)
-        check_report(path for path, *_ in changed)
+        deleted = [path for path in gone if walk.closed.isdisjoint(_folders_of(path))]
         return {"changed": changed, "deleted": deleted, "notes": notes}
 
     def fetch(self, names: Iterable[str], limit: int) -> Iterator[bytes]:
@@ -185,6 +168,8 @@ class Tree:
         if known.identity is None or _shape(stamp) != _shape(known.stamp):
             return True
         if content_identity(path, stamp, len(known.identity)) != known.identity:
+            # A write through a mapping may have left the stamp: from now on it tells nothing.
+            known.stamp = (stamp[0], *NO_TIME, stamp[4])
             return True
         known.stamp = stamp
         return False
@@ -196,65 +181,94 @@ class Tree:
     def _note_time(self) -> None:
         self._latest = max((known.stamp[2] for known in self.prepared.values()), default=0)
 
-    def _walk(self) -> tuple[dict[str, tuple[int, ...]], list[tuple[str, str]]]:
-        """The stamps of all files and links, and what was left out and why."""
-        found = Found(self._most_names)
+    def _walk(self, room: int = sys.maxsize) -> Walk:
+        """Look at the whole workspace. Raises TooMany, with their number, when the new paths are
+        longer together than `room`."""
+        walk = Walk(self.prepared, room)
         with self._account.acting():
             if os.stat(paths.ROOT).st_mode & 0o700 != 0o700:
                 os.chmod(paths.ROOT, 0o755)  # noqa: S103 - as it is mounted
-            self._walk_folder(os.open(paths.ROOT, paths.FOLDER), "", 0, found)
-        return found.stamps, found.notes
+            walk.folder(os.open(paths.ROOT, paths.FOLDER), "", 0)
+        return walk
 
-    def _walk_folder(self, fd: int, prefix: str, depth: int, found: Found) -> None:
-        folders = []
+
+class Walk:
+    """One look at a whole tree: `found` gives the stamps of files and links, `notes` each path
+    that was left out and why, `closed` the folders that were not looked into."""
+
+    def __init__(self, known: Container[str], room: int) -> None:
+        self.found: dict[str, tuple[int, ...]] = {}
+        self.notes: list[tuple[str, str]] = []
+        self.closed: set[str] = set()
+        self._known = known
+        self._room = room
+        self._new = 0
+
+    def folder(self, fd: int, prefix: str, depth: int) -> None:
+        """Take what is in an open folder, which is closed, and below it."""
+        folders: list[str] = []
         try:
             with os.scandir(fd) as scan:
                 for entry in scan:
-                    path = prefix + entry.name
-                    if entry.name == ".git":
-                        if prefix:
-                            found.leave_out(path, "is a repository of its own inside the workspace")
-                        continue
                     with contextlib.suppress(FileNotFoundError):
-                        state = entry.stat(follow_symlinks=False)
-                        kind = stat.S_IFMT(state.st_mode)
-                        if kind == stat.S_IFDIR:
-                            folders.append(entry.name)
-                        elif kind in (stat.S_IFREG, stat.S_IFLNK):
-                            found.add(path, state)
-                        else:
-                            found.leave_out(path, f"is a {files.KINDS.get(kind, 'device')}")
+                        self._take(entry, prefix + entry.name, folders)
             for name in folders:
-                if depth >= paths.MAX_DEPTH or len(prefix) > paths.MAX_PATH:
-                    found.leave_out(prefix + name, "is too deep")
-                    continue
-                try:
-                    below = os.open(name, paths.FOLDER, dir_fd=fd)
-                except OSError as error:
-                    found.leave_out(prefix + name, error.strerror or "cannot be read")
-                    continue
-                self._walk_folder(below, f"{prefix}{name}/", depth + 1, found)
+                self._enter(fd, name, prefix + name, depth)
+        except PermissionError as error:  # a folder that may be listed and not entered
+            self._shut(prefix[:-1], error.strerror)
         finally:
             os.close(fd)
 
+    def _take(self, entry: os.DirEntry[str], path: str, folders: list[str]) -> None:
+        if entry.name == ".git":
+            if entry.name != path:
+                self._note(path, "is a repository of its own inside the workspace")
+            return
+        state = entry.stat(follow_symlinks=False)
+        kind = stat.S_IFMT(state.st_mode)
+        if kind == stat.S_IFDIR:
+            folders.append(entry.name)
+        elif kind in (stat.S_IFREG, stat.S_IFLNK):
+            self.found[path] = stamp_of(state)
+            if path not in self._known:
+                self._count(path)
+        else:
+            self._note(path, f"is a {files.KINDS.get(kind, 'device')}")
 
-def folders_above(path: str) -> Iterator[str]:
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
+    def _enter(self, fd: int, name: str, path: str, depth: int) -> None:
+        if depth >= paths.MAX_DEPTH or len(path) >= paths.MAX_PATH:
+            self._shut(path, "is too deep")
+            return
+        try:
+            below = os.open(name, paths.FOLDER, dir_fd=fd)
+        except OSError as error:
+            self._shut(path, error.strerror)
+            return
+        self.folder(below, path + "/", depth + 1)
 
+    def _shut(self, path: str, reason: str | None) -> None:
+        self.closed.add(path)
+        self._note(path, reason or "cannot be read")
 
-def check_report(names: Iterable[str]) -> None:
-    """Raise OSError for names that would make too long a report."""
-    left = MAX_REPORT
-    for name in names:
-        left -= len(json.dumps(name))
-        if left < 0:
-            raise OSError(errno.EFBIG, "the names of what changed are too many or too long")
+    def _note(self, path: str, reason: str) -> None:
+        self.notes.append((path, reason))
+        self._count(path)
+
+    def _count(self, path: str) -> None:
+        self._new += 1
+        self._room -= len(path)
+        if self._room < 0:
+            raise TooMany(self._new)
 
 
 def stamp_of(state: os.stat_result) -> tuple[int, ...]:
     return (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_mode)
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _shape(stamp: tuple[int, ...]) -> tuple[int, int, bool]:

@@ -77,6 +77,16 @@ async def test_a_patch_does_not_write_through_a_link(box: Sandbox) -> None:
     assert (await box.run("ls /tmp")).output.text == ""
 
 
+async def test_a_patch_that_finds_no_room_keeps_none(box: Sandbox) -> None:
+    used = "df --output=used /workspace | tail -1"
+    before = (await box.run(used)).output.text
+    await box.run("head -c 600M /dev/zero > rest; truncate -s -5M rest")
+    with pytest.raises(PatchError, match="No space left"):
+        await box.apply(patch(x=bytes(20 << 20)))
+    await box.run("rm -f rest x")
+    assert (await box.run(used)).output.text == before
+
+
 async def test_a_folder_with_files_in_the_way_of_a_patch_is_named(box: Sandbox) -> None:
     await box.run("mkdir new; touch new/file")
     with pytest.raises(PatchError, match="new"):

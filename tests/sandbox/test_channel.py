@@ -193,6 +193,29 @@ async def test_an_engine_that_does_not_answer_is_not_waited_for_long(
             await Channel.attach(address, "1.41", "name")
 
 
+async def test_an_attach_that_was_given_up_leaves_no_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.read() == b""
+        ended.set()
+
+    async with engine(serve) as address:
+        attaching = asyncio.create_task(Channel.attach(address, "1.41", "name"))
+        await asyncio.sleep(0.1)
+        attaching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attaching
+        await asyncio.wait_for(ended.wait(), 5)
+        ended.clear()
+        monkeypatch.setattr("sandbox.channel.ATTACH_SECONDS", 0.1)
+        with pytest.raises(InfrastructureError, match="no answer"):
+            await Channel.attach(address, "1.41", "name")
+        await asyncio.wait_for(ended.wait(), 5)
+
+
 async def test_bytes_that_nobody_waits_for_are_dropped() -> None:
     answers = [protocol.encode(protocol.OUTPUT, 1, b"late"), REPLY]
 

@@ -167,6 +167,29 @@ async def test_file_errors_say_what_is_wrong(box: Sandbox) -> None:
             await box.read(path)
 
 
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "src/\0"])
+async def test_text_that_is_no_file_name_is_refused(box: Sandbox, path: str) -> None:
+    for work in (
+        box.read(path),
+        box.write(path, b"x"),
+        box.remove(path),
+        box.list(path),
+        box.search("x", path=path),
+    ):
+        with pytest.raises(FileProblem, match="no file name"):
+            await work
+    with pytest.raises(FileProblem, match="cannot be worked in"):
+        await box.run("true", cwd=path)
+    assert (await box.run("true")).ok
+
+
+async def test_a_request_too_large_for_a_frame_is_refused(box: Sandbox) -> None:
+    for work in (box.run("true " + "x" * 2 * MIB), box.read("x/" * MIB), box.search("x" * 2 * MIB)):
+        with pytest.raises(UsageError, match="at most 1,048,576 are taken"):
+            await work
+    assert (await box.run("true")).ok
+
+
 async def test_links_are_followed_inside_and_not_outside(box: Sandbox) -> None:
     await box.run(
         "ln -s /etc/hostname a; ln -s /workspace/src b; ln -s ../../etc c; ln -s /proc/self d"
@@ -209,6 +232,16 @@ async def test_a_folder_is_listed_to_a_depth_and_a_limit(box: Sandbox) -> None:
     assert not below.truncated
 
 
+async def test_closed_and_deep_folders_do_not_end_a_listing_or_a_search(box: Sandbox) -> None:
+    deep = "import os\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')"
+    await box.run(["python3", "-c", deep])
+    await box.run("mkdir shut half; touch half/f; chmod 0 shut; chmod 444 half")
+    found = {info.path for info in await box.list(depth=10_000)}
+    assert {"shut", "half", "src/main.py", "d/d/d"} <= found
+    assert "half/f" not in found
+    assert (await box.search("print")).matches[0].path == "src/main.py"
+
+
 async def test_lines_are_found_by_pattern_text_and_glob(box: Sandbox) -> None:
     await box.write("src/other.txt", b"def f(x):\r\n    return x+1\n")
     found = await box.search(r"^\s+return (\w)")
@@ -219,6 +252,8 @@ async def test_lines_are_found_by_pattern_text_and_glob(box: Sandbox) -> None:
     assert (await box.search("x+1", literal=True)).matches
     assert not (await box.search("return", glob="*.py")).matches
     assert (await box.search("hi", path="src/main.py")).matches[0].line == "print('hi')"
+    # Python warns of this one, where the lines are written too.
+    assert (await box.search("[[d]ef")).matches[0].line == "def f(x):"
     cut = await box.search(".", limit=2)
     assert len(cut.matches) == 2
     assert cut.truncated
@@ -227,6 +262,11 @@ async def test_lines_are_found_by_pattern_text_and_glob(box: Sandbox) -> None:
 async def test_a_search_that_cannot_be_done_says_why(box: Sandbox, monkeypatch) -> None:
     with pytest.raises(FileProblem, match="not a regular expression"):
         await box.search("(")
+    for pattern in ("a{99999999999}", "(" * 5000, "(?u)a", "\ud800"):
+        with pytest.raises(FileProblem, match="not a regular expression"):
+            await box.search(pattern)
+    with pytest.raises(FileProblem, match="cannot be searched for"):
+        await box.search("\ud800", literal=True)
     with pytest.raises(FileProblem, match="nowhere"):
         await box.search("x", path="nowhere")
     await box.write("slow.txt", b"a" * 40 + b"b")

@@ -29,6 +29,7 @@ FILES = {
     "link": (0o120000, b"a.py"),
     "lib/x.py": "x = 1\n",
     "lib/y.py": "y = 1\n",
+    "odd/line\nbreak": "",
     "Cargo.toml": "",
     "target.py": "",
 }
@@ -118,6 +119,57 @@ class TestOfContainer:
             "tab\\there has control characters",
         ):
             assert named in notes
+
+    async def test_what_a_closed_folder_holds_is_not_deleted(self, box: Sandbox) -> None:
+        await box.run("chmod 000 lib a.py .")
+        assert not await box.delta()
+        assert set(box.delta_notes) == {"lib Permission denied", "a.py Permission denied"}
+
+    async def test_a_folder_that_can_be_listed_and_not_entered_is_named(self, box: Sandbox) -> None:
+        await box.run("echo > lib/new; chmod 644 lib")
+        assert not await box.delta()
+        assert box.delta_notes == ("lib Permission denied",)
+
+    async def test_what_was_in_a_folder_is_gone_when_a_pipe_is_in_its_place(
+        self, box: Sandbox
+    ) -> None:
+        await box.run("rm -r lib; mkfifo lib")
+        assert shown(await box.delta()) == dict.fromkeys(("lib/x.py", "lib/y.py"), (None, None))
+        assert box.delta_notes == ("lib is a pipe",)
+
+    async def test_a_file_that_no_patch_may_name_stays_and_its_folder_too(
+        self, box: Sandbox
+    ) -> None:
+        await box.run("rm -r odd b.py; echo > odd")
+        patch = await box.delta()
+        assert patch.paths == ("b.py",)
+        named = "The path odd/line\\nbreak has control characters. It was left out."
+        assert box.delta_notes == (named, "odd is where a folder stays and was left out")
+        box.base.store.apply(box.base.tree, patch)
+
+    async def test_paths_too_long_for_a_patch_are_named(self, box: Sandbox) -> None:
+        long, script = "n" * 200, "import os\nfor _ in range(30): "
+        script += f"os.mkdir('{long}'); os.chdir('{long}'); open('f', 'w'); open('m' * 100, 'w')"
+        await box.run(["python3", "-c", script])
+        assert len(await box.delta()) == 39
+        assert any("is longer than 4096 bytes" in note for note in box.delta_notes)
+        assert box.delta_notes[0].endswith(" is too deep")
+
+    async def test_long_paths_without_number_do_not_use_up_the_memory(self, box: Sandbox) -> None:
+        long = "n" * 200
+        script = f"import os\nfor _ in range(20): os.mkdir('{long}'); os.chdir('{long}')\n"
+        await box.run(["python3", "-c", script + "for n in range(30000): open(str(n), 'w')"])
+        with pytest.raises(PatchError, match="files of the workspace changed"):
+            await box.delta()
+        assert (await box.run("true")).ok
+
+    async def test_of_what_is_left_out_so_much_is_named_and_the_rest_counted(
+        self, box: Sandbox
+    ) -> None:
+        await box.run("seq 1 3000 | xargs mkfifo; rm a.py")
+        assert (await box.delta()).paths == ("a.py",)
+        assert len(box.delta_notes) == 201
+        assert box.delta_notes[-1] == "2,800 more were left out"
 
     async def test_a_folder_in_place_of_a_file_and_the_other_way(self, box: Sandbox) -> None:
         await box.run("rm a.py; mkdir a.py; echo 1 > a.py/inner; rm -r lib; echo 2 > lib")
@@ -216,6 +268,14 @@ def test_only_files_of_the_base_can_be_deleted(base: Base) -> None:
     assert found.deleted == ("a.py",)
 
 
+@pytest.mark.parametrize("folder", ["target", "node_modules", "a/__pycache__"])
+def test_a_folder_of_the_base_holds_no_by_products(make_base: Any, folder: str) -> None:
+    index = BaseIndex(make_base({f"{folder}/kept": "", "Cargo.toml": ""}))
+    assert not index.skips(f"{folder}/new")
+    assert index.skips(f"other/{folder}/new") == (folder != "target")
+    assert BaseIndex(make_base({"Cargo.toml": ""})).skips(f"{folder}/new")
+
+
 def test_paths_out_of_the_tree_are_left_out_and_named(base: Base) -> None:
     lies = [
         ["../up", "file", 1, False],
@@ -236,6 +296,8 @@ def test_paths_out_of_the_tree_are_left_out_and_named(base: Base) -> None:
         {"changed": 5},
         {"notes": [5]},
         {"deleted": None},
+        {"too_many": float("inf")},
+        {"changed": [["\ud800", "file", 1, False]]},
     ],
 )
 async def test_a_malformed_report_is_the_sandbox_s_failure(
@@ -259,6 +321,18 @@ def test_files_that_were_not_asked_for_are_refused() -> None:
         collector.feed(protocol.encode_record(protocol.FILE, b"b", b"x"))
     with pytest.raises(protocol.ProtocolError):
         collector.feed(protocol.encode_record(protocol.SYMLINK, b"a", b"/etc/passwd"))
+
+
+def test_files_within_the_limit_come_however_they_are_cut() -> None:
+    contents = {"a": bytes(60), "b": b"b" * 40}
+    collector = Collector(Wanted((), {"a": 60, "b": 40}, ()), PatchLimits(total_bytes=100))
+    stream = b"".join(
+        protocol.encode_record(protocol.FILE, path.encode(), content)
+        for path, content in contents.items()
+    )
+    for start in range(0, len(stream), 7):
+        collector.feed(stream[start : start + 7])
+    assert {change.path: change.content for change in collector.changes({})} == contents
 
 
 def test_a_file_larger_than_said_is_refused_before_it_comes() -> None:

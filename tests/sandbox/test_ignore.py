@@ -28,6 +28,23 @@ def test_nothing_comes_back_below_an_ignored_folder() -> None:
     assert rules.ignores("build", folder=True)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("*a" * 30 + "*b", "a" * 250),
+        ("**/a/" * 30 + "b", "a/" * 2000 + "c"),
+        ("a**" * 40, "a" * 250),
+    ],
+)
+def test_many_stars_take_no_time_without_end(pattern: str, path: str) -> None:
+    assert IgnoreRules((("", (pattern,)),)).ignores(path) == (pattern[-1] == "*")
+
+
+@pytest.mark.parametrize("line", [b"x" + b" " * 200_000 + b"y", b"x" * 200_000, b"[" * 200_000])
+def test_long_lines_take_no_time_without_end(line: bytes) -> None:
+    assert not IgnoreRules((("", readable_lines(line)),)).ignores("x")
+
+
 def test_names_beyond_ascii_match_themselves() -> None:
     rules = IgnoreRules((("", ("é*.log", "latin-\udce9")),))
     assert rules.ignores("tiefe/é1.log")
@@ -37,7 +54,16 @@ def test_names_beyond_ascii_match_themselves() -> None:
 
 def test_lines_are_read_as_git_reads_them() -> None:
     text = b"\xef\xbb\xbf*.pyc\r\n# comment\n\n   \n\\#odd\ntrailing\\ \n!keep\nlatin-\xe9\n"
-    assert readable_lines(text) == ("*.pyc", "\\#odd", "trailing\\ ", "!keep", "latin-\udce9")
+    text += b"two\\\\  \none\\  \n"
+    assert readable_lines(text) == (
+        "*.pyc",
+        "\\#odd",
+        "trailing\\ ",
+        "!keep",
+        "latin-\udce9",
+        "two\\\\",
+        "one\\ ",
+    )
 
 
 PATTERNS = st.sampled_from(
@@ -63,8 +89,12 @@ PATTERNS = st.sampled_from(
             "**",
         ),
         *("*a*b", "a*b*c", "*/*", "a*/**/b*", "**/a*/**/*c", "b/**/**/*b*c", "**/*b/*", "*[ab]?*b"),
+        *("*a*", "a*b*c", "*/a*/**", "**/a*/**/c*", "**/**/b", "*/**/[ab]/*", "?*?", "a*/*b/**/*"),
         *("[[:alpha:]]", "[^[:digit:]x]", "[", "a/**/", "**/", "!**/", "***/c", "\\a", "a\\", "/"),
     ]
+)
+STARRED = st.lists(st.sampled_from(["a", "b", "*", "**", "/", "?", "[ab]"]), max_size=8).map(
+    "".join
 )
 PATH_NAMES = st.sampled_from(
     [
@@ -75,6 +105,9 @@ PATH_NAMES = st.sampled_from(
         "abcb",
         "bc",
         "cabc",
+        "aa",
+        "abc",
+        "ab",
         "c.log",
         "build",
         "!x",
@@ -99,7 +132,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=80, deadline=None)
 @given(
-    root=st.lists(PATTERNS, max_size=4),
+    root=st.lists(PATTERNS | STARRED, max_size=4),
     inner=st.lists(PATTERNS, max_size=3),
     paths=st.lists(
         st.lists(PATH_NAMES, min_size=1, max_size=4).map("/".join), min_size=1, max_size=12

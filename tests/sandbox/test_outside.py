@@ -223,6 +223,44 @@ def test_a_new_file_comes_to_the_place_that_is_meant(
     assert store.from_diff(base, text).paths == (place,)
 
 
+@pytest.mark.parametrize("prefix", ["a", "b"])
+def test_a_folder_named_as_a_prefix_is_does_not_mislead(store: TreeStore, prefix: str) -> None:
+    tree = store.add_tree([(f"{prefix}/new.txt", FILE, b"x\n"), ("plain.txt", FILE, b"x\n")])
+    for changes in (
+        [Change("new.txt", FILE, b"y\n")],
+        [Change(f"{prefix}/new.txt", FILE, b"y\n")],
+        [Change(f"{prefix}/two words", FILE, b"y\n"), Change("plain.txt", None, None)],
+        [Change("caf\udce9", FILE, b"y\n"), Change("new.txt", FILE, b"y\n")],
+    ):
+        patch = Patch(tuple(changes))
+        assert store.from_diff(tree, store.diff(tree, store.apply(tree, patch))) == patch
+
+
+def test_a_file_moved_between_folders_is_read_with_and_without_prefixes(store: TreeStore) -> None:
+    tree = store.add_tree([("x/f", FILE, CODE)])
+    new = CODE.replace(b"line 3\n", b"3\n")
+    hunk = b"@@ -1,4 +1,4 @@\n line 1\n line 2\n-line 3\n+3\n line 4\n"
+    moved = b"similarity index 90%\nrename from x/f\nrename to y/f\n"
+    expected = Patch((Change("x/f", None, None), Change("y/f", FILE, new)))
+    for old, other in ((b"", b""), (b"a/", b"b/")):
+        head = b"diff --git %sx/f %sy/f\n" % (old, other)
+        text = head + moved + b"--- %sx/f\n+++ %sy/f\n" % (old, other) + hunk
+        assert store.from_diff(tree, text) == expected
+
+
+@pytest.mark.parametrize("mark", [b"", b"a/", b"w/"])
+def test_lines_that_look_like_headers_name_no_files(store: TreeStore, mark: bytes) -> None:
+    comments = b"-- top\n-- a/f\nselect 1;\n++ b/f\n"
+    tree = store.add_tree([("query.sql", FILE, comments), ("f", FILE, b""), ("b/f", FILE, b"")])
+    for new in (b"select 1;\n", comments + b"++ x\n", b"-- top\nselect 1;\n"):
+        patch = Patch((Change("query.sql", FILE, new),))
+        text = store.diff(tree, store.apply(tree, patch))
+        text = text.replace(b"a/query", mark + b"query").replace(b"b/query", mark + b"query")
+        assert store.from_diff(tree, text) == patch
+        plain = text[text.index(b"--- ") :]
+        assert store.from_diff(tree, plain) == patch
+
+
 def test_an_absolute_name_stays_in_the_tree(store: TreeStore, base: str) -> None:
     text = b"--- /dev/null\n+++ /etc/passwd\n@@ -0,0 +1 @@\n+x\n"
     assert store.from_diff(base, text).paths == ("etc/passwd",)
