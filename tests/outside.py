@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif url.path == "/redirect":
                 self._answer(302, b"", Location=asked["to"])
             elif url.path == "/held":
-                self.server.take.wait(30)
+                self.server.take.wait(300)
                 self._answer(200, b"held")
             else:
                 self._answer(200, f"this is {self.path}".encode())
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._git(url.path.removeprefix("/git"), url.query)
             return
         if url.path == "/reluctant":
-            self.server.take.wait(60)
+            self.server.take.wait(300)
         digest = hashlib.sha256()
         for piece in self._body():
             digest.update(piece)

@@ -316,6 +316,26 @@ async def test_a_slow_reader_holds_up_its_server_and_nobody_s_memory(
     assert (await reading).output.text == f"{150 * MIB}\n"
 
 
+async def test_a_reader_that_rests_before_the_end_gets_all_of_it(plain: Web, run: Run) -> None:
+    # Wherever the rest of it waits meanwhile, in this process or in the sandbox.
+    url = f"http://index.test:{plain.server_port}/big?mib=8"
+    result = await run(
+        "import threading\n"
+        "def read(resting):\n"
+        "    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)\n"
+        f"    s.connect(('127.0.0.1', PORT)); s.sendall(head('{url}').encode())\n"
+        "    found = s.makefile('rb')\n"
+        "    while found.readline().strip(): pass\n"
+        "    first = len(found.read((8 << 20) - resting))\n"
+        "    time.sleep(4)\n"
+        "    print(first + len(found.read()) - (8 << 20))\n"
+        "threads = [threading.Thread(target=read, args=(n << 17,)) for n in range(1, 50)]\n"
+        "for t in threads: t.start()\n"
+        "for t in threads: t.join()\n"
+    )
+    assert result.output.text.split() == ["0"] * 49
+
+
 async def test_a_fast_sender_is_held_up_by_its_server(box: Sandbox, plain: Web, run: Run) -> None:
     sending = asyncio.create_task(
         run(

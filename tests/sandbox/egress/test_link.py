@@ -1,6 +1,7 @@
 """The host's end of connections, against a supervisor that breaks the agreement."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -163,3 +164,41 @@ async def test_when_the_stream_ends_each_request_is_told_of() -> None:
     out.lost()
     await out.close()
     assert len(out.requests) == 1
+
+
+def asks(out: WayOut, ident: int, target: str) -> None:
+    out.take(LINK_OPENED, ident, b"")
+    out.take(LINK_BYTES, ident, f"GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n".encode())
+
+
+async def test_what_cannot_be_logged_is_not_carried_out() -> None:
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+
+    def full(request: object) -> None:
+        raise OSError("the disk is full")
+
+    frames = Frames()
+    allowed = Allowlist.parse(("a.test:80",))
+    out = WayOut(allowed, frames, total_bytes=1000, on_request=full)
+    for ident in (1, 2):
+        asks(out, ident, "http://b.test/" if ident == 1 else "http://a.test/")
+        while len(out.requests) < ident:
+            await asyncio.sleep(0.01)
+    assert out.requests[1].why == "the requests of this sandbox cannot be logged"
+    await out.close()
+    gc.collect()
+    assert "the disk is full" in str(failures)
+
+
+async def test_what_a_program_puts_into_an_address_is_not_logged() -> None:
+    out, _ = way_out()
+    for ident, target in enumerate(
+        ("http://me:s3cret@a.test/", "/x?token=s3cret", "http://b.test/?token=s3cret"), 1
+    ):
+        asks(out, ident, target)
+    while len(out.requests) < 3:
+        await asyncio.sleep(0.01)
+    assert {request.host for request in out.requests} == {"a.test", "", "b.test"}
+    assert "s3cret" not in repr(out.requests)
+    await out.close()
