@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from packaging.utils import canonicalize_name
 
 from sandbox.install import Install
 from tasks.detect import TestSetup
+from tasks.installs.node import find_node_install
+from tasks.installs.nodetools import package_manager
 from tasks.installs.python import find_python_lock
 from tasks.python_project import IMAGE_PACKAGES, PythonProject
 from tasks.reading import RepositoryFiles, Table, strings, table
@@ -82,13 +84,10 @@ class Dependencies:
 def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
     """What the image needs so that `setup`'s tests can run."""
     apt = list(TOOLCHAINS.get(setup.framework, ()))
-    if setup.command.startswith("pnpm "):
-        apt.append("node-corepack")
-    elif setup.command.startswith("yarn "):
-        apt.append("yarnpkg")
     project = PythonProject(files)
     if setup.ecosystem != "python" and not (setup.ecosystem == "make" and project.backend):
-        return Dependencies((), tuple(apt), setup.notes)
+        install, said = _other_install(files, setup)
+        return Dependencies((), tuple(apt), (*setup.notes, *said), (install,) if install else ())
     requirements = Requirements(own_name=project.name)
     _runtime(project, requirements)
     _tests(project, requirements)
@@ -110,6 +109,14 @@ def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
             f"If tests need them, name them in `pip` in greenroom.toml."
         )
     return Dependencies(tuple(requirements.found), tuple(apt), tuple(notes), tuple(installs))
+
+
+def _other_install(
+    files: RepositoryFiles, setup: TestSetup
+) -> tuple[Install | None, Sequence[str]]:
+    if setup.ecosystem == "node":
+        return find_node_install(files, package_manager(files))
+    return None, ()
 
 
 def _runtime(project: PythonProject, into: Requirements) -> None:

@@ -5,6 +5,7 @@ cannot be parsed is a note for the user.
 """
 
 import configparser
+import json
 import posixpath
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -70,6 +71,15 @@ class RepositoryFiles:
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             self._problem(path, str(error))
             return {}
+
+    def json(self, path: str) -> Table:
+        """A JSON file with an object; empty when it is not there or not valid."""
+        try:
+            found = json.loads(self.text(path) or "{}")
+        except (ValueError, RecursionError):
+            self._problem(path, "it is not valid JSON")
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def ini(self, path: str) -> Mapping[str, Mapping[str, str]]:
         """The sections of an INI file; empty when it is not there or not valid."""

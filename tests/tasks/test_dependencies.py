@@ -271,7 +271,7 @@ def test_poetry_sources_other_than_the_index_are_dropped(find: Find) -> None:
     ("setup", "apt"),
     [
         (TestSetup("node", "node", "npm test", ()), ("nodejs", "npm")),
-        (TestSetup("node", "node", "yarn test", ()), ("nodejs", "npm", "yarnpkg")),
+        (TestSetup("node", "node", "yarn test", ()), ("nodejs", "npm")),
         (TestSetup("rust", "cargo", "cargo test", ()), ("cargo",)),
         (TestSetup("go", "go", "go test ./...", ()), ("golang",)),
         (TestSetup("java", "maven", "mvn test", ()), ("maven", "default-jdk-headless")),
