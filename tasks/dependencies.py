@@ -12,9 +12,11 @@ from packaging.utils import canonicalize_name
 
 from sandbox.install import Install
 from tasks.detect import TestSetup
+from tasks.installs.go import find_go_install
 from tasks.installs.node import find_node_install
 from tasks.installs.nodetools import package_manager
 from tasks.installs.python import find_python_lock
+from tasks.installs.rust import find_rust_install
 from tasks.python_project import IMAGE_PACKAGES, PythonProject
 from tasks.reading import RepositoryFiles, Table, strings, table
 from tasks.requirements import Requirements, requirement_lines
@@ -62,7 +64,8 @@ DEV_TOOLS = frozenset(
 )
 TOOLCHAINS: Mapping[str, tuple[str, ...]] = {
     "node": ("nodejs", "npm"),
-    "cargo": ("cargo",),
+    # Debian keeps a newer one for its browsers; its usual one reads no lock of these years.
+    "cargo": ("cargo-web",),
     "go": ("golang",),
     "maven": ("maven", "default-jdk-headless"),
     "gradle": ("gradle", "default-jdk-headless"),
@@ -83,11 +86,14 @@ class Dependencies:
 
 def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
     """What the image needs so that `setup`'s tests can run."""
-    apt = list(TOOLCHAINS.get(setup.framework, ()))
+    own = {"node": "node", "rust": "cargo", "go": "go"}.get(setup.ecosystem, "")
+    apt = [*TOOLCHAINS.get(setup.framework, ()), *TOOLCHAINS.get(own, ())]
     project = PythonProject(files)
     if setup.ecosystem != "python" and not (setup.ecosystem == "make" and project.backend):
         install, said = _other_install(files, setup)
-        return Dependencies((), tuple(apt), (*setup.notes, *said), (install,) if install else ())
+        return Dependencies(
+            (), tuple(dict.fromkeys(apt)), (*setup.notes, *said), (install,) if install else ()
+        )
     requirements = Requirements(own_name=project.name)
     _runtime(project, requirements)
     _tests(project, requirements)
@@ -116,6 +122,10 @@ def _other_install(
 ) -> tuple[Install | None, Sequence[str]]:
     if setup.ecosystem == "node":
         return find_node_install(files, package_manager(files))
+    if setup.ecosystem == "rust":
+        return find_rust_install(files)
+    if setup.ecosystem == "go":
+        return find_go_install(files)
     return None, ()
 
 

@@ -1,10 +1,14 @@
-"""What tests share: how property tests search; for those that need Docker the engine and the image,
-and that nothing is left behind."""
+"""What tests share: how property tests search; a folder that is served; for those that need Docker
+the engine and the image, and that nothing is left behind."""
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -29,6 +33,22 @@ def engine() -> Engine:
 def image(engine: Engine) -> Image:
     """Greenroom's own image; built on first use, which takes a minute or two."""
     return asyncio.run(ensure_image(ImageSpec(), engine=engine, progress=print))
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder served over HTTP on this machine, and its address."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture(scope="module", autouse=True)

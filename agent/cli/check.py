@@ -12,6 +12,7 @@ from agent.codec import report_data
 from agent.keys import CHECKS, SANDBOX
 from agent.missing import ADVICE
 from agent.request import Request
+from sandbox.image import ImageSpec
 from tasks.task import NOT_COLLECTED, TestReport
 
 DESCRIPTION = """\
@@ -35,6 +36,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         console.document(
             {
                 "image": {"id": found.image.reference, "name": found.image.name},
+                "installed": _installed(found.task.image),
                 "policy": found.task.policy.as_dict(),
                 "test_command": found.task.checks.test_command,
                 "notes": list(found.task.notes),
@@ -58,6 +60,8 @@ def _ran(report: TestReport) -> bool:
 def _print(found: check.Found, console: Console) -> None:
     report, task = found.report, found.task
     console.say(f"image      {found.image.name}")
+    for line in _installed(task.image):
+        console.say(f"installed  {line}")
     console.say(f"tests      {task.checks.test_command} ({task.checks.framework})")
     if task.rebuild:
         console.say(f"rebuild    {task.rebuild.command}: {found.rebuild}")
@@ -76,6 +80,15 @@ def _print(found: check.Found, console: Console) -> None:
     for error in _other_errors(report):
         console.say(f"could not be run: {error.strip()}", "red")
     _verdict(found, report, console)
+
+
+def _installed(spec: ImageSpec) -> list[str]:
+    """What was put into the image for this repository, and what decided on it."""
+    parts = [f"Debian packages: {', '.join(spec.apt)}"] if spec.apt else []
+    parts += [install.what for install in spec.installs]
+    parts += [f"Python packages: {', '.join(spec.pip)}"] if spec.pip else []
+    parts += [f"setup command: {one_line(command, 90)}" for command in spec.setup]
+    return parts
 
 
 def _other_errors(report: TestReport) -> list[str]:

@@ -4,14 +4,11 @@ import asyncio
 import hashlib
 import io
 import tarfile
-import threading
 import time
 import uuid
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -59,22 +56,6 @@ def show(engine: Engine, image: Image, command: str) -> str:
         return str(engine.api.logs(container).decode())
     finally:
         engine.api.remove_container(container, force=True)
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder served over HTTP on this machine, and its address."""
-    folder = tmp_path / "web"
-    folder.mkdir()
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def serve_wheel(folder: Path, name: str, files: dict[str, str]) -> None:

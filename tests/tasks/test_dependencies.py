@@ -272,7 +272,8 @@ def test_poetry_sources_other_than_the_index_are_dropped(find: Find) -> None:
     [
         (TestSetup("node", "node", "npm test", ()), ("nodejs", "npm")),
         (TestSetup("node", "node", "yarn test", ()), ("nodejs", "npm")),
-        (TestSetup("rust", "cargo", "cargo test", ()), ("cargo",)),
+        (TestSetup("rust", "cargo", "cargo test", ()), ("cargo-web",)),
+        (TestSetup("go", "make", "make test", ()), ("make", "gcc", "libc6-dev", "golang")),
         (TestSetup("go", "go", "go test ./...", ()), ("golang",)),
         (TestSetup("java", "maven", "mvn test", ()), ("maven", "default-jdk-headless")),
         (TestSetup("make", "make", "make test", ()), ("make", "gcc", "libc6-dev")),
@@ -288,6 +289,34 @@ def test_toolchains_come_from_the_distribution(
 def test_python_requirements_are_not_taken_for_another_ecosystem(find: Find) -> None:
     go = TestSetup("go", "go", "go test ./...", ())
     assert find({"requirements.txt": "a\n", "go.mod": ""}, go).pip == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "setup", "kind"),
+    [
+        (
+            {"package.json": '{"dependencies": {"a": "1"}}'},
+            TestSetup("node", "node", "npm test", ()),
+            "node",
+        ),
+        (
+            {"Cargo.toml": "[dependencies]\na = '1'\n"},
+            TestSetup("rust", "cargo", "cargo test", ()),
+            "rust",
+        ),
+        (
+            {"go.mod": "module x\n\nrequire a.example v1.0.0\n"},
+            TestSetup("go", "go", "go test", ()),
+            "go",
+        ),
+    ],
+)
+def test_each_ecosystem_has_its_own_installation(
+    find: Find, files: dict[str, str], setup: TestSetup, kind: str
+) -> None:
+    found = find(files, setup)
+    assert [install.kind for install in found.installs] == [kind]
+    assert found.pip == ()
 
 
 def test_exact_versions_rule_out_what_contradicts_them() -> None:
