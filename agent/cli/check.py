@@ -36,7 +36,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         console.document(
             {
                 "image": {"id": found.image.reference, "name": found.image.name},
-                "installed": _installed(found.task.image),
+                "installed": installed(found.task.image),
                 "policy": found.task.policy.as_dict(),
                 "test_command": found.task.checks.test_command,
                 "notes": list(found.task.notes),
@@ -60,7 +60,7 @@ def _ran(report: TestReport) -> bool:
 def _print(found: check.Found, console: Console) -> None:
     report, task = found.report, found.task
     console.say(f"image      {found.image.name}")
-    for line in _installed(task.image):
+    for line in installed(task.image):
         console.say(f"installed  {line}")
     console.say(f"tests      {task.checks.test_command} ({task.checks.framework})")
     if task.rebuild:
@@ -82,7 +82,7 @@ def _print(found: check.Found, console: Console) -> None:
     _verdict(found, report, console)
 
 
-def _installed(spec: ImageSpec) -> list[str]:
+def installed(spec: ImageSpec) -> list[str]:
     """What was put into the image for this repository, and what decided on it."""
     parts = [f"Debian packages: {', '.join(spec.apt)}"] if spec.apt else []
     parts += [install.what for install in spec.installs]
