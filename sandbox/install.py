@@ -1,6 +1,7 @@
 """A repository's dependencies as plain data: the files that determine them, the commands that
 install them. One layer each (sandbox/layers.py), cached by content."""
 
+import json
 import re
 from dataclasses import dataclass
 from hashlib import sha256
@@ -53,9 +54,8 @@ class Install:
 
     def content(self) -> tuple[str, ...]:
         """What decides on the layer, for its key."""
-        files = [f"{path} {sha256(content).hexdigest()}" for path, content in self.files]
-        variables = [f"{name}={value}" for name, value in self.environment]
-        return tuple("\n".join(part) for part in (files, self.commands, variables))
+        files = [(path, sha256(content).hexdigest()) for path, content in self.files]
+        return tuple(json.dumps(part) for part in (files, self.commands, self.environment))
 
     def as_dict(self) -> dict[str, Any]:
         """For the record of a run: everything but the files' contents."""

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from sandbox.install import Install
 from tasks.detect import TestSetup
 from tasks.installs.go import find_go_install
-from tasks.installs.node import find_node_install
+from tasks.installs.node import builds_packages, find_node_install
 from tasks.installs.nodetools import package_manager
 from tasks.installs.python import find_python_lock
 from tasks.installs.rust import find_rust_install
@@ -62,6 +62,7 @@ DEV_TOOLS = frozenset(
         *("sphinx-rtd-theme", "towncrier", "tox", "tox-uv", "twine", "ty", "uv", "zizmor"),
     )
 )
+COMPILER = ("gcc", "g++", "make")
 TOOLCHAINS: Mapping[str, tuple[str, ...]] = {
     "node": ("nodejs", "npm"),
     # Debian keeps a newer one for its browsers; its usual one reads no lock of these years.
@@ -91,6 +92,8 @@ def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
     project = PythonProject(files)
     if setup.ecosystem != "python" and not (setup.ecosystem == "make" and project.backend):
         install, said = _other_install(files, setup)
+        if setup.ecosystem == "node" and builds_packages(files, package_manager(files)):
+            apt += COMPILER
         return Dependencies(
             (), tuple(dict.fromkeys(apt)), (*setup.notes, *said), (install,) if install else ()
         )

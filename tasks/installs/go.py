@@ -61,7 +61,7 @@ def _refused(files: RepositoryFiles, texts: dict[str, str]) -> str:
             return f"{path} is for a Go of 1.21 or later, and the sandbox's Debian has 1.19"
         folder = posixpath.dirname(path)
         for local in _LOCAL.findall(text):
-            place = posixpath.normpath(posixpath.join(folder, local))
-            if local.startswith("/") or not files.has(posixpath.join(place, "go.mod")):
+            place = posixpath.normpath(posixpath.join(folder, local))  # "/..." stays as it is
+            if not files.has(posixpath.join(place, "go.mod")):
                 return f"{path} takes a module from {printable(local)}, outside of the repository"
     return ""

@@ -56,6 +56,8 @@ ENVIRONMENT = (
     ("npm_config_update_notifier", "false"),
 )
 SHOWN = 5
+# Packages that others need to build their compiled parts, as they stand in every kind of lock.
+_BUILDERS = re.compile(r"(?<![\w-])(?:node-gyp(?:-build)?|node-pre-gyp|prebuild-install)(?![\w-])")
 
 
 @dataclass
@@ -98,6 +100,11 @@ def find_node_install(files: RepositoryFiles, manager: str) -> tuple[Install | N
     if not tool.prepare:
         return None, []
     return _install(f"{tool}", content, tool.prepare), []
+
+
+def builds_packages(files: RepositoryFiles, manager: str) -> bool:
+    """Whether packages of the lock file have parts that may have to be compiled."""
+    return any(_BUILDERS.search(files.text(p, MAX_LOCK_BYTES)) for p in LOCKS[manager])
 
 
 def _with_packages(

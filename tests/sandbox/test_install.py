@@ -50,10 +50,18 @@ def test_without_files_nothing_would_decide() -> None:
         Install("node", "", (), ("true",)).check()
 
 
-def test_what_a_file_holds_cannot_be_taken_for_another_part() -> None:
-    one = Install("node", "", (("a", b""), ("b", b"")), ("c",))
-    two = Install("node", "", (("a", b""),), ("b", "c"))
-    assert one.content() != two.content()
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (("a", "b"), ("ab",)),
+        (("a", "b"), ("a\nb",)),
+        (("a", "b"), ("b", "a")),
+    ],
+)
+def test_what_is_different_is_another_layer(one: tuple[str, ...], two: tuple[str, ...]) -> None:
+    file = (("x", b""),)
+    contents = [Install("node", "", file, commands).content() for commands in (one, two)]
+    assert contents[0] != contents[1]
 
 
 def test_folders_are_searched_after_the_images_own() -> None:

@@ -291,6 +291,14 @@ def test_python_requirements_are_not_taken_for_another_ecosystem(find: Find) -> 
     assert find({"requirements.txt": "a\n", "go.mod": ""}, go).pip == ()
 
 
+def test_packages_with_compiled_parts_get_a_compiler(find: Find) -> None:
+    npm = TestSetup("node", "node", "npm test", ())
+    package = {"package.json": '{"dependencies": {"a": "1"}}'}
+    lock = '{"packages": {"node_modules/a": {"dependencies": {"%s": "1"}}}}'
+    assert "gcc" in find({**package, "package-lock.json": lock % "prebuild-install"}, npm).apt
+    assert "gcc" not in find({**package, "package-lock.json": lock % "my-node-gyp-x"}, npm).apt
+
+
 @pytest.mark.parametrize(
     ("files", "setup", "kind"),
     [
