@@ -17,11 +17,14 @@ BERRY = "4"
 BERRY_BY_LOCK = {"4": "2.4.2", "5": "3.1.1", "6": "3.8.7"}
 OLDEST_BERRY = "2.4.2"
 
+# An installation into another place heeds no .npmrc of the folder, where the cache is set.
+GLOBALLY = "npm install --global --cache=.npm"
+
 _VERSION = r"(\d+\.\d+\.\d+(?:-[\w.]+)?)"
 # Yarn 2 and later have settings of their own for what npm is told by the build's environment.
 _BERRY_SH = b"""\
 YARN_NPM_REGISTRY_SERVER="$(npm config get registry | sed 's|/$||')"
-export YARN_NPM_REGISTRY_SERVER
+export YARN_NPM_REGISTRY_SERVER YARN_GLOBAL_FOLDER="$PWD/.berry/global"
 [ -z "${HTTPS_PROXY:-}" ] || export YARN_HTTPS_PROXY="$HTTPS_PROXY"
 [ -z "${HTTP_PROXY:-}" ] || export YARN_HTTP_PROXY="$HTTP_PROXY"
 [ -z "${NODE_EXTRA_CA_CERTS:-}" ] || export YARN_HTTPS_CA_FILE_PATH="$NODE_EXTRA_CA_CERTS"
@@ -83,7 +86,7 @@ def find_tool(manager: str, package: Mapping[str, Any], lock: str, settings: str
         chosen = version or PNPM_BY_LOCK.get(form[1] if form else "", PNPM)
         if chosen.split(".")[0] == PNPM_BEYOND_NODE_18:
             chosen = PNPM
-        return Tool("pnpm", chosen, prepare=(f"npm install --global pnpm@{chosen}",))
+        return Tool("pnpm", chosen, prepare=(f"{GLOBALLY} pnpm@{chosen}",))
     if manager == "yarn":
         return _yarn(version, lock, settings)
     return Tool("npm")
@@ -95,7 +98,7 @@ def _yarn(version: str, lock: str, settings: str) -> Tool:
     form = re.search(r"(?m)^__metadata:\s+version: (\d+)", lock)
     if version.startswith("1.") or not (version or form):
         chosen = version or YARN
-        return Tool("yarn", chosen, prepare=(f"npm install --global yarn@{chosen}",))
+        return Tool("yarn", chosen, prepare=(f"{GLOBALLY} yarn@{chosen}",))
     chosen = version or BERRY_BY_LOCK.get(form[1] if form else "", BERRY)
     if chosen.startswith("2."):
         chosen = OLDEST_BERRY
@@ -104,8 +107,8 @@ def _yarn(version: str, lock: str, settings: str) -> Tool:
         chosen,
         (("berry.sh", _BERRY_SH), (".yarnrc.yml", _BERRY_SETTINGS)),
         (
-            f"npm install --prefix .berry @yarnpkg/cli-dist@{chosen}",
+            f"npm install --cache=.npm --prefix .berry @yarnpkg/cli-dist@{chosen}",
             # It runs scripts only where it installed; the first one runs them anywhere.
-            f"npm install --global yarn@{YARN}",
+            f"{GLOBALLY} yarn@{YARN}",
         ),
     )

@@ -202,7 +202,10 @@ def test_packages_that_were_included_are_not_installed(make_files: MakeFiles) ->
     assert find_node_install(make_files(files), "npm") == (None, [])
     install, notes = find_node_install(make_files(files), "pnpm")
     assert install is not None
-    assert (install.what, install.commands) == ("pnpm 10", ("npm install --global pnpm@10",))
+    assert (install.what, install.commands) == (
+        "pnpm 10",
+        ("npm install --global --cache=.npm pnpm@10",),
+    )
     assert notes == []
 
 

@@ -39,7 +39,7 @@ def test_pnpm_in_the_version_that_is_named_or_reads_the_lock(
 ) -> None:
     tool = find_tool("pnpm", {"packageManager": named}, lock, "")
     assert (tool.name, tool.version) == ("pnpm", version)
-    assert tool.prepare == (f"npm install --global pnpm@{version}",)
+    assert tool.prepare == (f"npm install --global --cache=.npm pnpm@{version}",)
 
 
 @pytest.mark.parametrize(
