@@ -67,7 +67,7 @@ TOOLCHAINS: Mapping[str, tuple[str, ...]] = {
     "node": ("nodejs", "npm"),
     # Debian keeps a newer one for its browsers; its usual one reads no lock of these years.
     "cargo": ("cargo-web",),
-    "go": ("golang",),
+    "go": ("golang-go",),
     "maven": ("maven", "default-jdk-headless"),
     "gradle": ("gradle", "default-jdk-headless"),
     "make": ("make", "gcc", "libc6-dev"),

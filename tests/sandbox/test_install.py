@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +64,18 @@ def test_what_is_different_is_another_layer(one: tuple[str, ...], two: tuple[str
     file = (("x", b""),)
     contents = [Install("node", "", file, commands).content() for commands in (one, two)]
     assert contents[0] != contents[1]
+
+
+def test_each_part_decides_on_the_layer_but_for_the_words() -> None:
+    plain = Install("node", "said so", (("x", b"a"),), ("true",), (("A", "b"),))
+    assert replace(plain, what="said otherwise").content() == plain.content()
+    for other in (
+        replace(plain, files=(("x", b"b"),)),
+        replace(plain, files=(("y", b"a"),)),
+        replace(plain, commands=("false",)),
+        replace(plain, environment=(("A", "c"),)),
+    ):
+        assert other.content() != plain.content()
 
 
 def test_folders_are_searched_after_the_images_own() -> None:

@@ -8,7 +8,6 @@ import time
 import uuid
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ async def build(engine: Engine, image: Image, tmp_path: Path) -> AsyncIterator[B
         return found
 
     yield make
-    for name in reversed(dict.fromkeys(made)):
+    for name in reversed(made):
         engine.api.remove_image(name)
 
 
@@ -121,21 +120,6 @@ async def test_an_installation_has_its_files_in_a_folder_that_is_gone_afterwards
     assert variables["TOOL_HOME"] == "/opt/tool"
     assert variables["PATH"].startswith("/usr/local/sbin:/usr/local/bin:")
     assert variables["PATH"].endswith(":/opt/tool/bin")
-
-
-async def test_each_part_of_an_installation_decides_on_its_layer(build: Build) -> None:
-    mark = uuid.uuid4().hex
-    plain = Install("other", "", ((mark, b"a"),), ("true",))
-    others = (
-        replace(plain, files=((mark, b"b"),)),
-        replace(plain, commands=("true", "true")),
-        replace(plain, environment=(("A", "b"),)),
-    )
-    made = [await build(installs=(each,)) for each in (plain, *others)]
-    assert len({each.name for each in made}) == 4
-    assert await build(installs=(replace(plain, what="said otherwise"),)) == replace(
-        made[0], spec=ImageSpec(installs=(replace(plain, what="said otherwise"),))
-    )
 
 
 async def test_an_installation_that_fails_says_what_ran_and_what_to_do(build: Build) -> None:
