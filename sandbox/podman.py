@@ -116,7 +116,8 @@ def create(api: Any, libpod: str, config: Mapping[str, Any], name: str, cache: P
     from requests import HTTPError  # noqa: PLC0415
 
     body = {**container_body(config, cache), "name": name}
-    answer = api.post(f"{api.base_url}/v{libpod}/libpod/containers/create", json=body)
+    place = f"{api.base_url}/v{libpod}/libpod/containers/create"
+    answer = api.post(place, json=body, timeout=api.timeout)
     try:
         answer.raise_for_status()
     except HTTPError as error:
@@ -125,11 +126,35 @@ def create(api: Any, libpod: str, config: Mapping[str, Any], name: str, cache: P
 
 
 def describe(api: Any, libpod: str) -> dict[str, Any]:
-    """What Podman says of itself. Raises what requests raises."""
-    answer = api.get(f"{api.base_url}/v{libpod}/libpod/info")
+    """What Podman says of itself, in the words of Docker's /info. Raises what requests raises."""
+    answer = api.get(f"{api.base_url}/v{libpod}/libpod/info", timeout=api.timeout)
     answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
-    return found
+    return as_info(answer.json())
+
+
+def as_info(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Podman's answer to its own /info in the words of Docker's. What it answers to Docker's is
+    read from files of control groups version 1, and of the whole machine, so it is wrong both ways
+    on version 2 and for rootless engines."""
+    host = told["host"]
+    controllers = host.get("cgroupControllers") or ()
+    mapped = (host.get("idMappings") or {}).get("uidmap") or ()
+    security = host.get("security") or {}
+    options = ["name=seccomp"] if security.get("seccompEnabled") else []
+    return {
+        "OSType": host["os"],
+        "Architecture": host["arch"],
+        "NCPU": host["cpus"],
+        "MemTotal": host["memTotal"],
+        "KernelVersion": host["kernel"],
+        "CgroupVersion": host["cgroupVersion"].removeprefix("v"),
+        "DefaultRuntime": host["ociRuntime"]["name"],
+        "MemoryLimit": "memory" in controllers,
+        "PidsLimit": "pids" in controllers,
+        "CpuCfsQuota": "cpu" in controllers,
+        "SecurityOptions": [*options, "name=rootless"] if mapped else options,
+        "UserIds": sum(int(part["size"]) for part in mapped),
+    }
 
 
 def container_body(config: Mapping[str, Any], cache: Path) -> dict[str, Any]:
