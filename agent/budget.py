@@ -28,11 +28,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Plan:
-    """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn."""
+    """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn, how
+    many clean rooms wait for use."""
 
     limits: Limits = field(default_factory=Limits)
     sampling: Sampling = field(default_factory=Sampling)
     candidates: int = 1
+    warm: int = 1
 
 
 def check_cost_limit(limits: Limits, info: ModelInfo) -> None:

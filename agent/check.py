@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.missing import missing
 from agent.request import Request, image_of, settings_of, task_of
-from agent.scratch import scratch_folder
 from agent.workbench import rebuild_told
 from sandbox.container import Sandbox
 from sandbox.engine import lack
 from sandbox.image import Image
+from sandbox.scratch import scratch_folder
 from sandbox.trees import TreeStore
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress
@@ -45,6 +45,8 @@ async def check(
     with scratch_folder() as folder:
         store = TreeStore.create(folder / "trees.git")
         task, _ = task_of(request, found, store)
+        # The tests count when they pass in a clean room, so they run as there.
+        task = replace(task, policy=task.policy.for_a_clean_room())
         for note in task.notes:
             say(note)
         image = await image_of(task.image, found, say)

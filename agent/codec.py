@@ -17,6 +17,7 @@ from agent.conversation import (
 from sandbox.container import Rebuild
 from sandbox.errors import UsageError
 from sandbox.image import ImageSpec
+from sandbox.install import Install
 from sandbox.patch import Change, Patch
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
@@ -104,6 +105,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         "newly_passing": list(verdict.newly_passing),
         "newly_failing": list(verdict.newly_failing),
         "seconds": verdict.seconds,
+        "cause": verdict.cause,
         "tests": report_summary(verdict.report) if verdict.report else None,
         "baseline": report_summary(verdict.baseline) if verdict.baseline else None,
     }
@@ -129,7 +131,7 @@ def task_data(task: Task) -> dict[str, Any]:
         "id": task.id,
         "instruction": task.instruction,
         "base": {"tree": task.base.tree, "ignore": [list(rule) for rule in task.base.ignore]},
-        "image": asdict(task.image),
+        "image": image_data(task.image),
         "rebuild": asdict(task.rebuild) if task.rebuild else None,
         "checks": {
             **asdict(replace(task.checks, hidden=None)),
@@ -152,13 +154,33 @@ def task_from(data: Mapping[str, Any], store: TreeStore) -> Task:
         id=data["id"],
         instruction=data["instruction"],
         base=Base(store, data["base"]["tree"], ignore),
-        image=ImageSpec(**{name: _frozen(value) for name, value in data["image"].items()}),
+        image=image_from(data["image"]),
         checks=Checks(**{**checks, "hidden": patch_from(hidden) if hidden else None}),
-        policy=Policy(**data["policy"]),
+        policy=Policy(**{name: _frozen(value) for name, value in data["policy"].items()}),
         rebuild=Rebuild(**{k: _frozen(v) for k, v in rebuild.items()}) if rebuild else None,
         advice=data["advice"],
         notes=tuple(data["notes"]),
     )
+
+
+def image_data(spec: ImageSpec) -> dict[str, Any]:
+    """An image's spec as JSON data, the contents of files in base64."""
+    data = asdict(spec)
+    for install in data["installs"]:
+        install["files"] = [[path, b64encode(raw).decode()] for path, raw in install["files"]]
+    return data
+
+
+def image_from(data: Mapping[str, Any]) -> ImageSpec:
+    """The spec that `image_data` wrote."""
+    plain = {name: _frozen(value) for name, value in data.items() if name != "installs"}
+    return ImageSpec(**plain, installs=tuple(map(_install_from, data.get("installs", ()))))
+
+
+def _install_from(data: Mapping[str, Any]) -> Install:
+    files = tuple((path, b64decode(text)) for path, text in data["files"])
+    environment = tuple((name, value) for name, value in data["environment"])
+    return Install(data["kind"], data["what"], files, tuple(data["commands"]), environment)
 
 
 def patch_data(patch: Patch) -> list[dict[str, Any]]:

@@ -8,9 +8,10 @@ from importlib.metadata import version
 
 from agent import settings
 from agent.request import image_of
-from agent.scratch import scratch_folder
 from sandbox.engine import Engine, shared_engine
 from sandbox.image import Image, ImageSpec
+from sandbox.policy import Policy
+from sandbox.scratch import scratch_folder
 from sandbox.selfcheck import Control, check_controls
 
 
@@ -24,7 +25,8 @@ class Machine:
 
     @property
     def lacking(self) -> tuple[Control, ...]:
-        return tuple(control for control in self.controls if not control.holds)
+        """The controls that do not hold, and that nothing else stands for."""
+        return tuple(c for c in self.controls if not c.holds and not c.instead)
 
 
 def own_versions() -> str:
@@ -32,17 +34,20 @@ def own_versions() -> str:
     return f"{version('greenroom')}, Python {platform.python_version()}, {platform.system()}"
 
 
-async def examine(say: Callable[[str], None], told: Callable[[Engine], None]) -> Machine:
+async def examine(
+    isolation: str | None, say: Callable[[str], None], told: Callable[[Engine], None]
+) -> Machine:
     """Finds the engine (`told` of it), makes the sandbox image where it is not here, and tries the
-    controls in a sandbox.
+    controls in a sandbox of that isolation (None: the settings').
 
     Raises SetupError or InfrastructureError, which say what is wrong and what to do.
     """
-    found = settings.load(None, {})
+    found = settings.load(None, {"isolation": isolation})
     engine = await asyncio.to_thread(shared_engine)
     told(engine)
+    engine.check(Policy(isolation=found["isolation"]))
     image = await image_of(ImageSpec(), found, say)
-    say("trying each control in a sandbox ...")
+    say(f"trying each control in a sandbox (isolation: {found['isolation']}) ...")
     with scratch_folder() as folder:
-        controls = await check_controls(image, engine, folder)
+        controls = await check_controls(image, engine, folder, found["isolation"])
     return Machine(engine, image, tuple(controls))

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from tasks.task import TestReport
 
-ADVICE = "The sandbox has no network: add what is missing to its image with --pip or --apt."
+ADVICE = "Clean rooms have no network: add what is missing to the image with --pip or --apt."
 
 _MODULE = "the Python module {}"
 _PATTERNS = (

@@ -1,13 +1,14 @@
 """What the model is told at the start: who it is, where it works, what counts, what the task is."""
 
 from agent.conversation import Message, SystemMessage, UserMessage
+from sandbox.allowlist import Allowlist
 from tasks.task import Task
 
 _SYSTEM = """\
 You are a software engineer who works on a repository through tools.
 
-The repository is at /workspace in a sandbox: a disposable container without network. You cannot \
-break anything there, so run what you need.
+The repository is at /workspace in a sandbox: a disposable container without network{reach}. \
+You cannot break anything there, so run what you need.
 Work in small steps: read the code that matters, find the cause, change it, run the tests.
 - The tests are run with `{test_command}`; call run_tests for them.
 - The tests run after each of your changes, and you are told what still fails.
@@ -24,8 +25,18 @@ _ADVICE_LIMIT = 6000
 
 def opening(task: Task, reflection: str) -> list[Message]:
     """The first messages of an attempt. `reflection` tells what the tests say before any change."""
-    system = _SYSTEM.format(test_command=task.checks.test_command)
-    return [SystemMessage(system), UserMessage(_task_text(task, reflection), "task")]
+    return [SystemMessage(_system(task)), UserMessage(_task_text(task, reflection), "task")]
+
+
+def _system(task: Task) -> str:
+    reach = ""
+    if task.policy.network:
+        places = Allowlist.parse(task.policy.network)
+        reach = (
+            f", but for {places}, by the proxy that the environment names (the container that "
+            "counts has no network at all)"
+        )
+    return _SYSTEM.format(test_command=task.checks.test_command, reach=reach)
 
 
 def _task_text(task: Task, reflection: str) -> str:
@@ -47,14 +58,17 @@ def restart(task: Task, first: str, reason: str, diff: str, reflection: str) -> 
     `first` is the text of the first user message; `reason` says why the conversation starts anew;
     `diff` is the whole change that is in the workspace now.
     """
-    system = _SYSTEM.format(test_command=task.checks.test_command)
     state = (
         f"The workspace holds this change now:\n```diff\n{diff.strip()}\n```"
         if diff.strip()
         else "The workspace is as it was at the start: nothing is changed."
     )
     text = f"{reason}\n\n{state}\n\n{reflection}"
-    return [SystemMessage(system), UserMessage(first, "task"), UserMessage(text, "reflection")]
+    return [
+        SystemMessage(_system(task)),
+        UserMessage(first, "task"),
+        UserMessage(text, "reflection"),
+    ]
 
 
 NOTHING_CHANGED = (

@@ -13,11 +13,11 @@ from agent.request import (
     suite_task,
     task_on_base,
 )
-from agent.scratch import scratch_folder
 from agent.settings import Settings
 from agent.settingsfile import Reader, RepositoryFile, repository_file
 from sandbox.errors import PatchError, UsageError
 from sandbox.patch import Patch
+from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, TreeStore
 from tasks.discovery import find_checkout
 from tasks.repository import base_limits

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from agent import settings
 from agent.keys import KEYS, Value
-from agent.scratch import scratch_folder
 from agent.settings import Settings
 from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
@@ -16,6 +15,7 @@ from sandbox.errors import UsageError
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.patch import Patch
 from sandbox.policy import Policy
+from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, TreeStore
 from tasks.files import read_task_file
 from tasks.repository import Overrides, detect, task_from_checkout, task_on
@@ -113,14 +113,24 @@ def settings_of(
 async def image_of(spec: ImageSpec, found: Settings, say: Callable[[str], None]) -> Image:
     """The image of `spec`, built as the settings say; what the engine cannot hold a sandbox to is
     said. Raises SetupError or UsageError."""
-    build = BuildSettings.from_environment(
-        network=found["build_network"] if found.given("build_network") else None,
-        ca_bundle=found["ca_bundle"],
-    )
-    image = await ensure_image(spec, progress=say, settings=build)
+    image = await ensure_image(spec, progress=say, settings=_build_settings(found))
     if line := shared_engine().lack:
         say(line)
     return image
+
+
+def ca_bundle_of(policy: Policy, found: Settings) -> bytes | None:
+    """The certificates (PEM) that programs trust in a sandbox with a way out, the same as in image
+    builds. Raises UsageError for a file that is not there."""
+    path = _build_settings(found).ca_bundle if policy.network else None
+    return path.read_bytes() if path else None
+
+
+def _build_settings(found: Settings) -> BuildSettings:
+    return BuildSettings.from_environment(
+        network=found["build_network"] if found.given("build_network") else None,
+        ca_bundle=found["ca_bundle"],
+    )
 
 
 def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, Checkout | None]:
@@ -218,6 +228,10 @@ def policy_of(found: Settings) -> Policy:
     share = min(1.0, found["memory"] / usual.memory_bytes)
     workspace = int(usual.workspace_bytes * share)
     policy = Policy(
+        preset=found["preset"],
+        workspace=found["workspace"],
+        isolation=found["isolation"],
+        background=found["background"],
         memory_bytes=found["memory"],
         cpus=found["cpus"],
         pids=found["pids"],
@@ -226,6 +240,7 @@ def policy_of(found: Settings) -> Policy:
         tmp_bytes=int(usual.tmp_bytes * share),
         home_bytes=int(usual.home_bytes * share),
         command_timeout=found["command_timeout"],
+        network=found["network"],
     )
     policy.check()
     return policy

@@ -11,10 +11,11 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from agent import paths, trajectory
 from agent.settings import top_of
 from sandbox.errors import UsageError
 from sandbox.trees import TreeStore
+
+#: A run is made a moment before its work begins.
+_BEGINNING = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,22 @@ class Run:
 
     def busy(self) -> bool:
         """Whether a process works on the run now."""
+        if not (self.folder / "lock").exists():
+            return False
         try:
             with self.lock():
                 return False
         except UsageError:
             return True
+
+    def touched(self) -> float:
+        """When something was last recorded of it, in seconds since the epoch."""
+        place = self.trajectory if self.trajectory.exists() else self.folder
+        return place.stat().st_mtime
+
+    def began(self) -> bool:
+        """Whether its log has at least its first event."""
+        return self.trajectory.exists() and b"\n" in self.trajectory.read_bytes()
 
     def remove(self) -> None:
         shutil.rmtree(self.folder)
@@ -116,6 +131,21 @@ def every() -> list[Run]:
     if not root.is_dir():
         return []
     return [Run(folder) for folder in sorted(root.iterdir()) if folder.is_dir()]
+
+
+def older_than(age: timedelta) -> list[Run]:
+    """The runs that nobody has worked on for `age`, nor does now."""
+    return [run for run in _idle(age) if run.began()]
+
+
+def unbegun() -> list[Run]:
+    """The runs whose process was killed before their work began: there is nothing to go on with."""
+    return [run for run in _idle(_BEGINNING) if not run.began()]
+
+
+def _idle(age: timedelta) -> list[Run]:
+    limit = time.time() - age.total_seconds()
+    return [run for run in every() if run.touched() <= limit and not run.busy()]
 
 
 def find(name: str | None) -> Run:

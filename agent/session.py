@@ -20,7 +20,7 @@ from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
 from agent.models.base import Model, Sampling
 from agent.outcome import Outcome
-from agent.request import Checkout, Request, image_of, settings_of, task_of
+from agent.request import Checkout, Request, ca_bundle_of, image_of, settings_of, task_of
 from agent.runs import Run
 from agent.settings import Settings
 from agent.solver import solve
@@ -29,6 +29,7 @@ from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from sandbox.image import Image
 from sandbox.patch import Patch
+from sandbox.pool import Pool
 from sandbox.trees import TreeStore
 from tasks.task import Task
 from tools.tool import Toolbox
@@ -49,22 +50,26 @@ class Session:
     checkout: Checkout | None
     history: History | None = None
     guidance: str = ""
+    ca_bundle: bytes | None = None
     begun: bool = False
     tree: str = ""
 
     async def solve(self) -> Outcome:
         """Runs the attempt. Raises what `agent.solver.solve` raises."""
         self.begun = True
-        outcome = await solve(
-            self.task,
-            self.model,
-            self.image,
-            Toolbox(toolset("generic").tools),
-            self.recorder,
-            self.plan,
-            history=self.history,
-            guidance=self.guidance,
-        )
+        async with Pool(count=self.plan.warm) as pool:
+            outcome = await solve(
+                self.task,
+                self.model,
+                self.image,
+                Toolbox(toolset("generic", self.task.policy).tools),
+                self.recorder,
+                self.plan,
+                history=self.history,
+                guidance=self.guidance,
+                ca_bundle=self.ca_bundle,
+                pool=pool,
+            )
         self.tree = outcome.tree
         return outcome
 
@@ -143,6 +148,7 @@ async def start(
             task, checkout = task_of(request, found, store)
             for note in task.notes:
                 say(note)
+            ca_bundle = _relaxed(task, found, say)
             image, loading = await _ready(model, image_of(task.image, found, say), say)
         except BaseException:
             run.remove()
@@ -150,7 +156,7 @@ async def start(
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         _record_start(recorder, run, task, model, plan, found, checkout, loading)
-        yield Session(run, store, task, model, image, recorder, plan, checkout)
+        yield Session(run, store, task, model, image, recorder, plan, checkout, ca_bundle=ca_bundle)
 
 
 @asynccontextmanager
@@ -183,6 +189,7 @@ async def resume(
         announce(model.info, say)
         store = run.store()
         task = task_from(history.started["task"], store)
+        ca_bundle = _relaxed(task, found, say)
         image, _ = await _ready(model, image_of(task.image, found, say), say)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
@@ -192,8 +199,18 @@ async def resume(
         where = history.started.get("checkout")
         checkout = Checkout.from_data(where) if where else None
         yield Session(
-            run, store, task, model, image, recorder, plan, checkout, history, guidance, begun=True
+            *(run, store, task, model, image, recorder, plan, checkout, history, guidance),
+            ca_bundle=ca_bundle,
+            begun=True,
         )
+
+
+def _relaxed(task: Task, found: Settings, say: Say) -> bytes | None:
+    """Says what the sandbox may do beyond the strict preset; the certificates that programs in it
+    are told to trust."""
+    for relaxation in task.policy.relaxations():
+        say(f"sandbox: {relaxation}", always=True)
+    return ca_bundle_of(task.policy, found)
 
 
 async def _ready(
@@ -221,6 +238,8 @@ async def _ready(
 
 
 def _plan(found: Settings, model: Model) -> Plan:
+    # Candidates are tried in sandboxes that are put back between them.
+    can_reset = found["preset"] != "compat"
     plan = Plan(
         limits=Limits(
             turns=found["turn_limit"],
@@ -235,7 +254,8 @@ def _plan(found: Settings, model: Model) -> Plan:
             seed=found["seed"],
             reasoning_effort=found["reasoning_effort"],
         ),
-        candidates=found["candidates"] or model.default_candidates,
+        candidates=found["candidates"] or (model.default_candidates if can_reset else 1),
+        warm=found["warm"],
     )
     check_cost_limit(plan.limits, model.info)
     return plan

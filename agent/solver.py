@@ -22,8 +22,9 @@ from agent.suspects import Suspect
 from agent.trajectory import History, Recorder
 from agent.turn import Exhausted, TurnTaker
 from agent.workbench import QUICK_ENOUGH, Workbench
-from sandbox.errors import InfrastructureError, SetupError
+from sandbox.errors import GreenroomError, InfrastructureError, SetupError
 from sandbox.image import Image
+from sandbox.pool import Pool
 from tasks.screening import guarded
 from tasks.task import Task, TestReport, Verdict
 from tasks.verify import verify
@@ -54,25 +55,36 @@ async def solve(
     *,
     history: History | None = None,
     guidance: str = "",
+    pool: Pool | None = None,
+    ca_bundle: bytes | None = None,
 ) -> Outcome:
     """One attempt at `task`, from its start or on from `history`, with `guidance` as its next turn.
+    Clean rooms come from `pool` where there is one.
 
     Raises ModelError, SetupError and InfrastructureError, each shown to the user as it is; the
     attempt can then be resumed from its last complete turn. Cancelling closes the sandbox.
     """
     tree = history.tree if history else None
     many = plan.candidates > 1
-    async with Workbench.open(task, image, recorder, tree=tree, resettable=many) as bench:
-        attempt = _Attempt(task, model, image, toolbox, recorder, plan, bench)
-        try:
-            if history and history.messages and history.baseline:
-                await attempt.take_up(history, guidance)
-            else:
-                await attempt.begin()
-            while True:
-                await attempt.step()
-        except _Stop as stop:
-            return attempt.end(stop)
+    try:
+        opened = Workbench.open(
+            task, image, recorder, tree=tree, resettable=many, ca_bundle=ca_bundle, pool=pool
+        )
+        async with opened as bench:
+            attempt = _Attempt(task, model, image, toolbox, recorder, plan, bench)
+            try:
+                if history and history.messages and history.baseline:
+                    await attempt.take_up(history, guidance)
+                else:
+                    await attempt.begin()
+                await bench.prepare_room()
+                while True:
+                    await attempt.step()
+            except _Stop as stop:
+                return attempt.end(stop)
+    except GreenroomError as error:
+        recorder.emit("broken", error=error.message, cause=error.cause)
+        raise
 
 
 class _Attempt:
@@ -291,11 +303,13 @@ class _Attempt:
             baseline=self._baseline,
             progress=lambda text: self._recorder.emit("progress", text=text),
             testing=self._bench.show_testing,
+            pool=self._bench.pool,
         )
         self._recorder.emit("verdict", verdict=verdict_data(verdict), tree=self._tree)
         self._verdict = verdict
         if verdict.status == "infrastructure failed":
-            raise InfrastructureError("; ".join(verdict.reasons))
+            said, *advice = verdict.reasons
+            raise InfrastructureError(said, " ".join(advice), cause=verdict.cause)
         if verdict.solved:
             # What is handed over is what was proved: without the changes to protected files.
             proved = patch.only(path for path in patch.paths if path not in verdict.left_out)

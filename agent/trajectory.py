@@ -31,9 +31,17 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
             "checkout ready engine",
         ),
         ("resumed", "after turn", "guidance"),
+        # What broke an attempt off: the error, and what took the sandbox away where that did.
+        ("broken", "error cause", ""),
         ("run.ended", "status reason", "turns usage seconds cost tree grade"),
         # Every sandbox opened, under which policy, on which image, and for what.
         ("sandbox", "purpose image policy", "container rebuild lacking"),
+        # What a sandbox asked for on its way out, when that has ended.
+        (
+            "network",
+            "when method host port address via outcome why sent received seconds",
+            "",
+        ),
         ("note", "text", ""),
         # The conversation, in order. `epoch` replaces all that stood before it.
         ("epoch", "reason messages", "by_products"),
@@ -55,7 +63,9 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 #: Shown live and never written: each is contained in a later event.
 EPHEMERAL = frozenset({"delta", "output", "retry", "progress", "testing"})
 #: After these the line is on the disk before anything else happens.
-_DURABLE = frozenset({"run.started", "resumed", "turn.ended", "verdict", "run.ended", "applied"})
+_DURABLE = frozenset(
+    {"run.started", "resumed", "turn.ended", "verdict", "broken", "run.ended", "applied"}
+)
 
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]

@@ -6,9 +6,10 @@ baseline run, and never counts as part of a patch.
 """
 
 import difflib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 
 from agent.codec import report_data
 from agent.missing import ADVICE, missing
@@ -17,7 +18,9 @@ from sandbox.container import Sandbox
 from sandbox.engine import lack
 from sandbox.image import Image
 from sandbox.patch import Patch
+from sandbox.pool import Pool
 from tasks.compare import newly_failing, newly_passing
+from tasks.rooms import room_recipe
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
@@ -32,7 +35,14 @@ class Workbench:
     """An open sandbox and what the solver asks of it."""
 
     def __init__(
-        self, box: Sandbox, task: Task, image: Image, recorder: Recorder, stack: AsyncExitStack
+        self,
+        box: Sandbox,
+        task: Task,
+        image: Image,
+        recorder: Recorder,
+        stack: AsyncExitStack,
+        another: Callable[[], AbstractAsyncContextManager[Sandbox]],
+        pool: Pool | None,
     ) -> None:
         self.box = box
         self.task = task
@@ -40,32 +50,63 @@ class Workbench:
         self._image = image
         self._recorder = recorder
         self._stack = stack
+        self._another = another
+        self.pool = pool
         self._boxes = [box]
         self._named: set[str] = set()
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, task: Task, image: Image, recorder: Recorder, *, tree: str | None, resettable: bool
+        cls,
+        task: Task,
+        image: Image,
+        recorder: Recorder,
+        *,
+        tree: str | None,
+        resettable: bool,
+        ca_bundle: bytes | None = None,
+        pool: Pool | None = None,
     ) -> AsyncIterator["Workbench"]:
-        """Opens a sandbox on the task's base, or on the state `tree`.
+        """Opens a sandbox on the task's base, or on the state `tree`. Each of its requests on the
+        way out is recorded; programs trust `ca_bundle` there. Clean rooms come from `pool` where
+        there is one.
 
         Raises SetupError or InfrastructureError, shown to the user.
         """
+
+        def sandbox(patch: Patch | None, resettable: bool) -> AbstractAsyncContextManager[Sandbox]:
+            return Sandbox.open(
+                image,
+                task.base,
+                task.policy,
+                rebuild=task.rebuild,
+                patch=patch,
+                support=support_files(),
+                resettable=resettable,
+                ca_bundle=ca_bundle,
+                on_request=lambda request: recorder.emit("network", **request.as_dict()),
+            )
+
         patch = task.base.store.between(task.base.tree, tree) if tree else None
         async with AsyncExitStack() as stack:
-            box = await stack.enter_async_context(_sandbox(task, image, patch, resettable))
-            bench = cls(box, task, image, recorder, stack)
+            box = await stack.enter_async_context(sandbox(patch, resettable))
+            another = partial(sandbox, None, resettable=True)
+            bench = cls(box, task, image, recorder, stack, another, pool)
             bench._record_box("work", box)
             yield bench
+
+    async def prepare_room(self) -> None:
+        """Begins to open a clean room, which will be asked for when the tests are green."""
+        if self.pool is not None:
+            await self.pool.prepare(room_recipe(self.task, self._image))
 
     async def screening_boxes(self) -> Sequence[Sandbox]:
         """Sandboxes to try candidates in, as many as there are processors, a few at most: the
         working one, which has to be resettable, and others, which are opened when first asked for.
         """
         while len(self._boxes) < min(self.box.processors, _MOST_BOXES):
-            more = _sandbox(self.task, self._image, None, resettable=True)
-            self._boxes.append(await self._stack.enter_async_context(more))
+            self._boxes.append(await self._stack.enter_async_context(self._another()))
             self._record_box("candidates", self._boxes[-1])
         return self._boxes
 
@@ -73,7 +114,7 @@ class Workbench:
         self._recorder.emit(
             "sandbox",
             purpose=purpose,
-            image=self._image.reference,
+            image=box.image.reference,
             policy=self.task.policy.as_dict(),
             container=box.container_id,
             rebuild=rebuild_told(box),
@@ -156,7 +197,7 @@ class Workbench:
     def note_missing(self, report: TestReport) -> None:
         """Tells the user what the sandbox lacks for the tests, which the model cannot bring, and
         which expected tests are not there."""
-        paths = (entry.path for entry in self.task.base.entries())
+        paths = (entry.path for entry in self.task.base.entries.values())
         own = {part.removesuffix(".py") for path in paths for part in path.split("/")}
         if lacking := missing(report, own):
             self._recorder.emit("note", text=f"missing: {'; '.join(lacking)}. {ADVICE}")
@@ -185,20 +226,6 @@ class Workbench:
     def show_testing(self, progress: TestProgress) -> None:
         """Hands the live view how a test run stands."""
         self._recorder.emit("testing", **asdict(progress))
-
-
-def _sandbox(
-    task: Task, image: Image, patch: Patch | None, resettable: bool
-) -> AbstractAsyncContextManager[Sandbox]:
-    return Sandbox.open(
-        image,
-        task.base,
-        task.policy,
-        rebuild=task.rebuild,
-        patch=patch,
-        support=support_files(),
-        resettable=resettable,
-    )
 
 
 def rebuild_told(box: Sandbox) -> str:

@@ -22,12 +22,13 @@ DELEGATE = (
 
 @dataclass(frozen=True)
 class Abilities:
-    """`engine` is Docker or Podman, `runtime` what starts its containers. `machine` is x86_64 or
-    aarch64, `cpus` how many there are, `memory_bytes` how much memory (0: not known), `cgroup` the
-    version of its control groups. `limits_cpu` tells whether CPU time can be limited; `maps_uids`
-    that the engine maps user ids (rootless, userns-remap), so that only the first 65,536 exist
-    inside; `sets_ipc` whether settings of System V can be made. `lacking` names the controls that
-    the engine does not have, in words. `libpod` is the version of Podman's own API, "" for Docker.
+    """`engine` is Docker or Podman, `runtime` what starts its containers, `gvisor` the name of the
+    runtime that is gVisor's, "" without. `machine` is x86_64 or aarch64, `cpus` how many there are,
+    `memory_bytes` how much memory (0: not known), `cgroup` the version of its control groups.
+    `limits_cpu` tells whether CPU time can be limited; `maps_uids` that the engine maps user ids
+    (rootless, userns-remap), so that only the first 65,536 exist inside; `sets_ipc` whether
+    settings of System V can be made. `lacking` names the controls that the engine does not have,
+    in words. `libpod` is the version of Podman's own API, "" for Docker.
     """
 
     machine: str = "x86_64"
@@ -36,6 +37,7 @@ class Abilities:
     limits_cpu: bool = True
     maps_uids: bool = False
     cgroup: str = "2"
+    gvisor: str = ""
     engine: str = "Docker"
     runtime: str = "runc"
     sets_ipc: bool = True
@@ -102,12 +104,22 @@ def abilities(info: Mapping[str, Any], place: str, libpod: str = "") -> Abilitie
         limits_cpu=limits["processor time"],
         maps_uids=maps_uids,
         cgroup=str(info.get("CgroupVersion") or "1"),
+        gvisor=_gvisor(info.get("Runtimes") or {}),
         engine=name,
         runtime=runtime,
         sets_ipc=not maps_uids or _kernel(info) >= IPC_SETTINGS_KERNEL,
         lacking=tuple(limit for limit, there in limits.items() if not there),
         libpod=libpod,
     )
+
+
+def _gvisor(runtimes: Mapping[str, Any]) -> str:
+    """The name that gVisor's runtime is registered under; its program is called runsc."""
+    for name, found in runtimes.items():
+        program = str((found or {}).get("path", "")).rpartition("/")[2]
+        if name == "runsc" or program == "runsc":
+            return name
+    return ""
 
 
 def _limits(info: Mapping[str, Any]) -> dict[str, bool]:

@@ -17,7 +17,10 @@ Progress = Callable[[str], None]
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
 _CERTIFICATES = ("GREENROOM_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
-_INDEXES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
+_INDEXES = (
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "GOPROXY"),
+    *("NPM_CONFIG_REGISTRY", "npm_config_registry"),
+)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 DISK_FULL = re.compile(
     r"No space left on device|ENOSPC|You don't have enough free space|\[Errno 28\]", re.IGNORECASE
@@ -31,7 +34,7 @@ class BuildSettings:
     """What an image build gets from this machine. None of it stays in the image.
 
     `network` is `bridge`, or `host` for machines whose containers have no working bridge.
-    `ca_bundle` is a PEM file of this machine, `environment` proxies and Python package indexes,
+    `ca_bundle` is a PEM file of this machine, `environment` proxies and package indexes,
     `time_limit` the seconds that one layer may take.
     """
 

@@ -3,18 +3,23 @@
 The stream is Docker's attach connection, hijacked from HTTP. What comes in carries Docker's
 headers (stream, length) around our own frames. Whatever breaks either format, or the stream's end,
 makes the channel dead: every waiting and later request raises InfrastructureError.
+
+The supervisor answers each PING. One that does not may only be busy, for as long as its requests
+may take; so who opened the channel is asked (`on_silence`) and may end it.
 """
 
 import asyncio
 import contextlib
 import json
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Protocol
 
 from sandbox import protocol
+from sandbox.ending import HINTS
 from sandbox.engine import Address
-from sandbox.errors import InfrastructureError
+from sandbox.errors import Cause, InfrastructureError
 
 DOCKER_HEADER = struct.Struct(">BxxxL")
 STDOUT, STDERR = 1, 2
@@ -23,7 +28,19 @@ MAX_HTTP_HEAD = 16 * 1024
 INPUT_CHUNK = 512 * 1024
 WRITE_BUFFER = 2 << 20
 PING_SECONDS = 15.0
+# Longer than between two pings: at least one has then gone unanswered.
+QUIET_SECONDS = 20.0
 ATTACH_SECONDS = 30.0
+
+
+class Links(Protocol):
+    """Who takes the frames of connections on the way out."""
+
+    def take(self, kind: int, ident: int, payload: bytes) -> None:
+        """Take a frame. Raises ProtocolError for one that must not be sent."""
+
+    def lost(self) -> None:
+        """The stream has ended."""
 
 
 class Request:
@@ -40,8 +57,10 @@ class Request:
 class Channel(asyncio.Protocol):
     """Frames over one attach connection. Belongs to the event loop that opened it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, on_silence: Callable[[], Awaitable[None]] | None = None) -> None:
         self._name = name
+        self._on_silence = on_silence
+        self._heard = time.monotonic()
         self._transport: asyncio.Transport | None = None
         self._head = bytearray()
         self._attached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -51,8 +70,10 @@ class Channel(asyncio.Protocol):
         self._stream = 0
         self._decoder = protocol.Decoder(protocol.SUPERVISOR_KINDS)
         self._requests: dict[int, Request] = {}
+        self._links: Links | None = None
         self._next = 1
         self._failure = ""
+        self._cause: Cause = ""
         self._diagnostics = bytearray()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -60,27 +81,35 @@ class Channel(asyncio.Protocol):
         self.ended = asyncio.Event()
 
     @classmethod
-    async def attach(cls, address: Address, api_version: str, container: str) -> "Channel":
-        """Attach to a container that was created and not started. Raises InfrastructureError."""
+    async def attach(
+        cls,
+        address: Address,
+        api_version: str,
+        container: str,
+        on_silence: Callable[[], Awaitable[None]] | None = None,
+    ) -> "Channel":
+        """Attach to a container that was created and not started. `on_silence` is awaited again
+        and again while pings go unanswered. Raises InfrastructureError."""
         loop = asyncio.get_running_loop()
-
-        def make() -> Channel:
-            return cls(container[:12])
-
+        channel = cls(container[:12], on_silence)
         try:
             async with asyncio.timeout(ATTACH_SECONDS):
                 if address.socket_path:
-                    _, channel = await loop.create_unix_connection(make, address.socket_path)
+                    await loop.create_unix_connection(lambda: channel, address.socket_path)
                 else:
                     host, port = address.host_and_port
-                    _, channel = await loop.create_connection(
-                        make, host, port, ssl=address.ssl_context()
+                    await loop.create_connection(
+                        lambda: channel, host, port, ssl=address.ssl_context()
                     )
                 channel._ask_to_attach(api_version, container)
                 await channel._attached
         except (OSError, TimeoutError) as error:
+            if channel.cause == "killed":
+                raise channel.error from error
             raise InfrastructureError(
-                f"The Docker engine did not attach to the sandbox: {error or 'no answer'}"
+                f"The Docker engine did not attach to the sandbox: {error or 'no answer'}",
+                HINTS["engine"],
+                cause="engine",
             ) from error
         channel._pings = asyncio.create_task(channel._ping())
         return channel
@@ -93,6 +122,7 @@ class Channel(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
     def data_received(self, data: bytes) -> None:
+        self._heard = time.monotonic()
         try:
             if not self._open:
                 data = self._read_head(data)
@@ -100,10 +130,10 @@ class Channel(asyncio.Protocol):
                 self._demultiplex(data)
         except (protocol.ProtocolError, ValueError, RecursionError) as error:
             # Whatever the inside sends, the host survives it: the container is given up.
-            self._fail(f"the supervisor broke the protocol: {error}")
+            self.fail(f"the supervisor broke the protocol: {error}", "protocol")
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._fail(f"the stream ended ({error})" if error else "the container has ended")
+        self.fail(f"the stream ended ({error})" if error else "the container has ended")
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -141,6 +171,15 @@ class Channel(asyncio.Protocol):
                 await self._send_input(ident, chunk)
         self.send(protocol.END, ident)
 
+    def carry(self, links: Links) -> None:
+        """Take frames of connections on the way out, too, and hand them to `links`."""
+        self._links = links
+        self._decoder.allow(protocol.LINK_KINDS)
+
+    async def drain(self) -> None:
+        """Wait while the stream takes nothing more."""
+        await self._writable.wait()
+
     def send_input(self, ident: int, data: bytes) -> None:
         """Send a few bytes that belong to a request, at once."""
         self.send(protocol.INPUT, ident, data)
@@ -174,9 +213,7 @@ class Channel(asyncio.Protocol):
 
     async def close(self) -> None:
         """Close the stream; the supervisor sees its end and exits."""
-        self._fail("the sandbox was closed")
-        if self._transport is not None:
-            self._transport.abort()
+        self.fail("the sandbox was closed", "closed")
         if self._pings is not None:
             self._pings.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -186,6 +223,32 @@ class Channel(asyncio.Protocol):
     def failure(self) -> str:
         """Why the channel is dead, "" while it lives."""
         return self._failure
+
+    @property
+    def cause(self) -> Cause:
+        """What took the container away; "" while it lives, and after a stream's mere end."""
+        return self._cause
+
+    @property
+    def error(self) -> InfrastructureError:
+        """What a request to a dead channel raises."""
+        said = self.diagnostics.strip().splitlines()
+        more = f" It said: {said[-1]}" if said else ""
+        return InfrastructureError(
+            f"The sandbox {self._name} is gone: {self._failure}.{more}",
+            HINTS.get(self._cause, ""),
+            cause=self._cause,
+        )
+
+    def fail(self, why: str, cause: Cause = "") -> None:
+        """End a living channel: all that waits, and all that comes, raises InfrastructureError."""
+        if not self._failure:
+            self._failure, self._cause = why, cause
+            self._end()
+
+    def explain(self, why: str, cause: Cause) -> None:
+        """Say of a stream that just ended what was found out since."""
+        self._failure, self._cause = why, cause
 
     @property
     def diagnostics(self) -> str:
@@ -210,6 +273,9 @@ class Channel(asyncio.Protocol):
                 raise protocol.ProtocolError("no answer in HTTP")
             return b""
         status = head.split(b"\r\n", 1)[0].split(b" ")
+        if status[1:2] == [b"404"]:
+            self.fail("it was removed before it had started", "killed")
+            return b""
         if len(status) < 2 or status[1] not in (b"101", b"200"):
             said = (head.split(b"\r\n", 1)[0] + b" " + rest[:200]).decode("utf-8", "replace")
             raise protocol.ProtocolError(f"attach was refused: {said}")
@@ -244,6 +310,11 @@ class Channel(asyncio.Protocol):
                 raise protocol.ProtocolError(f"the stream number {self._stream}")
 
     def _take(self, kind: int, ident: int, payload: bytes) -> None:
+        if self._links is not None and kind in protocol.LINK_KINDS:
+            self._links.take(kind, ident, payload)
+            return
+        if kind == protocol.PONG:
+            return
         if ident >= self._next or not ident:
             raise protocol.ProtocolError(f"an answer to the request {ident}, which was not made")
         pending = self._requests.get(ident)
@@ -262,7 +333,7 @@ class Channel(asyncio.Protocol):
 
     async def _send_input(self, ident: int, data: bytes) -> None:
         for start in range(0, len(data), INPUT_CHUNK):
-            await self._writable.wait()
+            await self.drain()
             self._check()
             self.send(protocol.INPUT, ident, data[start : start + INPUT_CHUNK])
 
@@ -270,32 +341,28 @@ class Channel(asyncio.Protocol):
         while not self._failure:
             self.send(protocol.PING, 0)
             await asyncio.sleep(PING_SECONDS)
+            if self._on_silence and time.monotonic() - self._heard > QUIET_SECONDS:
+                await self._on_silence()
 
     def _check(self) -> None:
         if self._failure:
-            raise self._error()
+            raise self.error
 
-    def _error(self) -> InfrastructureError:
-        said = self.diagnostics.strip().splitlines()
-        more = f" It said: {said[-1]}" if said else ""
-        return InfrastructureError(f"The sandbox {self._name} is gone: {self._failure}.{more}")
-
-    def _fail(self, why: str) -> None:
-        if self._failure:
-            return
-        self._failure = why
+    def _end(self) -> None:
         self.ended.set()
         self._writable.set()
         if self._transport is not None:
             self._transport.abort()
         if not self._attached.done():
-            self._attached.set_exception(ConnectionError(why))
+            self._attached.set_exception(ConnectionError(self._failure))
         for pending in self._requests.values():
             if not pending.reply.done():
-                pending.reply.set_exception(self._error())
+                pending.reply.set_exception(self.error)
                 # A request that nobody waits for any more must not warn.
                 pending.reply.exception()
         self._requests.clear()
+        if self._links is not None:
+            self._links.lost()
 
 
 def _ignore(kind: int, payload: bytes) -> None:

@@ -1,22 +1,28 @@
 """A disposable container to work in: open, run, read, write, delta, apply, reset, fork, close."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
 
+from sandbox.allowlist import Allowlist
+from sandbox.background import Background
 from sandbox.controls import lacking, opening
 from sandbox.delta import BaseIndex, read_delta
+from sandbox.egress.record import NetworkRequest
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import PatchError, UsageError
-from sandbox.history import LARGEST, history_bytes, make_history
+from sandbox.history import LARGEST, history_bytes, history_of
 from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
 from sandbox.patch import Patch, check_patch
 from sandbox.policy import MIB, Policy
 from sandbox.prepare import check_fits, load_base, rebuild_again, rebuild_first
-from sandbox.profile import PRIVATE
+from sandbox.profile import PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
+from sandbox.recipe import Recipe
 from sandbox.results import (
     CommandResult,
     FileInfo,
@@ -33,12 +39,17 @@ from sandbox.trees import Base
 from sandbox.upload import patch_records
 from sandbox.wire import Wire
 
+if TYPE_CHECKING:
+    from sandbox.egress.wayout import WayOut
+
 __all__ = [
+    "Background",
     "CommandResult",
     "FileInfo",
     "FileProblem",
     "Listing",
     "Match",
+    "NetworkRequest",
     "Output",
     "Rebuild",
     "Sandbox",
@@ -51,8 +62,16 @@ DEFAULT_READ = MIB
 DEFAULT_ENTRIES = 2000
 DEFAULT_MATCHES = 200
 SEARCH_SECONDS = 30.0
+BACKGROUND_SECONDS = 3600.0
 SEARCH_BYTES = 4 * MIB
 LINE_BYTES = 500
+
+
+class Source(Protocol):
+    """Where new sandboxes come from: a pool."""
+
+    async def take(self, recipe: Recipe) -> "Sandbox":
+        """A sandbox that was never used; the caller has to close it."""
 
 
 class Sandbox:
@@ -63,32 +82,25 @@ class Sandbox:
     loop must not be blocked for longer than the lease (60 seconds).
     """
 
-    def __init__(
-        self,
-        container: Container,
-        image: Image,
-        base: Base,
-        policy: Policy,
-        rebuild: Rebuild | None,
-        support: Mapping[str, bytes],
-        resettable: bool,
-        engine: Engine,
-    ) -> None:
-        self.image = image
-        self.base = base
-        self.policy = policy
-        self.rebuild = rebuild
+    def __init__(self, container: Container, recipe: Recipe, engine: Engine) -> None:
+        self.image = recipe.image
+        self.base = recipe.base
+        self.policy = recipe.policy
+        self.rebuild = recipe.rebuild
         self.rebuild_result: CommandResult | None = None
         self.delta_notes: tuple[str, ...] = ()
+        self.on_request: Callable[[NetworkRequest], None] | None = None
         #: The controls that this engine does not have, in words.
         self.lacking: tuple[str, ...] = ()
-        self._support = dict(support)
-        self._resettable = resettable
+        self._recipe = recipe
+        self._way_out: WayOut | None = None
         self._engine = engine
         self._container = container
-        self._wire = Wire(container, policy)
-        self._index = BaseIndex(base)
+        self._wire = Wire(container, recipe.policy)
+        self._index = BaseIndex(recipe.base)
         self._tree = asyncio.Lock()
+        self._background: list[Background] = []
+        self._started = 0
 
     @classmethod
     @asynccontextmanager
@@ -102,33 +114,63 @@ class Sandbox:
         patch: Patch | None = None,
         support: Mapping[str, bytes] | None = None,
         resettable: bool = False,
+        ca_bundle: bytes | None = None,
+        on_request: Callable[[NetworkRequest], None] | None = None,
         engine: Engine | None = None,
     ) -> AsyncIterator["Sandbox"]:
         """A new container with the base in /workspace, its rebuild step run, `patch` applied.
 
         `support` files are placed read-only below /run/greenroom. A `resettable` one keeps a copy
-        of the prepared base (which counts against its memory) for `reset`. Raises SetupError when
-        the engine or image is missing, UsageError when limits do not fit or the rebuild step fails
-        on the base, PatchError when the patch cannot be applied.
+        of the prepared base (which counts against its memory) for `reset`. Where the policy names
+        places of the network, commands find a proxy that leads there and nowhere else, and are told
+        to trust `ca_bundle` (PEM) for it; `on_request` is told of each request when it has
+        ended, in the event loop. Raises SetupError when the engine or image is missing, UsageError
+        when limits do not fit or the rebuild step fails on the base, PatchError when the patch
+        cannot be applied.
         """
-        policy.check(resettable=resettable)
-        found = engine if engine is not None else await asyncio.to_thread(shared_engine)
-        here = found.abilities.memory_bytes
-        if here and policy.memory_bytes > here:
-            raise UsageError(
-                f"The sandbox's memory is {policy.memory_bytes / MIB:,.0f} MiB; the machine of the "
-                f"Docker engine has {here / MIB:,.0f} MiB.",
-                "Lower `memory`.",
-            )
-        container = Container(found, policy)
-        box = cls(container, image, base, policy, rebuild, support or {}, resettable, found)
+        recipe = Recipe(image, base, policy, rebuild, dict(support or {}), resettable, ca_bundle)
+        async with cls.of(recipe, patch=patch, on_request=on_request, engine=engine) as box:
+            yield box
+
+    @classmethod
+    @asynccontextmanager
+    async def of(
+        cls,
+        recipe: Recipe,
+        *,
+        patch: Patch | None = None,
+        on_request: Callable[[NetworkRequest], None] | None = None,
+        pool: "Source | None" = None,
+        engine: Engine | None = None,
+    ) -> AsyncIterator["Sandbox"]:
+        """As `open`; from `pool`, where there is one."""
+        box = await (pool.take(recipe) if pool else cls.start_new(recipe, engine))
+        box.on_request = on_request
         try:
-            await box._prepare()
             if patch:
                 await box.apply(patch)
             yield box
         finally:
             await to_its_end(box.close())
+
+    @classmethod
+    async def start_new(cls, recipe: Recipe, engine: Engine | None = None) -> "Sandbox":
+        """As `open`; the caller has to close it. What fails or is cancelled closes it itself."""
+        recipe.policy.check(resettable=recipe.resettable)
+        found = engine if engine is not None else await asyncio.to_thread(shared_engine)
+        found.check(recipe.policy)
+        box = cls(Container(found, recipe.policy), recipe, found)
+        try:
+            await box._prepare()
+        except BaseException:
+            await to_its_end(box.close())
+            raise
+        return box
+
+    @property
+    def alive(self) -> bool:
+        """Whether nothing has been heard of its end."""
+        return not self._container.channel.failure
 
     @property
     def processors(self) -> int:
@@ -144,6 +186,11 @@ class Sandbox:
     @property
     def container_id(self) -> str:
         return self._container.ident
+
+    @property
+    def requests(self) -> Sequence[NetworkRequest]:
+        """The last requests that left by the way out, or were refused there, the oldest first."""
+        return self._way_out.requests if self._way_out else ()
 
     async def run(
         self,
@@ -179,6 +226,41 @@ class Sandbox:
             on_output=on_output,
             on_events=on_events,
         )
+
+    async def start(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Background:
+        """Start a command that runs on, as a server under test; it ends at the latest after
+        `timeout` seconds (an hour, unless given), with a reset, or with the sandbox. Raises
+        UsageError when the policy's `background` allows no further one, and FileProblem when there
+        is no process left for it."""
+        for one in self._background:
+            with contextlib.suppress(OSError):  # it could not begin, as its owner is told
+                await one.poll()
+        running = [one for one in self._background if one.running]
+        if len(running) >= self.policy.background:
+            raise UsageError(
+                f"The sandbox's policy allows {self.policy.background} commands in the background.",
+                "Raise `background`.",
+            )
+        self._started += 1
+        begun = await Background.start(
+            self._wire,
+            self._started,
+            ["bash", "-c", command] if isinstance(command, str) else command,
+            cwd=cwd,
+            env=env or {},
+            seconds=BACKGROUND_SECONDS if timeout is None else timeout,
+            kept=self.policy.output_bytes,
+            stop_bytes=self.policy.output_stop_bytes,
+        )
+        self._background = [*running, begun]
+        return begun
 
     async def read(self, path: str, *, limit: int = DEFAULT_READ) -> bytes:
         """A regular file's content. Raises FileNotFoundError, IsADirectoryError,
@@ -261,57 +343,82 @@ class Sandbox:
     async def reset(self, patch: Patch | None = None) -> None:
         """Kill everything, put all writable places back to how the base was prepared, and apply
         `patch`. Raises UsageError unless opened with `resettable`."""
-        if not self._resettable:
+        if not self._recipe.resettable:
             raise UsageError("This sandbox was not opened as resettable.")
         async with self._tree:
+            self._background = []
             await self._wire.ask({"op": "reset"})
             if patch:
                 await self._apply(patch)
 
     @asynccontextmanager
-    async def fork(self, *, patch: Patch | None = None) -> AsyncIterator["Sandbox"]:
-        """A new sandbox on the same image, base and policy, with `patch` (this one's delta, unless
-        given). Raises as `open` and `delta` do."""
+    async def fork(
+        self, *, patch: Patch | None = None, pool: "Source | None" = None
+    ) -> AsyncIterator["Sandbox"]:
+        """A new sandbox, from `pool` if there is one, on the same image, base and policy, with
+        `patch` (this one's delta, unless given). Raises as `open` and `delta` do."""
         patch = await self.delta() if patch is None else patch
-        async with Sandbox.open(
-            self.image,
-            self.base,
-            self.policy,
-            rebuild=self.rebuild,
+        async with self.of(
+            self._recipe,
             patch=patch,
-            support=self._support,
-            resettable=self._resettable,
+            on_request=self.on_request,
+            pool=pool,
             engine=self._engine,
         ) as box:
             yield box
 
     async def close(self) -> None:
         """Kill everything and remove the container; returns when it is gone."""
-        await self._container.close()
+        try:
+            if self._way_out:
+                await self._way_out.close()
+        finally:
+            await self._container.close()
 
     async def _prepare(self) -> None:
         entries = await asyncio.to_thread(lambda: self._index.entries)
-        check_fits(entries, self.policy)
-        private = self.policy.private_bytes(self._resettable)
+        if self.policy.in_memory:
+            check_fits(entries, self.policy)
+        private = self.policy.private_bytes(self._recipe.resettable)
         needed = history_bytes(entries.values())
         git = None
-        if needed <= min(LARGEST, self.policy.spare_bytes(resettable=self._resettable)):
+        spare = self.policy.spare_bytes(resettable=self._recipe.resettable)
+        if needed <= (min(LARGEST, spare) if self.policy.in_memory else LARGEST):
             private += needed
-            git = asyncio.ensure_future(asyncio.to_thread(make_history, self.base, PRIVATE))
+            git = asyncio.ensure_future(asyncio.to_thread(history_of, self.base, PRIVATE))
         try:
             await self._container.start(self.image.reference, private_bytes=private)
         finally:
             history = await to_its_end(git) if git else None
-        uid = self._container.uid
         can = self._engine.abilities
-        reply = await load_base(
-            self._wire, uid, self.base, entries, self._support, history, opening(uid, can)
-        )
+        uid = self._container.uid
+        asked = opening(uid, self.policy, can)
+        reply = await load_base(self._wire, uid, self._recipe, entries, history, asked)
         self.lacking = lacking(reply, self.policy, can, private)
+        if self.policy.network:
+            await self._open_way_out()
         if self.rebuild is not None:
             self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
-        if self._resettable:
+        if self._recipe.resettable:
             await self._wire.ask({"op": "pack"})
+
+    async def _open_way_out(self) -> None:
+        # Not needed by most.
+        from sandbox.egress.wayout import MOST_CONNECTIONS, WayOut  # noqa: PLC0415
+
+        channel = self._container.channel
+        self._way_out = WayOut(
+            Allowlist.parse(self.policy.network),
+            channel,
+            total_bytes=self.policy.network_bytes,
+            on_request=self._tell,
+        )
+        channel.carry(self._way_out)
+        await self._wire.ask({"op": "way_out", "port": PROXY_PORT, "limit": MOST_CONNECTIONS})
+
+    def _tell(self, request: NetworkRequest) -> None:
+        if self.on_request is not None:
+            self.on_request(request)
 
     async def _apply(self, patch: Patch) -> CommandResult | None:
         modes = {path: entry.mode for path, entry in self._index.entries.items()}

@@ -12,26 +12,32 @@ from sandbox.abilities import DELEGATE, Abilities
 from sandbox.errors import InfrastructureError, SetupError
 from sandbox.podman import HANDING_OVER, SHARED_MEMORY
 from sandbox.policy import Policy
-from sandbox.profile import CAPABILITIES, HOME, MASKED, READ_ONLY, WORKSPACE, bounds
+from sandbox.profile import HOME, MASKED, READ_ONLY, WORKSPACE, bounds, capabilities
 
 # The kernel's numbers of capabilities.
-NUMBERS = {"CHOWN": 0, "KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8}
+NUMBERS = {
+    **{"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4},
+    **{"KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8},
+}
 ROOT = "/"
 PAGE = 1 << 16  # limits are rounded to pages, of 64 KiB at most
 
 
-def opening(uid: int, abilities: Abilities) -> dict[str, Any]:
+def opening(uid: int, policy: Policy, abilities: Abilities) -> dict[str, Any]:
     """What the supervisor's first request has to hold: which folders to hand over and which
     capabilities to give up, and what to look at."""
-    own = [{"path": path, "uid": uid, "mode": 0o755} for path in (WORKSPACE, HOME)]
-    others = [{"path": path, "uid": 0, "mode": 0o1777} for path in ("/tmp", SHARED_MEMORY)]  # noqa: S108
+    places = (*bounds(policy, 0), SHARED_MEMORY)
+    own = [{"path": p, "uid": uid, "mode": 0o755} for p in places if p in (WORKSPACE, HOME)]
+    shared = ("/tmp", SHARED_MEMORY)  # noqa: S108 - the sandbox's own
+    others = [{"path": p, "uid": 0, "mode": 0o1777} for p in places if p in shared]
+    spare = set(HANDING_OVER) - set(capabilities(policy))
     return {
         "hand_over": own + others if abilities.libpod else [],
-        "give_up": [NUMBERS[name] for name in HANDING_OVER] if abilities.libpod else [],
+        "give_up": sorted(NUMBERS[name] for name in spare) if abilities.libpod else [],
         "look_at": {
-            "folders": [*_places(), SHARED_MEMORY],
+            "folders": list(places),
             "masked": list(MASKED),
-            "fixed": [ROOT, *READ_ONLY],
+            "fixed": [*(() if policy.as_root else (ROOT,)), *READ_ONLY],
         },
     }
 
@@ -61,18 +67,16 @@ def lacking(
     return tuple(dict.fromkeys(found))
 
 
-def _places() -> tuple[str, ...]:
-    return tuple(bounds(Policy(), 0))
-
-
 def _unsafe(seen: Mapping[str, Any], policy: Policy) -> Iterator[str]:
-    ours = sum(1 << NUMBERS[name] for name in CAPABILITIES)
+    ours = sum(1 << NUMBERS[name] for name in capabilities(policy))
+    if (int(seen["CapPrm"]) | int(seen["CapBnd"])) & ~ours:
+        yield "dropping all capabilities"
+    if policy.isolation == "gvisor":
+        return  # the filter and the limits are around it, and cannot be seen from inside
     if int(seen.get("Seccomp", 2)) != 2:
         yield "its system call filter"
     if int(seen.get("NoNewPrivs", 1)) != 1:
         yield "no-new-privileges"
-    if (int(seen["CapPrm"]) | int(seen["CapBnd"])) & ~ours:
-        yield "dropping all capabilities"
     if not _within(seen, "memory", policy.memory_bytes + PAGE):
         yield "a limit of memory"
     if not _within(seen, "processes", policy.pids):
@@ -82,6 +86,8 @@ def _unsafe(seen: Mapping[str, Any], policy: Policy) -> Iterator[str]:
 def _lacking(
     seen: Mapping[str, Any], policy: Policy, abilities: Abilities, private_bytes: int
 ) -> Iterator[str]:
+    if policy.isolation == "gvisor":
+        return  # `Policy.relaxations` says what it does not bound
     cpus = min(policy.cpus, abilities.cpus)
     if not _within(seen, "processor time", cpus + 0.01):
         yield "processor time"

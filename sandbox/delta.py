@@ -67,9 +67,9 @@ class BaseIndex:
     def __init__(self, base: Base) -> None:
         self._base = base
 
-    @cached_property
+    @property
     def entries(self) -> Mapping[str, Entry]:
-        return {entry.path: entry for entry in self._base.store.entries(self._base.tree)}
+        return self._base.entries
 
     @cached_property
     def folders(self) -> frozenset[str]:

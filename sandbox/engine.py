@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 from sandbox import podman
 from sandbox.abilities import Abilities, abilities
 from sandbox.cache import cache_folder
-from sandbox.errors import SetupError
+from sandbox.errors import SetupError, UsageError
 from sandbox.identity import image_with_identity
+from sandbox.policy import MIB, Policy
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 # Docker 20.10, and the newest whose answers are known here. An engine is spoken to in its own
@@ -128,6 +129,27 @@ class Engine:
             "cgroup": can.cgroup,
             "lacking": list(can.lacking),
         }
+
+    def check(self, policy: Policy) -> None:
+        """Raise SetupError or UsageError for a policy that this engine cannot hold."""
+        if policy.isolation == "gvisor" and not self.abilities.gvisor:
+            raise SetupError(
+                f"The {self.abilities.engine} engine at {self.address.url} has no runtime named "
+                "runsc, which the isolation `gvisor` needs.",
+                "Install gVisor and register it (runsc install), or leave the setting out.",
+            )
+        if not policy.in_memory and self.abilities.libpod:
+            raise SetupError(
+                "A workspace on disk is made with Docker only; this engine is Podman.",
+                "Leave `workspace` out, or choose another engine.",
+            )
+        here = self.abilities.memory_bytes
+        if here and policy.memory_bytes > here:
+            raise UsageError(
+                f"The sandbox's memory is {policy.memory_bytes / MIB:,.0f} MiB; the machine of the "
+                f"{self.abilities.engine} engine has {here / MIB:,.0f} MiB.",
+                "Lower `memory`.",
+            )
 
     def ready_image(self, image: str) -> str:
         """The id of `image` made ready for sandboxes, looked up once. Blocks; raises what docker-py

@@ -3,19 +3,29 @@
 Everything else that escapes is a defect of Greenroom's own and keeps its traceback.
 """
 
+from typing import Literal
+
+# What took a sandbox away, for programs; "" where that is not known, or where nothing did.
+# docs/sandbox.md says of each what happened and what to do.
+Cause = Literal[
+    "", "killed", "paused", "memory", "disk", "engine", "protocol", "silent", "supervisor", "closed"
+]
+
 
 class GreenroomError(Exception):
     """Base of every error meant for a user: shown as one or two lines, without a traceback.
 
-    `message` says what happened and where; `hint` says what to do next.
+    `message` says what happened and where; `hint` says what to do next; `cause` names what took
+    the sandbox away, where something did: the work can then be taken up again.
     """
 
     exit_code = 3
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, cause: Cause = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.cause = cause
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message

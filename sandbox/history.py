@@ -4,13 +4,15 @@ It is one commit of the base. The host lays it out as plain files from its own s
 run inside, and its objects lie outside of the workspace, read-only. Nobody trusts it.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sandbox.git import Git
+from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, Entry
+from sandbox.upload import KEPT_BASES, KEPT_BYTES
 
 OBJECTS = "git/objects"
 MESSAGE = "base"
@@ -46,14 +48,25 @@ def history_bytes(entries: Iterable[Entry]) -> int:
     return BYTES_PER_PACK + sum(entry.size + BYTES_PER_FILE for entry in entries)
 
 
-def make_history(base: Base, private: str) -> History:
-    """Lay the repository out; `private` is the supervisor's folder inside. Blocks; may raise
+def history_of(base: Base, private: str) -> History:
+    """The repository of a base; `private` is the supervisor's folder inside. Blocks; may raise
     GitError."""
+    if history_bytes(base.entries.values()) <= KEPT_BYTES + BYTES_PER_PACK:
+        return _kept_history(base, private)
+    return make_history(base, private)
+
+
+@lru_cache(KEPT_BASES)
+def _kept_history(base: Base, private: str) -> History:
+    return make_history(base, private)
+
+
+def make_history(base: Base, private: str) -> History:
+    """Lay the repository out, as `history_of` gives it."""
     store = base.store
     commit = store.commit(base.tree, MESSAGE)
     git = Git(store.folder)
-    with tempfile.TemporaryDirectory(prefix="history-", dir=store.folder) as name:
-        folder = Path(name)
+    with scratch_folder("history-") as folder:
         options = ("-q", "--revs", "--window=0", "--no-reuse-delta")
         git.run("pack-objects", *options, str(folder / "pack"), stdin=f"{commit}\n".encode())
         index = folder / "index"

@@ -30,8 +30,10 @@ from sandbox.cache import cache_folder
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, UsageError
 from sandbox.imagestore import lock_file, mark_used
+from sandbox.install import SCRATCH, Install
 from sandbox.layers import KEY_LABEL, ORIGIN_LABEL, Layer, Step, build_layer
 from sandbox.podman import short_name
+from sandbox.scratch import process_folder
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _HEARTBEAT = 10.0  # seconds of silence after which a long step says that it still runs
@@ -42,18 +44,24 @@ _FIND_PIP = (
     "apt-get install -y --no-install-recommends python3-pip; } || python3 -m ensurepip"
 )
 
+_INSTALL_ADVICE = (
+    "If it cannot be installed like that, name an image that has what the tests need (--image)."
+)
+
 
 @dataclass(frozen=True)
 class ImageSpec:
     """What an image must hold, as plain data.
 
     `base` is an image's name or id, None for Greenroom's own (Dockerfile.sandbox). `apt` are
-    Debian packages, `pip` requirement strings for the system's Python, `setup` shell commands,
-    which run as root while the image is built and may only come from trusted settings.
+    Debian packages, `installs` what a repository's own files have installed, `pip` requirement
+    strings for the system's Python, `setup` shell commands, which run as root while the image is
+    built and may only come from trusted settings.
     """
 
     base: str | None = None
     apt: tuple[str, ...] = ()
+    installs: tuple[Install, ...] = ()
     pip: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
 
@@ -62,6 +70,8 @@ class ImageSpec:
         for name in self.apt:
             if not _PACKAGE.fullmatch(name):
                 raise UsageError(f"{name!r} is not the name of a Debian package.")
+        for install in self.installs:
+            install.check()
         for requirement in self.pip:
             # As it stands, not stripped: str.strip() takes line breaks too, pip would see them.
             text = requirement.lstrip(" ")
@@ -93,6 +103,7 @@ class Image:
             "origin": self.origin,
             "base": self.spec.base,
             "apt": list(self.spec.apt),
+            "installs": [install.as_dict() for install in self.spec.installs],
             "pip": list(self.spec.pip),
             "setup": list(self.spec.setup),
         }
@@ -197,6 +208,7 @@ def _cached(
             found = _with_key(job, tag, key)
             if found is None:
                 started = time.monotonic()
+                process_folder()  # its janitor removes the build's container after a kill
                 with _patient(job, engine):
                     build(tag)
                 found = inspect(job.api, tag)
@@ -258,6 +270,7 @@ def _layers(spec: ImageSpec) -> list[Layer]:
             ),
         )
         found.append(Layer("apt", spec.apt, steps))
+    found += [_install_layer(install) for install in spec.installs]
     if spec.pip:
         steps = (
             Step("looking for pip", ("/bin/sh", "-c", _FIND_PIP)),
@@ -274,3 +287,18 @@ def _layers(spec: ImageSpec) -> list[Layer]:
         )
         found.append(Layer("setup", spec.setup, commands))
     return found
+
+
+def _install_layer(install: Install) -> Layer:
+    steps = tuple(
+        Step(command, ("/bin/sh", "-euc", command), SCRATCH, _INSTALL_ADVICE)
+        for command in install.commands
+    )
+    return Layer(
+        install.kind,
+        install.content(),
+        steps,
+        guarded=True,
+        files=install.files,
+        environment=install.environment,
+    )

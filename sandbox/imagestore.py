@@ -10,6 +10,9 @@ from sandbox.engine import Engine, shared_engine
 from sandbox.layers import IMAGE_LABEL, KEY_LABEL
 from sandbox.podman import short_name
 
+# An image may be without a name for as long as its build goes on.
+_BEING_MADE = timedelta(hours=1)
+
 
 @dataclass(frozen=True)
 class StoredImage:
@@ -50,7 +53,8 @@ def list_images(*, engine: Engine | None = None, cache: Path | None = None) -> l
         used = created
         with suppress(FileNotFoundError):
             used = datetime.fromtimestamp(lock_file(folder, key).stat().st_mtime, UTC)
-        names = tuple(map(short_name, item.get("RepoTags") or ()))
+        named = (n for n in item.get("RepoTags") or () if n != "<none>:<none>")
+        names = tuple(map(short_name, named))
         found.append(StoredImage(item["Id"], names, key, created, max(created, used), item["Size"]))
     return sorted(found, key=lambda image: image.created, reverse=True)
 
@@ -60,9 +64,10 @@ def remove_images(
     *,
     engine: Engine | None = None,
     cache: Path | None = None,
+    dry_run: bool = False,
 ) -> tuple[list[StoredImage], list[StoredImage]]:
     """Removes our images unused for `older_than`; returns those removed and those kept because a
-    container or another image needs them. Blocks.
+    container or another image needs them. With `dry_run` only tells which it would try. Blocks.
     """
     from docker.errors import APIError  # noqa: PLC0415
 
@@ -75,7 +80,7 @@ def remove_images(
         if image.used > limit:
             continue
         try:
-            for name in image.names or (image.reference,):
+            for name in (image.names or (image.reference,)) if not dry_run else ():
                 api.remove_image(name)
         except APIError as error:
             if error.status_code != 409:
@@ -84,3 +89,27 @@ def remove_images(
         else:
             removed.append(image)
     return removed, kept
+
+
+def remove_nameless(
+    *, engine: Engine | None = None, cache: Path | None = None, dry_run: bool = False
+) -> list[str]:
+    """Removes our images that have no name: a build that was killed or made anew leaves them. Their
+    short ids; one that is in use or young stays. With `dry_run` only tells them. Blocks.
+    """
+    from docker.errors import APIError  # noqa: PLC0415
+
+    api = (engine or shared_engine()).api
+    removed = []
+    for image in list_images(engine=engine, cache=cache):
+        if image.names or image.used > datetime.now(UTC) - _BEING_MADE:
+            continue
+        try:
+            if not dry_run:
+                api.remove_image(image.reference)
+        except APIError as error:
+            if error.status_code not in (404, 409):
+                raise
+        else:
+            removed.append(image.reference.removeprefix("sha256:")[:12])
+    return removed

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox import certificates
 from sandbox.buildjob import Job, failure
 from sandbox.errors import InfrastructureError, SetupError
+from sandbox.install import SCRATCH, with_environment
 from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL, owner_labels, remove_leftovers
 from sandbox.runtimeguard import ASK, Runtime, changed, runtime
 
@@ -36,23 +38,28 @@ _WIPE = (
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a layer. `what` names it in progress and errors; `advice` may name a cause."""
+    """One command of a layer, run in `folder`. `what` names it in progress and errors; `advice`
+    says what to do where it fails for no known cause.
+    """
 
     what: str
     command: tuple[str, ...]
-    environment: tuple[tuple[str, str], ...] = ()
+    folder: str = "/"
+    advice: str = ""
 
 
 @dataclass(frozen=True)
 class Layer:
     """Steps that make one image out of another. `guarded`: they may not change what the sandbox's
-    supervisor runs from.
+    supervisor runs from. `files` and `environment` are as in `Install`.
     """
 
     kind: str
     content: tuple[str, ...]
     steps: tuple[Step, ...]
     guarded: bool = False
+    files: tuple[tuple[str, bytes], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 def image_labels(key: str, origin: str) -> dict[str, str]:
@@ -73,6 +80,8 @@ def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag
     with _container(job, parent) as container, job.limited(job.settings.time_limit):
         _send_certificates(job, container)
         guard = _guard(job, container) if layer.guarded else None
+        if layer.files:
+            _put(job, container, {f"{SCRATCH}/{path}": data for path, data in layer.files})
         for step in layer.steps:
             _run_step(job, container, step)
         _execute(job, container, ("/bin/sh", "-c", _WIPE))
@@ -80,7 +89,9 @@ def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag
             _check_guard(job, container, guard)
         job.begin(f"saving the {layer.kind} layer")
         origin = (parent["Config"].get("Labels") or {}).get(ORIGIN_LABEL, "")
-        _commit(job, container, parent["Config"], tag, image_labels(key, origin))
+        variables = with_environment(parent["Config"].get("Env") or [], layer.environment)
+        config = {**parent["Config"], "Env": variables}
+        _commit(job, container, config, tag, image_labels(key, origin))
 
 
 @contextmanager
@@ -141,39 +152,39 @@ def _environment(job: Job) -> dict[str, str]:
         **job.settings.environment,
     }
     if job.settings.ca_bundle is not None:
-        names = (
-            "SSL_CERT_FILE REQUESTS_CA_BUNDLE PIP_CERT CURL_CA_BUNDLE GIT_SSL_CAINFO "
-            "NODE_EXTRA_CA_CERTS CARGO_HTTP_CAINFO"
-        )
-        found |= dict.fromkeys(names.split(), _CERTIFICATES)
+        found |= certificates.naming(_CERTIFICATES)
     return found
 
 
 def _send_certificates(job: Job, container: str) -> None:
     if job.settings.ca_bundle is None:
         return
-    content = job.settings.ca_bundle.read_bytes()
-    folder, _, name = _CERTIFICATES.rpartition("/")
+    _put(job, container, {_CERTIFICATES: job.settings.ca_bundle.read_bytes()})
+
+
+def _put(job: Job, container: str, files: Mapping[str, bytes]) -> None:
+    """Lays files into the container, the folders above them made."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(content), 0o644
-        tar.addfile(entry, io.BytesIO(content))
-    job.api.put_archive(container, folder, archive.getvalue())
+        for path, content in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(content), 0o644
+            tar.addfile(entry, io.BytesIO(content))
+    job.api.put_archive(container, "/", archive.getvalue())
 
 
 def _run_step(job: Job, container: str, step: Step) -> None:
     job.begin(step.what)
     started = time.monotonic()
-    code = _execute(job, container, step.command, dict(step.environment))
+    code = _execute(job, container, step.command, step.folder)
     if code != 0:
-        raise failure(job, _named(step, job.tail))
+        error = failure(job, _named(step, job.tail))
+        error.hint = error.hint or step.advice
+        raise error
     job.say(f"{step.what}: done ({time.monotonic() - started:.0f} s)")
 
 
-def _execute(
-    job: Job, container: str, command: Sequence[str], environment: Mapping[str, str] = {}
-) -> int:
+def _execute(job: Job, container: str, command: Sequence[str], folder: str = "/") -> int:
     """Runs a command in the container, its output going to the job; returns its exit code."""
     from docker.errors import DockerException  # noqa: PLC0415
 
@@ -181,8 +192,8 @@ def _execute(
         run = job.api.exec_create(
             container,
             list(command),
-            environment={**_environment(job), **environment},
-            workdir="/",
+            environment=_environment(job),
+            workdir=folder,
         )["Id"]
         pending = b""
         for chunk in job.api.exec_start(run, stream=True):
@@ -213,7 +224,7 @@ _PIP_CULPRITS = (
 
 def _named(step: Step, tail: Sequence[str]) -> str:
     """What failed, with the requirement that pip stumbled over where its output tells it."""
-    if "pip" in step.command and "install" in step.command:
+    if "pip install" in step.what:
         for pattern in _PIP_CULPRITS:
             found = [m[1] for line in tail if (m := pattern.search(line.strip()))]
             if found:
@@ -268,7 +279,7 @@ def _check_guard(job: Job, container: str, guarded: Runtime) -> None:
     path = changed(changes, guarded)
     if path is not None:
         raise SetupError(
-            f"A package that pip installed changed {path}, which the sandbox itself runs from; "
+            f"A package that was installed changed {path}, which the sandbox itself runs from; "
             "the image was not kept.",
             "Leave that package out, or put it into an image of your own (--image).",
         )

@@ -62,14 +62,18 @@ def owner_labels() -> dict[str, str]:
     return {OWNER_LABEL: this_process().label(), OPENED_LABEL: str(int(time.time()))}
 
 
-def remove_leftovers(api: Any) -> list[str]:
-    """Remove the containers whose owner is dead; their ids. One whose owner lives is never touched,
-    nor a young one of an owner that cannot be seen from here. Blocks."""
+def remove_leftovers(api: Any, *, dry_run: bool = False) -> list[str]:
+    """Remove the containers whose owner is dead; their names. One whose owner lives is never
+    touched, nor a young one of an owner that cannot be seen from here. With `dry_run` only tells
+    them. Blocks."""
     import docker  # noqa: PLC0415
 
     removed = []
     for found in api.containers(all=True, filters={"label": OWNER_LABEL}):
         if not _is_leftover(found["Labels"], time.time()):
+            continue
+        removed.append(((found["Names"] or [found["Id"][:12]])[0]).lstrip("/"))
+        if dry_run:
             continue
         try:
             api.remove_container(found["Id"], force=True, v=True)
@@ -77,7 +81,6 @@ def remove_leftovers(api: Any) -> list[str]:
             # Gone already, or somebody else is removing it.
             if error.status_code not in (404, 409):
                 raise
-        removed.append(found["Id"])
     return removed
 
 
@@ -113,7 +116,9 @@ def _start_time(pid: int) -> str:
         return "" if Path("/proc/self").exists() else _said("ps", "-o", "lstart=", "-p", str(pid))
     except OSError:
         return ""
-    return stat.rpartition(b")")[2].split()[19].decode("ascii")
+    fields = stat.rpartition(b")")[2].split()
+    # A process that ended stays to be seen until its parent has asked for its end.
+    return "" if fields[0] in (b"Z", b"X") else fields[19].decode("ascii")
 
 
 def _said(*command: str) -> str:

@@ -7,12 +7,15 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from sandbox.buildjob import DISK_FULL
 from sandbox.channel import Channel
+from sandbox.ending import HINTS, Ending, why_ended, why_silent
 from sandbox.engine import Engine
 from sandbox.errors import InfrastructureError, SetupError
 from sandbox.leftovers import owner_labels, remove_leftovers
 from sandbox.policy import Policy
 from sandbox.profile import container_config
+from sandbox.scratch import process_folder
 from sandbox.source import supervisor_source
 
 T = TypeVar("T")
@@ -21,9 +24,6 @@ T = TypeVar("T")
 FIRST_UID, LAST_UID = 0x10000000, 0x6FFFFFFF
 FIRST_MAPPED_UID, LAST_MAPPED_UID = 20_000, 60_000
 REMOVAL_SECONDS = 10.0
-OUT_OF_MEMORY = 137
-# An end is looked for among the engine's recent events, which come a moment after the stream ends.
-RECENT_SECONDS, EVENT_SECONDS = 60.0, 0.3
 
 
 def new_uid(*, mapped: bool) -> int:
@@ -39,10 +39,12 @@ class Container:
         self._engine = engine
         self._policy = policy
         self.name = f"greenroom-{secrets.token_hex(8)}"
-        self.uid = new_uid(mapped=engine.abilities.maps_uids)
+        self.uid = 0 if policy.as_root else new_uid(mapped=engine.abilities.maps_uids)
         self.ident = ""
         self._created = False
+        self._engine_gone = False
         self._channel: Channel | None = None
+        self._asking = asyncio.Lock()
 
     @property
     def channel(self) -> Channel:
@@ -54,14 +56,15 @@ class Container:
     async def start(self, image: str, *, private_bytes: int) -> None:
         """Create the container, attach, start it, and send the supervisor; `private_bytes` is the
         size of its own folder. Raises SetupError when
-        the image is missing or the engine refuses, InfrastructureError when it fails later."""
+        the image is missing or the engine refuses, InfrastructureError when it fails later or is
+        gone."""
         api = self._engine.api
         sweep = asyncio.ensure_future(asyncio.to_thread(_sweep, api))
         try:
             self._created = True
             self.ident = await self._call(lambda: self._create(image, private_bytes))
             self._channel = await Channel.attach(
-                self._engine.address, self._engine.api_version, self.ident
+                self._engine.address, self._engine.api_version, self.ident, self._look
             )
             self._channel.write(supervisor_source())
             await self._call(lambda: api.start(self.ident))
@@ -69,17 +72,42 @@ class Container:
             await to_its_end(sweep)
 
     async def close(self) -> None:
-        """End everything inside and remove the container; returns when it is gone."""
+        """End everything inside and remove the container; returns when it is gone. One whose
+        engine is known to be gone is left for the next start to remove."""
         if self._channel is not None:
+            self._engine_gone |= self._channel.cause == "engine"
             await self._channel.close()
         if self._created:
             await to_its_end(asyncio.to_thread(self._remove))
 
-    async def last_words(self) -> str:
-        """Why the container ended, as far as the engine knows; "" when it knows nothing."""
-        if not self.ident:
-            return ""
-        return await asyncio.to_thread(self._post_mortem)
+    async def explained(self, error: InfrastructureError) -> InfrastructureError:
+        """`error` with what took the container away, as far as the engine knows that."""
+        if error.cause or self._channel is None or not self._channel.failure:
+            return error
+        async with self._asking:
+            if not self._channel.cause:
+                said = self._channel.diagnostics
+                end = await asyncio.to_thread(why_ended, self._engine.api, self.ident, said)
+                self._channel.explain(end.words, end.cause)
+        return self._channel.error
+
+    async def gave_no_answer(self, seconds: float) -> InfrastructureError:
+        """What to raise when an answer is overdue; ends the container."""
+        found = Ending("silent", f"it did not answer within {seconds:g} seconds")
+        try:
+            end = await asyncio.to_thread(why_silent, self._engine.api, self.ident) or found
+        except OSError:
+            end = Ending("engine", f"{found.words}, and neither does the engine")
+        self.channel.fail(end.words, end.cause)
+        return self.channel.error
+
+    async def _look(self) -> None:
+        """See why nothing was heard for some time: one that is only busy is let be."""
+        # Whether an engine that does not answer is gone, the requests' own deadlines decide.
+        with contextlib.suppress(OSError):
+            end = await asyncio.to_thread(why_silent, self._engine.api, self.ident)
+            if end is not None and self._channel is not None:
+                self._channel.fail(end.words, end.cause)
 
     async def _call(self, work: Callable[[], Any]) -> Any:
         """Call the engine in a thread. A call that has begun is waited for, also when cancelled:
@@ -93,21 +121,30 @@ class Container:
                 f"The sandbox image is not there: {error.explanation}",
                 "It may have been removed: run the command again to have it prepared.",
             ) from error
-        except docker.errors.APIError as error:
-            raise SetupError(
-                f"The Docker engine did not start a sandbox: {error.explanation or error}",
-                "See `docker info`, and that the disk is not full.",
+        except docker.errors.NotFound as error:
+            raise InfrastructureError(
+                f"The sandbox {self.name} is gone: it was removed before it had started.",
+                HINTS["killed"],
+                cause="killed",
             ) from error
+        except docker.errors.APIError as error:
+            raise _refused(str(error.explanation or error)) from error
         except OSError as error:
-            raise InfrastructureError(f"The Docker engine does not answer: {error}") from error
+            self._engine_gone = True
+            raise InfrastructureError(
+                f"The Docker engine does not answer: {error}", HINTS["engine"], cause="engine"
+            ) from error
 
     def _create(self, image: str, private_bytes: int) -> str:
         import docker  # noqa: PLC0415
 
+        process_folder()  # whatever happens from here on, its janitor removes what is left
+
         def create() -> str:
             config = container_config(
                 self._policy,
-                self._engine.ready_image(image),
+                # Root has its account entry in every image, and may want to add others.
+                image if self._policy.as_root else self._engine.ready_image(image),
                 self.uid,
                 owner_labels(),
                 private_bytes=private_bytes,
@@ -139,29 +176,25 @@ class Container:
                         f"The sandbox {self.name} could not be removed: {error.explanation}"
                     ) from error
             except OSError as error:
+                if self._engine_gone:
+                    return
                 raise InfrastructureError(
-                    f"The sandbox {self.name} could not be removed: the engine does not answer."
+                    f"The sandbox {self.name} could not be removed: the engine does not answer.",
+                    HINTS["engine"],
+                    cause="engine",
                 ) from error
             time.sleep(0.005)
 
-    def _post_mortem(self) -> str:
-        events = self._engine.api.events(
-            since=f"{time.time() - RECENT_SECONDS:.3f}",
-            until=f"{time.time() + EVENT_SECONDS:.3f}",
-            # Podman's filter wants its own word for the latter.
-            filters={"container": self.ident, "event": ["oom", "die", "died"]},
-            decode=True,
+
+def _refused(said: str) -> SetupError:
+    """What to raise when the engine answers a creation or a start with an error."""
+    if DISK_FULL.search(said):
+        return SetupError(
+            f"The disk of the Docker engine is full, so no sandbox was started: {said}",
+            HINTS["disk"],
+            cause="disk",
         )
-        with contextlib.suppress(OSError, ValueError):
-            said = {event.get("Action"): event for event in events}
-            if "oom" in said:
-                return "it ran out of memory"
-            code = said.get("die", {}).get("Actor", {}).get("Attributes", {}).get("exitCode", "")
-            if code == str(OUT_OF_MEMORY):
-                return "it was killed"
-            if code not in ("", "0"):
-                return f"its supervisor ended with status {code}"
-        return ""
+    return SetupError(f"The Docker engine did not start a sandbox: {said}", "See `docker info`.")
 
 
 def _sweep(api: Any) -> None:

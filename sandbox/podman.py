@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -166,6 +167,7 @@ def container_body(config: Mapping[str, Any], cache: Path) -> dict[str, Any]:
         left.pop(name, None)
     body = {_SAME[name]: left.pop(name) for name in list(left) if name in _SAME}
     body |= _namespaces(left) | _security(left, cache) | _limits(left)
+    body["stop_signal"] = int(signal.Signals[left.pop("StopSignal")])
     shm = left.pop("ShmSize")
     # Podman 5 has its own read-only where it adds no writable folders to a read-only root.
     options = f"rw,noexec,nosuid,nodev,size={shm},nr_inodes={shm // PAGE},mode=1777"
@@ -196,7 +198,7 @@ def _namespaces(left: dict[str, Any]) -> dict[str, Any]:
 
 
 def _security(left: dict[str, Any], cache: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {"cap_add": [*left.pop("CapAdd"), *HANDING_OVER]}
+    found: dict[str, Any] = {"cap_add": sorted({*left.pop("CapAdd"), *HANDING_OVER})}
     for option in left.pop("SecurityOpt"):
         if option == "no-new-privileges:true":
             found["no_new_privileges"] = True

@@ -7,32 +7,68 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from sandbox import certificates
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
 from sandbox.history import History
 from sandbox.identity import USER
 from sandbox.policy import MIB, Policy
-from sandbox.profile import HOME
+from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
+from sandbox.recipe import PAGE, Recipe
 from sandbox.results import CommandResult
-from sandbox.trees import Base, Entry
+from sandbox.trees import Entry
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
 
 LEASE_SECONDS = 60.0
-PAGE = 4096  # what a file in memory is rounded up to
+# Read by every login shell after the distribution's own PATH, before root's own profile.
+ROOT_PROFILE = "/etc/profile.d/zz-greenroom.sh"
 MAX_PRODUCTS = 64 * MIB
 ENVIRONMENT = {
-    "HOME": HOME,
-    "USER": USER,
-    "LOGNAME": USER,
     "SHELL": "/bin/bash",
     "LANG": "C.UTF-8",
     "TERM": "dumb",
     "CI": "1",
-    "PIP_NO_INDEX": "1",
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
 }
+NO_WAY_OUT = {"PIP_NO_INDEX": "1"}
+CERTIFICATES = "certificates.pem"
+_PROXY = f"http://127.0.0.1:{PROXY_PORT}"
+_LOOPBACK = "localhost,127.0.0.1,::1"
+# Under both spellings: programs disagree on which one they read.
+WAY_OUT = {
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _PROXY),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
+}
+
+
+def environment(way_out: bool, ca_bundle: bytes | None) -> dict[str, str]:
+    """The variables that each command finds; with `ca_bundle`, that is among the support files."""
+    if not way_out:
+        return {**ENVIRONMENT, **NO_WAY_OUT}
+    trusted = certificates.naming(f"{PRIVATE}/{CERTIFICATES}") if ca_bundle else {}
+    return {**ENVIRONMENT, **WAY_OUT, **trusted}
+
+
+def init_request(uid: int, policy: Policy, environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the supervisor is told first: whose commands it runs, and with which variables."""
+    name, home = ("root", "/root") if policy.as_root else (USER, HOME)
+    accounts = {
+        "passwd": f"{name}:x:{uid}:{uid}:{name}:{home}:/bin/bash\n",
+        "group": f"{name}:x:{uid}:\n",
+    }
+    return {
+        "op": "init",
+        "uid": uid,
+        "env": {"HOME": home, "USER": name, "LOGNAME": name, **environment},
+        "home": home,
+        "profile": ROOT_PROFILE if policy.as_root else f"{home}/.profile",
+        "lease": LEASE_SECONDS,
+        "accounts": {} if policy.as_root else accounts,
+        # gVisor gives orphans to PID 1 only; whether it still does is looked at inside.
+        "look_for_reaper": policy.isolation == "gvisor",
+    }
 
 
 def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
@@ -55,36 +91,26 @@ def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
 async def load_base(
     wire: Wire,
     uid: int,
-    base: Base,
+    recipe: Recipe,
     entries: Mapping[str, Entry],
-    support: Mapping[str, bytes],
     history: History | None,
     opening: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Send the accounts, the support files, the base, and its git repository. `opening` is what
     else the first request holds; its reply is returned."""
     moment = int(time.time()) * 10**9
-    accounts = {
-        "passwd": f"{USER}:x:{uid}:{uid}:{USER}:{HOME}:/bin/bash\n",
-        "group": f"{USER}:x:{uid}:\n",
-    }
-    reply = await wire.ask(
-        {
-            **opening,
-            "op": "init",
-            "uid": uid,
-            "env": ENVIRONMENT,
-            "home": HOME,
-            "lease": LEASE_SECONDS,
-            "accounts": accounts,
-        }
-    )
-    private = {**support, **(history.private if history else {})}
+    policy = recipe.policy
+    variables = environment(bool(policy.network), recipe.ca_bundle)
+    reply = await wire.ask({**opening, **init_request(uid, policy, variables)})
+    private = {**recipe.support, **(history.private if history else {})}
+    if policy.network and recipe.ca_bundle:
+        private[CERTIFICATES] = recipe.ca_bundle
     if private:
         request = {"op": "support", "moment_ns": moment}
         await wire.send(request, file_records(private))
     records = chain(
-        base_records(base, entries.values()), file_records(history.workspace if history else {})
+        base_records(recipe.base),
+        file_records(history.workspace if history else {}),
     )
     await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))
     await wire.ask({"op": "remember"})

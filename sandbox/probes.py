@@ -7,7 +7,7 @@ calls the kernel with arguments that no call accepts.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.policy import MIB, Policy
+from sandbox.policy import MIB, Isolation, Policy
 
 #: Small bounds, so that going beyond them takes little.
 POLICY = Policy(
@@ -53,7 +53,8 @@ def attempt(work, *arguments):
 @dataclass(frozen=True)
 class Probe:
     """A script that tries something and prints a word for each try; the control holds when there
-    are words and all of them are in `wanted`, and the command ended for `reason`."""
+    are words and all of them are in `wanted`, and the command ended for `reason`. gVisor's kernel
+    also answers with `in_gvisor`; `without` says what holds instead where it has no such bound."""
 
     name: str
     tried: str
@@ -61,15 +62,20 @@ class Probe:
     wanted: frozenset[str]
     reason: str = "exit"
     advice: str = NOT_TO_BE_TRUSTED
+    in_gvisor: frozenset[str] = frozenset()
+    without: str = ""
 
     @property
     def command(self) -> Sequence[str]:
         return ("python3", "-c", PRELUDE + self.script)
 
-    def holds(self, words: Sequence[str], reason: str = "exit") -> bool:
+    def holds(
+        self, words: Sequence[str], reason: str = "exit", isolation: Isolation = "container"
+    ) -> bool:
         """Whether what a try printed, and how it ended, is what the control brings about."""
         answered = bool(words) or not self.wanted
-        return reason == self.reason and answered and set(words) <= self.wanted
+        wanted = self.wanted | (self.in_gvisor if isolation == "gvisor" else frozenset())
+        return reason == self.reason and answered and set(words) <= wanted
 
 
 PROBES = (
@@ -82,6 +88,7 @@ PROBES = (
         "    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as it:\n"
         "        print(attempt(it.connect, (place, 53)))\n",
         frozenset({"lo", "ENETUNREACH"}),
+        in_gvisor=frozenset({"EHOSTUNREACH"}),
     ),
     Probe(
         "socket families",
@@ -90,6 +97,7 @@ PROBES = (
         "for family, kind in ((40, 1), (38, 5), (17, 3), (2, 3), (16, 3)):\n"
         "    print(call(number, family, kind, 9 if family == 16 else 1 if family == 2 else 0))\n",
         frozenset({"EPERM"}),
+        in_gvisor=frozenset({"EAFNOSUPPORT", "EPROTONOSUPPORT"}),
     ),
     Probe(
         "system calls",
@@ -99,6 +107,7 @@ PROBES = (
         "for number in others if arm else x86:\n"
         "    print(call(number, 0x1234567, 0, 0, 0, 0, 0))\n",
         frozenset({"EPERM", "ENOSYS"}),
+        in_gvisor=frozenset(["ESRCH", "EINVAL", "ENOTSUP", "EACCES", "ENODEV", "EFAULT"]),
     ),
     Probe(
         "privileges",
@@ -112,13 +121,14 @@ PROBES = (
         "    elif name in ('NoNewPrivs', 'Seccomp'):\n"
         "        print(name + '=' + value.strip())\n",
         frozenset({"EPERM", "none", "NoNewPrivs=1", "Seccomp=2"}),
+        in_gvisor=frozenset({"Seccomp=0"}),
     ),
     Probe(
         "host",
         "the engine's socket, devices, settings of the kernel",
         "for place in ('/var/run/docker.sock', '/run/docker.sock', '/run/podman/podman.sock'):\n"
         "    print('absent' if not os.path.exists(place) else place)\n"
-        "print(attempt(os.mknod, 'disk', 0o60600, os.makedev(8, 0)))\n"
+        "print(attempt(os.mknod, 'disk', 0o60600, os.makedev(8, 0)).replace('worked', 'node'))\n"
         "for path in ('/proc/sys/kernel/core_pattern', '/proc/sysrq-trigger'):\n"
         "    print(attempt(os.open, path, os.O_WRONLY))\n"
         "for folder, _, names in os.walk('/dev'):\n"
@@ -126,6 +136,7 @@ PROBES = (
         "        mode = os.lstat(os.path.join(folder, name)).st_mode\n"
         "        if mode & 0o170000 == 0o060000: print(name)\n",
         frozenset({"absent", "ENOENT", "EPERM", "EACCES", "EROFS"}),
+        in_gvisor=frozenset({"node"}),
     ),
     Probe(
         "supervisor",
@@ -141,6 +152,7 @@ PROBES = (
         "for folder in ('/', '/etc', '/usr/bin', '/var/tmp', '/run'):\n"
         "    print(attempt(os.open, folder + '/greenroom-probe', os.O_CREAT | os.O_WRONLY))\n",
         frozenset({"EROFS"}),
+        in_gvisor=frozenset({"EACCES"}),
     ),
     Probe(
         "bytes in files",
@@ -159,6 +171,7 @@ PROBES = (
         "    for n in range(5000): os.close(os.open(f'probe-{n}', os.O_CREAT))\n"
         "print(attempt(make))\n",
         frozenset({"ENOSPC"}),
+        without="only memory bounds how many there are",
     ),
     Probe(
         "processes",
@@ -169,6 +182,7 @@ PROBES = (
         "print(attempt(start))\n",
         frozenset({"EAGAIN"}),
         advice=_LIMITS,
+        without="only memory bounds how many there are",
     ),
     Probe(
         "memory",
@@ -192,6 +206,7 @@ PROBES = (
         "print('half' if bounded and int(found[0]) * 2 <= int(found[1]) else 'unbounded')\n",
         frozenset({"half"}),
         advice=_LIMITS,
+        without="bounded from outside, which cannot be seen from inside",
     ),
     Probe(
         "per process",
@@ -229,5 +244,6 @@ PROBES = (
         "    try: print('hidden' if not open('/proc/' + name, 'rb').read(1) else name)\n"
         "    except OSError: print('hidden')\n",
         frozenset({"hidden"}),
+        in_gvisor=frozenset({"cmdline"}),  # of its own kernel
     ),
 )

@@ -11,7 +11,12 @@ from sandbox.source import COMMAND
 WORKSPACE = "/workspace"
 HOME = "/home/sandbox"
 PRIVATE = "/run/greenroom"
+PROXY_PORT = 17310  # on the loopback, where there is a way out; no program's usual one
 CAPABILITIES = ("SETUID", "SETGID", "KILL")
+# What installers and graders that are root need of it: files of other owners, other accounts.
+ROOT_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", *CAPABILITIES)
+# gVisor runs some six tasks of the machine's for one process inside.
+GVISOR_TASKS = 8
 HOST_NAME = "sandbox"
 OOM_SCORE = 500
 NANO = 10**9
@@ -70,6 +75,8 @@ def container_config(
         "Tty": False,
         "Hostname": HOST_NAME,
         "Healthcheck": {"Test": ["NONE"]},
+        # PID 1 takes no signal, from inside or outside, but this one.
+        "StopSignal": "SIGKILL",
         "HostConfig": _host_config(policy, uid, private_bytes, abilities),
     }
 
@@ -87,6 +94,11 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         optional["NanoCpus"] = int(min(policy.cpus, abilities.cpus) * NANO)
     if abilities.swappiness:
         optional["MemorySwappiness"] = 0
+    if policy.isolation == "gvisor":
+        optional["Runtime"] = abilities.gvisor
+    if not policy.in_memory:
+        # Volumes without a name: they go with the container.
+        optional["Mounts"] = [{"Type": "volume", "Target": place} for place in (WORKSPACE, PRIVATE)]
     if abilities.sets_ipc:
         # What a command leaves of System V is removed in any case; with this it goes sooner.
         optional["Sysctls"] = {"kernel.shm_rmid_forced": "1"}
@@ -100,12 +112,12 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         "ExtraHosts": [f"{HOST_NAME}:127.0.0.1"],
         "Dns": ["127.0.0.1"],
         "DnsSearch": ["."],
-        "ReadonlyRootfs": True,
+        "ReadonlyRootfs": not policy.as_root,
         "Privileged": False,
         "CapDrop": ["ALL"],
-        "CapAdd": list(CAPABILITIES),
+        "CapAdd": list(capabilities(policy)),
         "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp_profile(abilities.machine)}"],
-        "PidsLimit": policy.pids,
+        "PidsLimit": policy.pids * (GVISOR_TASKS if policy.isolation == "gvisor" else 1),
         "Memory": policy.memory_bytes,
         "MemorySwap": policy.memory_bytes,
         "OomScoreAdj": OOM_SCORE,
@@ -120,15 +132,25 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
     }
 
 
+def capabilities(policy: Policy) -> tuple[str, ...]:
+    """Those of the supervisor; in `compat` the commands have them too."""
+    if policy.as_root:
+        return ROOT_CAPABILITIES
+    # A volume begins as root's: the supervisor has to give it to the commands' uid.
+    return CAPABILITIES if policy.in_memory else (*CAPABILITIES, "CHOWN")
+
+
 def bounds(policy: Policy, private: int) -> dict[str, tuple[int, int]]:
     """The file systems in memory: how many bytes and how many files each may hold. `private` is
     the size of the supervisor's own."""
-    return {
-        WORKSPACE: (policy.workspace_bytes, policy.workspace_inodes),
-        HOME: (policy.home_bytes, policy.scratch_inodes),
-        "/tmp": (policy.tmp_bytes, policy.scratch_inodes),  # noqa: S108 - the sandbox's own
-        PRIVATE: (private, private // MIB * 64),
-    }
+    found = {}
+    if policy.in_memory:
+        found[WORKSPACE] = (policy.workspace_bytes, policy.workspace_inodes)
+        found[PRIVATE] = (private, private // MIB * 64)
+    if not policy.as_root:
+        found[HOME] = (policy.home_bytes, policy.scratch_inodes)
+        found["/tmp"] = (policy.tmp_bytes, policy.scratch_inodes)  # noqa: S108 - the sandbox's own
+    return found
 
 
 def _file_systems(policy: Policy, uid: int, private: int) -> dict[str, str]:

@@ -14,7 +14,7 @@ HEADER = struct.Struct(">IBI")
 RECORD = struct.Struct(">BHBQ")
 MAX_PAYLOAD = 1 << 20
 MAX_ID_BYTES = 32
-# The supervisor's source comes first: its length in ASCII digits, then the text.
+# The supervisor's modules come first: their length in ASCII digits, then they.
 LENGTH_DIGITS = 10
 
 # What the host sends.
@@ -28,9 +28,24 @@ REPLY = 16  # JSON: the request's result; nothing of it follows
 OUTPUT = 17  # bytes of a request, as they come
 TAIL = 18  # the last bytes of a command's output, when not all were sent
 EVENTS = 19  # bytes that a command wrote to its events pipe
+PONG = 30  # the supervisor is alive: its answer to a PING
+
+# What both send of a connection on the way out; the number is the connection's, not a request's.
+LINK_OPENED = 32  # the supervisor's: a command has connected
+LINK_BYTES = 33  # bytes as they come, as many as there is credit for
+LINK_ENDED = 34  # no more LINK_BYTES this way
+LINK_CLOSED = 35  # gone; from the host: to be closed when all before it is written
+LINK_ABORTED = 36  # the host's: to be closed at once
+LINK_CREDIT = 37  # so many more bytes may come this way, as CREDIT packs it
+CREDIT = struct.Struct(">I")
+# The credit that a connection begins with, both ways.
+LINK_WINDOW = 256 * 1024
 
 HOST_KINDS = frozenset((REQUEST, INPUT, END, CANCEL, PING))
-SUPERVISOR_KINDS = frozenset((REPLY, OUTPUT, TAIL, EVENTS))
+SUPERVISOR_KINDS = frozenset((REPLY, OUTPUT, TAIL, EVENTS, PONG))
+LINK_KINDS = frozenset(
+    (LINK_OPENED, LINK_BYTES, LINK_ENDED, LINK_CLOSED, LINK_ABORTED, LINK_CREDIT)
+)
 
 # Kinds of a record.
 DELETED = 0
@@ -56,6 +71,10 @@ class Decoder:
     def __init__(self, kinds: frozenset[int]) -> None:
         self._kinds = kinds
         self._buffer = bytearray()
+
+    def allow(self, kinds: frozenset[int]) -> None:
+        """Take these kinds, too, from now on."""
+        self._kinds |= kinds
 
     def feed(self, data: bytes | memoryview) -> list[tuple[int, int, bytes]]:
         """The frames that `data` completes: kind, request number, payload.

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -125,8 +125,20 @@ def search_result(output: Output, limit: int) -> SearchResult:
     return SearchResult(tuple(matches[:limit]), truncated)
 
 
+def run_result(
+    reply: dict[str, Any], output: Output, events: bytes, argv: Sequence[str], cwd: str
+) -> CommandResult:
+    """The result of running `argv` in `cwd`, from what the supervisor reported. Raises
+    FileNotFoundError and its like when it could not begin there."""
+    if reply["stage"] == NO_FOLDER:
+        raise file_error(cwd, {"errno": reply["errno"], "text": "cannot be worked in"})
+    if reply["stage"] == NO_PROGRAM:
+        return not_started(reply, argv[0] if argv else "")
+    return command_result(reply, output, events)
+
+
 def command_result(reply: dict[str, Any], output: Output, events: bytes) -> CommandResult:
-    """A result from what the supervisor reported."""
+    """The result of a command that began, from what the supervisor reported."""
     status = int(reply["status"])
     exit_code = os.waitstatus_to_exitcode(status)
     reason: Reason = "exit" if exit_code >= 0 else "signal"

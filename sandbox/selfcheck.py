@@ -1,46 +1,75 @@
 """Whether this engine holds what a sandbox promises: each control is tried in a real sandbox."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.container import CommandResult, Sandbox
 from sandbox.engine import Engine
+from sandbox.errors import InfrastructureError
 from sandbox.image import Image
-from sandbox.probes import NOT_TO_BE_TRUSTED, POLICY, PROBES
+from sandbox.policy import Isolation
+from sandbox.probes import NOT_TO_BE_TRUSTED, POLICY, PROBES, Probe
 from sandbox.trees import Base, TreeStore
 
 
 @dataclass(frozen=True)
 class Control:
     """A control as it was found: `tried` is what was tried, `seen` what came of it, `advice` what
-    to do where it does not hold."""
+    to do where it does not hold, `instead` what holds where the isolation has no such bound."""
 
     name: str
     tried: str
     holds: bool
     seen: str
     advice: str
+    instead: str = ""
 
 
-async def check_controls(image: Image, engine: Engine, scratch: Path) -> list[Control]:
-    """Try every control in a sandbox of `image`. `scratch` is an empty folder to work in.
+async def check_controls(
+    image: Image, engine: Engine, scratch: Path, isolation: Isolation = "container"
+) -> list[Control]:
+    """Try every control in a sandbox of `image`, another one where a try ended the whole sandbox.
+    `scratch` is an empty folder to work in.
 
     Raises what `Sandbox.open` raises.
     """
     store = TreeStore.create(scratch / "trees.git")
     base = Base(store, store.add_tree([("probe.txt", 0o100644, b"")]))
-    found = []
-    async with Sandbox.open(image, base, POLICY, resettable=True, engine=engine) as box:
-        for probe in PROBES:
-            result = await box.run(probe.command, timeout=30)
-            words = result.output.text.split()
-            holds = probe.holds(words, result.reason)
-            advice = "" if holds else probe.advice
-            found.append(Control(probe.name, probe.tried, holds, _seen(words, result), advice))
-            await box.reset()
-        found.append(await _time(box))
+    policy = replace(POLICY, isolation=isolation)
+    found: list[Control] = []
+    waiting: list[Probe | None] = [*PROBES, None]
+    while waiting:
+        async with Sandbox.open(image, base, policy, resettable=True, engine=engine) as box:
+            while waiting:
+                probe = waiting.pop(0)
+                try:
+                    found.append(await (_try(box, probe, isolation) if probe else _time(box)))
+                except InfrastructureError as error:
+                    if probe is None:
+                        raise
+                    found.append(_ended(probe, error, isolation))
+                    break
+                await box.reset()
     return found
+
+
+async def _try(box: Sandbox, probe: Probe, isolation: Isolation) -> Control:
+    result = await box.run(probe.command, timeout=30)
+    words = result.output.text.split()
+    holds = probe.holds(words, result.reason, isolation)
+    return _control(probe, holds, _seen(words, result), isolation)
+
+
+def _ended(probe: Probe, error: InfrastructureError, isolation: Isolation) -> Control:
+    """What a try is worth that ended the whole sandbox, as too much memory does in gVisor."""
+    holds = probe.reason == error.cause
+    return _control(probe, holds, f"ended the sandbox: {error.cause}", isolation)
+
+
+def _control(probe: Probe, holds: bool, seen: str, isolation: Isolation) -> Control:
+    instead = probe.without if isolation == "gvisor" and not holds else ""
+    return Control(probe.name, probe.tried, holds, seen, "" if holds else probe.advice, instead)
 
 
 async def _time(box: Sandbox) -> Control:

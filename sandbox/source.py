@@ -1,7 +1,9 @@
-"""The supervisor as one text: its modules, and the lines that make them importable."""
+"""The supervisor as it is sent into a container: its modules, and what makes them importable."""
 
+import marshal
 from functools import cache
 from importlib.resources import files
+from importlib.util import MAGIC_NUMBER
 
 from sandbox import protocol
 
@@ -17,13 +19,17 @@ MODULES = (
     "sandbox.supervisor.records",
     "sandbox.supervisor.pristine",
     "sandbox.supervisor.commands",
+    "sandbox.supervisor.background",
     "sandbox.supervisor.terminal",
     "sandbox.supervisor.stream",
     "sandbox.supervisor.accounts",
+    "sandbox.supervisor.egress",
     "sandbox.supervisor.main",
 )
-# The container's command reads the length and then the text from its standard input.
-BOOTSTRAP = f"""import os
+# The container's command reads a length and that many bytes from its standard input: the modules,
+# as text, and as code for whoever runs the same Python as the host, since compiling takes a while.
+BOOTSTRAP = f"""import marshal, os, sys
+import _frozen_importlib_external as importing
 def take(n):
     data = b""
     while len(data) < n:
@@ -31,31 +37,34 @@ def take(n):
         if not more: raise SystemExit(0)
         data += more
     return data
-exec(compile(take(int(take({protocol.LENGTH_DIGITS}))), "greenroom", "exec"))
+magic, modules = marshal.loads(take(int(take({protocol.LENGTH_DIGITS}))))
+for name, text, code in modules:
+    module = sys.modules[name] = type(sys)(name)
+    module.__package__, _, last = name.rpartition(".")
+    if module.__package__: setattr(sys.modules[module.__package__], last, module)
+    if not text: module.__path__ = []
+    elif magic == importing.MAGIC_NUMBER: exec(marshal.loads(code), module.__dict__)
+    else: exec(compile(text, name, "exec"), module.__dict__)
+sys.modules["sandbox.supervisor.main"].main()
 """
 COMMAND = ("python3", "-I", "-S", "-X", "utf8", "-c", BOOTSTRAP)
-LOADER = """
-import sys, types
-def load(name, text):
-    module = types.ModuleType(name)
-    module.__package__ = name.rpartition(".")[0]
-    sys.modules[name] = module
-    parent = module.__package__
-    if parent:
-        setattr(sys.modules[parent], name.rpartition(".")[2], module)
-    if text is None: module.__path__ = []
-    else: exec(compile(text, name, "exec"), module.__dict__)
-"""
+# Of marshal, for texts and bytes: every Python from 3.7 on reads it.
+FORMAT = 2
 
 
 @cache
 def supervisor_source() -> bytes:
-    """What is written to the container's standard input first: length and text."""
+    """What is written to the container's standard input first: length and modules."""
     package = files("sandbox")
-    lines = [LOADER, "load('sandbox', None)", "load('sandbox.supervisor', None)"]
+    modules = [("sandbox", "", b""), ("sandbox.supervisor", "", b"")]
     for name in MODULES:
         relative = name.partition(".")[2].replace(".", "/") + ".py"
-        lines.append(f"load({name!r}, {package.joinpath(relative).read_text('utf-8')!r})")
-    lines.append("sys.modules['sandbox.supervisor.main'].main()")
-    text = "\n".join(lines).encode("utf-8")
-    return str(len(text)).zfill(protocol.LENGTH_DIGITS).encode("ascii") + text
+        text = package.joinpath(relative).read_text("utf-8")
+        modules.append((name, text, compiled(name, text)))
+    data = marshal.dumps((MAGIC_NUMBER, modules), FORMAT)
+    return str(len(data)).zfill(protocol.LENGTH_DIGITS).encode("ascii") + data
+
+
+def compiled(name: str, text: str) -> bytes:
+    """A module's code, as this Python has it."""
+    return marshal.dumps(compile(text, name, "exec", dont_inherit=True))

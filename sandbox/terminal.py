@@ -113,17 +113,19 @@ async def join_terminal(wire: Wire, channel: Channel, cwd: str) -> int:
         "output_stop": UNBOUNDED,
     }
     screen = Screen(target, channel)
-    pending = channel.begin(request, screen.show)
     try:
-        with (
-            _raw(source),
-            _typing(source, channel, pending.ident),
-            _sizes(target, wire, pending.ident),
-        ):
-            reply = await channel.finish(pending)
-    except BaseException:
-        channel.drop(pending)
-        raise
+        async with wire.explained():
+            pending = channel.begin(request, screen.show)
+            try:
+                with (
+                    _raw(source),
+                    _typing(source, channel, pending.ident),
+                    _sizes(target, wire, pending.ident),
+                ):
+                    reply = await channel.finish(pending)
+            except BaseException:
+                channel.drop(pending)
+                raise
     finally:
         await screen.close()
     if "error" in reply or reply.get("stage"):

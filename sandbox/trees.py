@@ -37,6 +37,7 @@ from sandbox.patch import (
     parents,
     printable,
 )
+from sandbox.scratch import scratch_folder
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 ZERO = "0" * 40
@@ -225,8 +226,8 @@ class TreeStore:
     @contextmanager
     def _index(self, tree: str) -> Iterator[Path]:
         """An index of its own that holds `tree`, gone at the end."""
-        with tempfile.TemporaryDirectory(prefix="index-", dir=self.folder) as folder:
-            index = Path(folder) / "index"
+        with scratch_folder("index-") as folder:
+            index = folder / "index"
             self._git.run("read-tree", tree, environment={"GIT_INDEX_FILE": str(index)})
             yield index
 
@@ -272,9 +273,10 @@ class Base:
         """Whether an added file at `path` is ignored. Files of the base itself never are."""
         return self._rules.ignores(path)
 
-    def entries(self) -> list[Entry]:
-        """All files of the base, sorted by path."""
-        return self.store.entries(self.tree)
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """All files of the base by path, sorted. Blocks when asked for first."""
+        return {entry.path: entry for entry in self.store.entries(self.tree)}
 
     @cached_property
     def _rules(self) -> IgnoreRules:

@@ -1,17 +1,32 @@
 """Trees and patches as the records that a supervisor takes."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from sandbox import protocol
 from sandbox.patch import EXECUTABLE, SYMLINK, Patch, encode_path
-from sandbox.trees import Base, Entry
+from sandbox.trees import Base
 
 BATCH = 512 * 1024
+# A smaller base is kept as it is sent: a task opens many sandboxes on its own.
+KEPT_BYTES = 8 << 20
+KEPT_BASES = 4
 
 
-def base_records(base: Base, entries: Iterable[Entry]) -> Iterator[bytes]:
+def base_records(base: Base) -> Iterator[bytes]:
     """The records of a base's files, in batches. Blocks on the store."""
-    listed = list(entries)
+    if sum(entry.size for entry in base.entries.values()) <= KEPT_BYTES:
+        return iter(_kept_records(base))
+    return _records(base)
+
+
+@lru_cache(KEPT_BASES)
+def _kept_records(base: Base) -> tuple[bytes, ...]:
+    return tuple(_records(base))
+
+
+def _records(base: Base) -> Iterator[bytes]:
+    listed = base.entries.values()
     contents = base.store.read(entry.blob for entry in listed)
     return _batched(
         protocol.encode_record(

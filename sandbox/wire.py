@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sandbox import protocol
@@ -11,15 +12,7 @@ from sandbox.errors import InfrastructureError, UsageError
 from sandbox.lifecycle import Container
 from sandbox.policy import MIB, Policy
 from sandbox.profile import WORKSPACE
-from sandbox.results import (
-    NO_FOLDER,
-    NO_PROGRAM,
-    CommandResult,
-    Output,
-    command_result,
-    file_error,
-    not_started,
-)
+from sandbox.results import CommandResult, Output, file_error, run_result
 
 T = TypeVar("T")
 # What reading an answer raises that is not of the agreed form.
@@ -41,15 +34,16 @@ class Wire:
 
     async def ask(self, request: dict[str, Any], path: str = "") -> dict[str, Any]:
         """A request that a reply answers. `path` is what its error is about."""
-        pending = self._channel.begin(request, _unexpected)
-        return await self._reply(pending, path, ANSWER_SECONDS)
+        async with self.explained():
+            pending = self._channel.begin(request, _unexpected)
+            return await self._reply(pending, path, ANSWER_SECONDS)
 
     async def collect(
         self, request: dict[str, Any], limit: int, path: str = "", names: bytes | None = None
     ) -> bytearray:
         """A request that bytes answer, at most `limit`. `names` follows the request."""
         data = bytearray()
-        await self.receive(request, _bounded(data.extend, limit), path, names)
+        await self.receive(request, bounded(data.extend, limit), path, names)
         return data
 
     async def report(
@@ -61,10 +55,7 @@ class Wire:
     ) -> T:
         """A request that JSON of at most `limit` bytes answers, as `read` understands it."""
         data = await self.collect(request, limit, path)
-        try:
-            return read(json.loads(data))
-        except MALFORMED as error:
-            raise await self._malformed(error) from error
+        return self.understand(lambda: read(json.loads(data)))
 
     async def receive(
         self,
@@ -72,12 +63,13 @@ class Wire:
         take: Callable[[bytes], None],
         path: str = "",
         names: bytes | None = None,
-    ) -> None:
-        """A request that bytes answer, taken as they come."""
-        pending = self._channel.begin(request, lambda _, payload: take(payload))
-        if names is not None:
-            await self._upload(pending, iter([names]))
-        await self._reply(pending, path, UPLOAD_SECONDS)
+    ) -> dict[str, Any]:
+        """A request that bytes answer, taken as they come, and a reply at their end."""
+        async with self.explained():
+            pending = self._channel.begin(request, lambda _, payload: take(payload))
+            if names is not None:
+                await self._upload(pending, iter([names]))
+            return await self._reply(pending, path, UPLOAD_SECONDS)
 
     async def send(
         self,
@@ -86,9 +78,10 @@ class Wire:
         path: str = "",
     ) -> None:
         """A request with bytes that belong to it."""
-        pending = self._channel.begin(request, _unexpected)
-        await self._upload(pending, chunks)
-        await self._reply(pending, path, ANSWER_SECONDS)
+        async with self.explained():
+            pending = self._channel.begin(request, _unexpected)
+            await self._upload(pending, chunks)
+            await self._reply(pending, path, ANSWER_SECONDS)
 
     async def run(
         self,
@@ -125,27 +118,40 @@ class Wire:
             "output_stop": self._policy.output_stop_bytes,
             **(op or {}),
         }
-        pending = self._channel.begin(request, taken.take)
-        taken.pending = pending
+        async with self.explained():
+            pending = taken.pending = self._channel.begin(request, taken.take)
+            try:
+                await self._upload(pending, iter([stdin]))
+                reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
+            except BaseException:
+                self._channel.drop(pending)
+                raise
+
+        def read() -> CommandResult:
+            output = taken.output(int(reply["total"]))
+            return run_result(reply, output, bytes(taken.events), argv, cwd)
+
+        return self.understand(read)
+
+    def understand(self, read: Callable[[], T]) -> T:
+        """What `read` makes of an answer; one that is not of the agreed form ends the container."""
         try:
-            await self._upload(pending, iter([stdin]))
-            reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
-        except BaseException:
-            self._channel.drop(pending)
-            raise
-        try:
-            if reply["stage"] == NO_FOLDER:
-                problem = {"errno": reply["errno"], "text": "cannot be worked in"}
-                raise file_error(cwd, problem)
-            if reply["stage"] == NO_PROGRAM:
-                return not_started(reply, argv[0] if argv else "")
-            return command_result(reply, taken.output(int(reply["total"])), bytes(taken.events))
+            return read()
         except MALFORMED as error:
-            raise await self._malformed(error) from error
+            self._channel.fail(f"it answered wrongly: {error!r}", "protocol")
+            raise self._channel.error from error
 
     @property
     def _channel(self) -> Channel:
         return self._container.channel
+
+    @asynccontextmanager
+    async def explained(self) -> AsyncIterator[None]:
+        """A dead container's error says what took it away."""
+        try:
+            yield
+        except InfrastructureError as error:
+            raise await self._container.explained(error) from None
 
     async def _upload(
         self, pending: Request, chunks: Iterable[bytes] | AsyncIterator[bytes]
@@ -154,40 +160,17 @@ class Wire:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 await self._channel.upload(pending.ident, chunks)
         except TimeoutError:
-            raise await self._silent(UPLOAD_SECONDS) from None
-
-    async def _silent(self, seconds: float) -> InfrastructureError:
-        """What to raise when nothing comes any more; ends the container."""
-        await self._channel.close()
-        return InfrastructureError(
-            f"The sandbox {self._container.name} did not answer within {seconds:g} seconds."
-        )
+            raise await self._container.gave_no_answer(UPLOAD_SECONDS) from None
 
     async def _reply(self, pending: Request, path: str, seconds: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(seconds):
                 reply = await self._channel.finish(pending)
         except TimeoutError:
-            raise await self._silent(seconds) from None
-        except InfrastructureError as error:
-            why = await self._container.last_words()
-            raise InfrastructureError(
-                f"{error.message} ({why})" if why else error.message
-            ) from None
+            raise await self._container.gave_no_answer(seconds) from None
         if "error" not in reply:
             return reply
-        try:
-            problem = file_error(path, reply["error"])
-        except MALFORMED as error:
-            raise await self._malformed(error) from error
-        raise problem
-
-    async def _malformed(self, error: BaseException) -> InfrastructureError:
-        """What to raise for an answer that is not of the agreed form; ends the container."""
-        await self._channel.close()
-        return InfrastructureError(
-            f"The sandbox {self._container.name} answered wrongly: {error!r}"
-        )
+        raise self.understand(lambda: file_error(path, reply["error"]))
 
 
 class _Taken:
@@ -256,17 +239,18 @@ def folder_in_sandbox(cwd: str) -> str:
     return cwd if cwd.startswith("/") else f"{WORKSPACE}/{cwd}"
 
 
-def _bounded(take: Callable[[bytes], None], limit: int) -> Callable[[bytes], None]:
+def bounded(take: Callable[[bytes], None], limit: int) -> Callable[[bytes], None]:
+    """`take`, for no more than `limit` bytes in all; more of them break the protocol."""
     left = limit
 
-    def bounded(payload: bytes) -> None:
+    def take_part(payload: bytes) -> None:
         nonlocal left
         left -= len(payload)
         if left < 0:
             raise protocol.ProtocolError("more bytes than were asked for")
         take(payload)
 
-    return bounded
+    return take_part
 
 
 def _unexpected(kind: int, payload: bytes) -> None:

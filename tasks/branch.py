@@ -6,7 +6,6 @@ applies to HEAD's text as it stands.
 """
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from sandbox.errors import PatchError, UsageError
 from sandbox.git import Git, GitError
 from sandbox.patch import GITLINK, Change, Patch, check_patch, decode_path, encode_path
+from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, TreeStore
 from tasks.discovery import Checkout, find_checkout, user_git
 from tasks.workspace import named
@@ -77,7 +77,7 @@ def uncommitted_changes(folder: Path, base: Base) -> tuple[str, ...]:
         for path, file in _files_of(checkout.git, head).items()
         if file.mode != GITLINK
     }
-    current = {entry.path: (entry.mode, entry.blob) for entry in base.entries()}
+    current = {entry.path: (entry.mode, entry.blob) for entry in base.entries.values()}
     changed = {path for path, _ in committed.items() ^ current.items()}
     return tuple(sorted(changed))
 
@@ -164,8 +164,8 @@ def _tree_with(git: Git, head: str, patch: Patch) -> str:
             stored = git.run("hash-object", "-w", "--no-filters", "--stdin", stdin=change.content)
             oid = stored.stdout.strip()
             written.append(b"%o %s\t%s\0" % (change.mode, oid, encode_path(change.path)))
-    with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
-        environment = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+    with scratch_folder("index-") as folder:
+        environment = {"GIT_INDEX_FILE": str(folder / "index")}
         git.run("read-tree", head, environment=environment)
         lines = b"".join([*removed, *written])
         git.run("update-index", "-z", "--index-info", stdin=lines, environment=environment)

@@ -181,4 +181,4 @@ def _needed_tools(project: PythonProject, compiled: bool) -> tuple[str, ...]:
         return ()
     rust = project.backend == "maturin" or "rust_extensions" in project.setup_py
     tools = ("gcc", "g++", "libc6-dev", "python3-dev")
-    return (*tools, "cargo") if rust else tools
+    return (*tools, "cargo-web") if rust else tools

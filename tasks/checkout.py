@@ -39,7 +39,7 @@ def apply_to_checkout(folder: Path, base: Base, patch: Patch, fingerprint: str) 
     a file that the patch touches is no longer as in the base or cannot be written, and while
     another process writes there.
     """
-    entries = {entry.path: entry for entry in base.entries()}
+    entries = base.entries
     check_patch(patch, base={path: entry.mode for path, entry in entries.items()})
     with CheckoutFiles(find_checkout(folder).top) as files, files.locked():
         ours = _base_contents(base, [entries[p] for p in patch.paths if p in entries])

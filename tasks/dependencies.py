@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,13 @@ from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from sandbox.install import Install
 from tasks.detect import TestSetup
+from tasks.installs.go import find_go_install
+from tasks.installs.node import builds_packages, find_node_install
+from tasks.installs.nodetools import package_manager
+from tasks.installs.python import find_python_lock
+from tasks.installs.rust import find_rust_install
 from tasks.python_project import IMAGE_PACKAGES, PythonProject
 from tasks.reading import RepositoryFiles, Table, strings, table
 from tasks.requirements import Requirements, requirement_lines
@@ -56,9 +62,11 @@ DEV_TOOLS = frozenset(
         *("sphinx-rtd-theme", "towncrier", "tox", "tox-uv", "twine", "ty", "uv", "zizmor"),
     )
 )
+COMPILER = ("gcc", "g++", "make")
 TOOLCHAINS: Mapping[str, tuple[str, ...]] = {
     "node": ("nodejs", "npm"),
-    "cargo": ("cargo",),
+    # Debian keeps a newer one for its browsers; its usual one reads no lock of these years.
+    "cargo": ("cargo-web",),
     "go": ("golang",),
     "maven": ("maven", "default-jdk-headless"),
     "gradle": ("gradle", "default-jdk-headless"),
@@ -68,28 +76,39 @@ TOOLCHAINS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Dependencies:
-    """Requirement strings for pip, names of Debian packages, and notes for the user."""
+    """Requirement strings for pip, names of Debian packages, installations by the repository's own
+    files, and notes for the user."""
 
     pip: tuple[str, ...]
     apt: tuple[str, ...]
     notes: tuple[str, ...]
+    installs: tuple[Install, ...] = ()
 
 
 def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
     """What the image needs so that `setup`'s tests can run."""
-    apt = list(TOOLCHAINS.get(setup.framework, ()))
-    if setup.command.startswith("pnpm "):
-        apt.append("node-corepack")
-    elif setup.command.startswith("yarn "):
-        apt.append("yarnpkg")
+    own = {"node": "node", "rust": "cargo", "go": "go"}.get(setup.ecosystem, "")
+    apt = [*TOOLCHAINS.get(setup.framework, ()), *TOOLCHAINS.get(own, ())]
     project = PythonProject(files)
     if setup.ecosystem != "python" and not (setup.ecosystem == "make" and project.backend):
-        return Dependencies((), tuple(apt), setup.notes)
+        install, said = _other_install(files, setup)
+        if setup.ecosystem == "node" and builds_packages(files, package_manager(files)):
+            apt += COMPILER
+        return Dependencies(
+            (), tuple(dict.fromkeys(apt)), (*setup.notes, *said), (install,) if install else ()
+        )
     requirements = Requirements(own_name=project.name)
     _runtime(project, requirements)
     _tests(project, requirements)
     _framework(project, setup, requirements)
     notes = list(setup.notes)
+    installs = []
+    locked = find_python_lock(project, requirements.found, frozenset((*TEST_GROUPS, *DEV_GROUPS)))
+    if locked is not None:
+        requirements.found = dict.fromkeys(locked.unlocked)
+        notes += locked.notes
+        installs += [locked.install] if locked.install else []
+    _drop_satisfied_pytest(requirements)
     if requirements.dropped:
         shown = "; ".join(requirements.dropped[:5])
         more = len(requirements.dropped) - 5
@@ -98,7 +117,19 @@ def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
             f"{shown}{f'; and {more} more' if more > 0 else ''}. "
             f"If tests need them, name them in `pip` in greenroom.toml."
         )
-    return Dependencies(tuple(requirements.found), tuple(apt), tuple(notes))
+    return Dependencies(tuple(requirements.found), tuple(apt), tuple(notes), tuple(installs))
+
+
+def _other_install(
+    files: RepositoryFiles, setup: TestSetup
+) -> tuple[Install | None, Sequence[str]]:
+    if setup.ecosystem == "node":
+        return find_node_install(files, package_manager(files))
+    if setup.ecosystem == "rust":
+        return find_rust_install(files)
+    if setup.ecosystem == "go":
+        return find_go_install(files)
+    return None, ()
 
 
 def _runtime(project: PythonProject, into: Requirements) -> None:
@@ -247,7 +278,6 @@ def _framework(project: PythonProject, setup: TestSetup, into: Requirements) -> 
             re.search(used, text, re.MULTILINE) for text in texts.values()
         ):
             into.add(canonicalize_name(library), "the tests' imports")
-    _drop_satisfied_pytest(into)
 
 
 def _needs_newer_pytest(wanted: str) -> bool:

@@ -1,6 +1,5 @@
 """Finding out how a repository is tested: the command, the framework, and why it is these."""
 
-import json
 import posixpath
 import re
 import shlex
@@ -8,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sandbox.errors import UsageError
+from tasks.installs.nodetools import package_manager
 from tasks.python_project import PythonProject
-from tasks.reading import RepositoryFiles, table
+from tasks.reading import RepositoryFiles, Table, table
 
 PYTEST = "python3 -m pytest"
 READ_TEST_FILES = 200
@@ -201,56 +201,31 @@ def _is_package_chain(files: RepositoryFiles, folder: str) -> bool:
 
 
 def _node(files: RepositoryFiles) -> TestSetup | None:
-    try:
-        package = json.loads(files.text("package.json") or "{}")
-    except (ValueError, RecursionError):
-        files.problems.append("package.json cannot be read as it is meant: it is not valid JSON")
-        return None
-    if not isinstance(package, dict):
-        return None
+    package = files.json("package.json")
     script = table(package, "scripts").get("test")
     if isinstance(script, str) and NO_NPM_TEST not in script and script.strip():
-        manager = _package_manager(files, package)
+        manager = package_manager(files)
         reasons = ("package.json: scripts.test",)
-        return TestSetup("node", "node", f"{manager} test", reasons, _node_notes(files, package))
+        return TestSetup("node", "node", f"{manager} test", reasons, _node_notes(package))
     tests = [p for p in files.paths if re.search(r"\.(test|spec)\.[cm]?js$", p)]
     if any("node:test" in text for text in files.texts(tests[:READ_TEST_FILES]).values()):
         reasons = (f"{tests[0]} uses node:test",)
-        return TestSetup("node", "node", "node --test", reasons, _node_notes(files, package))
+        return TestSetup("node", "node", "node --test", reasons, _node_notes(package))
     return None
 
 
-def _package_manager(files: RepositoryFiles, package: dict[str, object]) -> str:
-    named = package.get("packageManager")
-    if isinstance(named, str) and named.partition("@")[0] in ("npm", "pnpm", "yarn"):
-        return named.partition("@")[0]
-    if files.has("pnpm-lock.yaml"):
-        return "pnpm"
-    return "yarn" if files.has("yarn.lock") else "npm"
-
-
-def _node_notes(files: RepositoryFiles, package: dict[str, object]) -> tuple[str, ...]:
+def _node_notes(package: Table) -> tuple[str, ...]:
     notes = []
     version = table(package, "engines").get("node")
     if isinstance(version, str) and version.strip():
         notes.append(f"package.json asks for node {version}; the sandbox's Debian has node 18.")
-    needs = table(package, "dependencies") or table(package, "devDependencies")
-    if needs and not any(path.startswith("node_modules/") for path in files.paths):
-        notes.append(
-            "Node packages are not installed in the sandbox: take yours with "
-            'include = ["node_modules/"], or name an image that has them.'
-        )
     return tuple(notes)
 
 
 def _rust(files: RepositoryFiles) -> TestSetup | None:
     if not files.has("Cargo.toml"):
         return None
-    cargo = files.toml("Cargo.toml")
-    notes: tuple[str, ...] = ()
-    if table(cargo, "dependencies") and not any(p.startswith("vendor/") for p in files.paths):
-        notes = ("Crates are not fetched in the sandbox: `cargo vendor` them, or name an image.",)
-    return TestSetup("rust", "cargo", "cargo test --offline", ("Cargo.toml",), notes)
+    return TestSetup("rust", "cargo", "cargo test --offline", ("Cargo.toml",))
 
 
 def _go(files: RepositoryFiles) -> TestSetup | None:
@@ -264,8 +239,6 @@ def _go(files: RepositoryFiles) -> TestSetup | None:
             f"go.mod asks for Go {version[1]}.{version[2]}; the sandbox's Debian has Go 1.19: "
             f"name an image that has it."
         )
-    if re.search(r"^require\b", text, re.MULTILINE) and not files.has("vendor/modules.txt"):
-        notes.append("Go modules are not fetched in the sandbox: `go mod vendor` them.")
     return TestSetup("go", "go", "go test ./...", ("go.mod",), tuple(notes))
 
 

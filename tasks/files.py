@@ -40,6 +40,7 @@ class TaskFile:
     apt: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
     memory: int | None = None
     workspace_size: int | None = None
     cpus: float | None = None
@@ -65,7 +66,10 @@ _NO_SETTINGS = frozenset(
 )
 _FIELDS = tuple(f.name for f in fields(TaskFile) if f.name != "given")
 _LISTS = frozenset(
-    {"expected", "protected", "forbidden_additions", "include", "exclude", "apt", "pip", "setup"}
+    {
+        *("expected", "protected", "forbidden_additions", "include", "exclude"),
+        *("apt", "pip", "setup", "network"),
+    }
 )
 _SIZES = frozenset({"memory", "workspace_size"})
 _NUMBERS = frozenset({"test_timeout", "cpus"})

@@ -5,6 +5,7 @@ cannot be parsed is a note for the user.
 """
 
 import configparser
+import json
 import posixpath
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,6 +16,8 @@ from sandbox.patch import EXECUTABLE, FILE, printable
 from sandbox.trees import Base, Entry
 
 MAX_BYTES = 1 << 20
+#: Lock files are longer than what people write.
+MAX_LOCK_BYTES = 16 << 20
 
 Table = Mapping[str, Any]
 
@@ -29,7 +32,7 @@ class RepositoryFiles:
 
     @cached_property
     def _entries(self) -> Mapping[str, Entry]:
-        return {e.path: e for e in self._base.entries() if e.mode in (FILE, EXECUTABLE)}
+        return {e.path: e for e in self._base.entries.values() if e.mode in (FILE, EXECUTABLE)}
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
@@ -44,30 +47,39 @@ class RepositoryFiles:
     def has(self, path: str) -> bool:
         return path in self._entries
 
-    def texts(self, paths: Iterable[str]) -> dict[str, str]:
+    def texts(self, paths: Iterable[str], limit: int = MAX_BYTES) -> dict[str, str]:
         """The texts of those files that are there and within the bound, read at once."""
         wanted = [path for path in paths if path in self._entries]
         new = [
             self._entries[path]
             for path in wanted
-            if path not in self._texts and self._entries[path].size <= MAX_BYTES
+            if path not in self._texts and self._entries[path].size <= limit
         ]
         contents = self._base.store.read(entry.blob for entry in new)
         for entry, content in zip(new, contents, strict=True):
             self._texts[entry.path] = content.decode("utf-8-sig", "replace")
         return {path: self._texts[path] for path in wanted if path in self._texts}
 
-    def text(self, path: str) -> str:
+    def text(self, path: str, limit: int = MAX_BYTES) -> str:
         """One file's text; empty when it is not there or too large."""
-        return self.texts([path]).get(path, "")
+        return self.texts([path], limit).get(path, "")
 
     def toml(self, path: str) -> Table:
         """A TOML file; empty when it is not there or not valid."""
         try:
             return tomllib.loads(self.text(path))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             self._problem(path, str(error))
             return {}
+
+    def json(self, path: str) -> Table:
+        """A JSON file with an object; empty when it is not there or not valid."""
+        try:
+            found = json.loads(self.text(path) or "{}")
+        except (ValueError, RecursionError):
+            self._problem(path, "it is not valid JSON")
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def ini(self, path: str) -> Mapping[str, Mapping[str, str]]:
         """The sections of an INI file; empty when it is not there or not valid."""
@@ -96,3 +108,8 @@ def table(parent: Table, *names: str) -> Table:
 def strings(value: object) -> list[str]:
     """The strings in a list; none for anything else."""
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def tables(value: object) -> list[Table]:
+    """The tables in a list; none for anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

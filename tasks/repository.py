@@ -102,8 +102,9 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
             reasons.append(f"installed for its tests: {', '.join(build.reasons)}")
             apt += build.apt
             pip += build.pip
+    installs = needed.installs
     if overrides.image is not None:
-        apt, pip = [], []
+        apt, pip, installs = [], [], ()
     wanted, left_out = agreeing([*_requirements(overrides.pip), *pip])
     notes = [*needed.notes, *files.problems]
     if left_out:
@@ -111,6 +112,7 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
     image = ImageSpec(
         base=overrides.image,
         apt=tuple(dict.fromkeys([*apt, *overrides.apt])),
+        installs=installs,
         pip=wanted,
         setup=overrides.setup,
     )

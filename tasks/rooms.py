@@ -11,6 +11,8 @@ from sandbox.engine import lack
 from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.policy import MIB
+from sandbox.pool import Pool
+from sandbox.recipe import Recipe
 from sandbox.results import CommandResult
 from tasks.runner import run_tests, support_files
 from tasks.tally import TestProgress
@@ -51,8 +53,8 @@ class RoomRun:
 
 
 class Rooms:
-    """Opens clean rooms for one task; `progress` is told, in a few words, what each is for,
-    `testing` each second how its tests stand."""
+    """Opens clean rooms for one task, from `pool` where there is one; `progress` is told, in a few
+    words, what each is for, `testing` each second how its tests stand."""
 
     def __init__(
         self,
@@ -60,9 +62,11 @@ class Rooms:
         image: Image,
         progress: Callable[[str], None] | None,
         testing: Callable[[TestProgress], None] | None,
+        pool: Pool | None = None,
     ) -> None:
         self.task = task
-        self._image = image
+        self._recipe = room_recipe(task, image)
+        self._pool = pool
         self._progress = progress or (lambda _: None)
         self._testing = testing
         self._installed: frozenset[str] | None = None
@@ -134,14 +138,17 @@ class Rooms:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Sandbox]:
-        task = self.task
-        async with Sandbox.open(
-            self._image, task.base, task.policy, rebuild=task.rebuild, support=support_files()
-        ) as box:
+        async with Sandbox.of(self._recipe, pool=self._pool) as box:
             if box.unexpected and not self._warned:
                 self._warned = True
                 self._progress(lack(box.unexpected))
             yield box
+
+
+def room_recipe(task: Task, image: Image) -> Recipe:
+    """What a clean room of a task is opened with: no more than its tests need."""
+    policy = task.policy.for_a_clean_room()
+    return Recipe(image, task.base, policy, task.rebuild, support_files())
 
 
 async def side_by_side(

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:  # the annotations' types only: reading a task must not import the engine
+    from sandbox.errors import Cause
     from sandbox.image import ImageSpec
     from sandbox.patch import Patch
     from sandbox.policy import Policy
@@ -172,7 +173,8 @@ class Verdict:
     `reasons` are whole sentences for a person or a model. `report` is the run on base + patch,
     `baseline` the run on the base; each None where it was not reached. `flaky` tests were named
     and did not decide; what the patch does to the protected files in `left_out` was not judged.
-    `grade` is given with "solved" only.
+    `grade` is given with "solved" only, `cause` (what took the room away) with "infrastructure
+    failed".
     """
 
     status: VerdictStatus
@@ -185,6 +187,7 @@ class Verdict:
     newly_passing: tuple[str, ...] = ()
     newly_failing: tuple[str, ...] = ()
     seconds: float = 0.0
+    cause: Cause = ""
 
     @property
     def solved(self) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from sandbox.errors import InfrastructureError, PatchError
 from sandbox.image import Image
 from sandbox.patch import Patch, check_patch
+from sandbox.pool import Pool
 from tasks.compare import Comparison, compare, described
 from tasks.evidence import Trial, count, grade, listed
 from tasks.protection import added_modules
@@ -33,6 +34,7 @@ async def verify(
     as_a_whole: bool = False,
     progress: Callable[[str], None] | None = None,
     testing: Callable[[TestProgress], None] | None = None,
+    pool: Pool | None = None,
 ) -> Verdict:
     """Judge a patch on a task.
 
@@ -40,7 +42,8 @@ async def verify(
     protected files left out. It has to leave passing what passed in `baseline` (run here, on the
     base, unless given) and make every expected id pass. With `as_a_whole`, a patch that is good is
     judged with its changes to tests, too, so that less of it is left out. `progress` is told what
-    goes on, `testing` each second how the tests stand that run.
+    goes on, `testing` each second how the tests stand that run. Rooms come from `pool` where there
+    is one.
 
     A room that dies gives the verdict "infrastructure failed". Raises SetupError or UsageError,
     both shown to the user, when the task itself cannot be run: no engine, no image, limits that
@@ -48,14 +51,16 @@ async def verify(
     """
     started = time.monotonic()
     try:
-        judging = _Verification(task, patch, Rooms(task, image, progress, testing), baseline)
+        rooms = Rooms(task, image, progress, testing, pool)
+        judging = _Verification(task, patch, rooms, baseline)
         verdict = await judging.decide()
         if as_a_whole and verdict.solved and verdict.left_out:
             verdict = await judging.widen(verdict)
     except PatchError as error:
         verdict = Verdict("invalid patch", (str(error),))
     except InfrastructureError as error:
-        verdict = Verdict("infrastructure failed", (f"The clean room broke down: {error}",))
+        reasons = (f"The clean room broke down: {error.message}", error.hint)
+        verdict = Verdict("infrastructure failed", tuple(filter(None, reasons)), cause=error.cause)
     return replace(verdict, seconds=time.monotonic() - started)
 
 

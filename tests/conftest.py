@@ -1,10 +1,16 @@
-"""What tests share: how property tests search; for those that need Docker the engine and the image,
-and that nothing is left behind."""
+"""What tests share: how property tests search; a folder that is served; for those that need Docker
+the engine and the image, and that nothing is left behind."""
 
 import asyncio
 import os
+import socket
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,6 +18,8 @@ import pytest
 from sandbox.engine import Engine, shared_engine
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.leftovers import OWNER_LABEL, this_process
+from tests.outside import Names
+from tests.private_engine import PrivateEngine, why_not
 
 # The same examples each time, so that a run says something of the change that it tests. To look for
 # more: HYPOTHESIS_PROFILE=search pytest
@@ -29,6 +37,51 @@ def engine() -> Engine:
 def image(engine: Engine) -> Image:
     """Greenroom's own image; built on first use, which takes a minute or two."""
     return asyncio.run(ensure_image(ImageSpec(), engine=engine, progress=print))
+
+
+@pytest.fixture(scope="session")
+def _one_private_engine(image: Image, engine: Engine) -> Iterator[PrivateEngine]:
+    private = PrivateEngine(Path(tempfile.mkdtemp(prefix="gr-")))
+    try:
+        private.start()
+        private.load(image, engine)
+        yield private
+    finally:
+        private.remove()
+
+
+@pytest.fixture
+def private_engine(request: pytest.FixtureRequest) -> PrivateEngine:
+    """An engine that the test may kill, with the sandbox image; it runs."""
+    if reason := why_not():
+        pytest.skip(reason)
+    private: PrivateEngine = request.getfixturevalue("_one_private_engine")
+    private.start()
+    return private
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """What names below `.test` lead to."""
+    found = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", found.look_up)
+    return found
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder served over HTTP on this machine, and its address."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -70,6 +70,10 @@ def test_the_wheel_holds_the_dockerfile_itself_and_the_seccomp_profiles(wheel: P
     assert {"sandbox/seccomp/x86_64.json", "sandbox/seccomp/aarch64.json"} <= profiles
 
 
+def test_the_wheel_holds_what_an_image_build_is_given(names: set[str]) -> None:
+    assert "tasks/installs/place.js" in names
+
+
 def test_the_wheel_holds_nothing_else(names: set[str]) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {

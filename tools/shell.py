@@ -16,9 +16,9 @@ _ADVICE = (
 _DESCRIPTION = (
     "Run a command with bash in the project's folder and get its exit code and output (standard "
     "output and standard error together). Each call starts a new shell: `cd` and variables are not "
-    "kept, and processes left in the background end with the call. There is no network and no "
-    "keyboard. Long output is shortened in the middle. A command is stopped after timeout_seconds "
-    "(default 120)."
+    "kept, and processes left in the background end with the call. There is no keyboard, and no "
+    "network but what you were told of. Long output is shortened in the middle. A command is "
+    "stopped after timeout_seconds (default 120)."
 )
 
 

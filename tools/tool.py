@@ -18,7 +18,7 @@ from tools.arguments import ArgumentsCheck, BadArguments, nearest
 from tools.bounds import bound_text, sendable
 
 if TYPE_CHECKING:  # the annotations' types only: the check of a call needs no engine
-    from sandbox.container import Sandbox
+    from sandbox.container import Background, Sandbox
     from tasks.task import Task, TestReport
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -74,7 +74,8 @@ class ToolContext:
 
     `on_output` sees a running command's output as it comes. `last_report` is the latest run of
     the whole test command (never of a selection); `run_tests` sets it. `fresh_report` is that too,
-    until a call may have changed the workspace.
+    until a call may have changed the workspace. `processes` are those started in the background,
+    by the number that the model knows them by.
     """
 
     box: Sandbox
@@ -83,6 +84,7 @@ class ToolContext:
     on_output: Callable[[bytes], None] | None = None
     last_report: TestReport | None = None
     fresh_report: TestReport | None = None
+    processes: dict[int, Background] = field(default_factory=dict)
 
 
 Handler = Callable[[dict[str, Any], ToolContext], Awaitable[ToolResult]]

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.errors import UsageError
+from sandbox.policy import Policy
 from tools.arguments import nearest
+from tools.background import background_tools
 from tools.files import (
     PATH_ALIASES,
     edit_file_tool,
@@ -26,6 +28,7 @@ from tools.shell import run_command, shell_tool
 from tools.tests import run_tests_tool
 from tools.tool import Tool, ToolContext, ToolResult
 
+STRICT = Policy()
 _MOST_DEPTH = 6
 _LONGEST_SECONDS = 1000
 
@@ -40,8 +43,8 @@ class Toolset:
     namespaces: dict[str, str] = field(default_factory=dict)
 
 
-def generic() -> Toolset:
-    """The tools under plain function names."""
+def generic(policy: Policy) -> Toolset:
+    """The tools under plain function names, as far as the policy allows what they do."""
     return Toolset(
         "generic",
         (
@@ -51,15 +54,16 @@ def generic() -> Toolset:
             apply_patch_tool(),
             search_tool(),
             shell_tool(),
+            *(background_tools() if policy.background else ()),
             run_tests_tool(),
             finish_tool(),
         ),
     )
 
 
-def gpt_oss() -> Toolset:
-    """The tools that gpt-oss was trained with, in its namespaces. It ends a turn by answering, so
-    there is no `finish`."""
+def gpt_oss(_: Policy) -> Toolset:
+    """The tools that gpt-oss was trained with, in its namespaces, and no others. It ends a turn by
+    answering, so there is no `finish`."""
     return Toolset(
         "gpt-oss",
         (
@@ -76,18 +80,19 @@ def gpt_oss() -> Toolset:
     )
 
 
-_TOOLSETS: dict[str, Callable[[], Toolset]] = {"generic": generic, "gpt-oss": gpt_oss}
+_TOOLSETS: dict[str, Callable[[Policy], Toolset]] = {"generic": generic, "gpt-oss": gpt_oss}
 
 
-def toolset(name: str) -> Toolset:
-    """The toolset of that name; UsageError names the nearest when there is none."""
+def toolset(name: str, policy: Policy = STRICT) -> Toolset:
+    """The toolset of that name, for sandboxes under `policy`; UsageError names the nearest when
+    there is none."""
     if name not in _TOOLSETS:
         near = nearest(name, _TOOLSETS)
         hint = f"Is {near[0]} meant? " if near else ""
         raise UsageError(
             f"There is no toolset {name}.", f"{hint}The toolsets are: {', '.join(_TOOLSETS)}."
         )
-    return _TOOLSETS[name]()
+    return _TOOLSETS[name](policy)
 
 
 def _schema(properties: dict[str, Any], required: Sequence[str]) -> dict[str, Any]:

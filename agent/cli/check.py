@@ -13,6 +13,7 @@ from agent.keys import CHECKS, SANDBOX
 from agent.missing import ADVICE
 from agent.request import Request
 from sandbox.engine import shared_engine
+from sandbox.image import ImageSpec
 from tasks.task import NOT_COLLECTED, TestReport
 
 DESCRIPTION = """\
@@ -36,6 +37,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         console.document(
             {
                 "image": {"id": found.image.reference, "name": found.image.name},
+                "installed": installed(found.task.image),
                 "engine": shared_engine().as_dict(),
                 "policy": found.task.policy.as_dict(),
                 "test_command": found.task.checks.test_command,
@@ -60,11 +62,16 @@ def _ran(report: TestReport) -> bool:
 def _print(found: check.Found, console: Console) -> None:
     report, task = found.report, found.task
     console.say(f"image      {found.image.name}")
+    for line in installed(task.image):
+        console.say(f"installed  {line}")
     console.say(f"tests      {task.checks.test_command} ({task.checks.framework})")
     if task.rebuild:
         console.say(f"rebuild    {task.rebuild.command}: {found.rebuild}")
-    bounds = f"{size(task.policy.memory_bytes)} memory, {task.policy.cpus:g} cores, no network"
+    bounds = f"{size(task.policy.memory_bytes)} memory, {task.policy.cpus:g} cores"
+    bounds += "" if task.policy.network else ", no network"
     console.say(f"sandbox    {bounds}; open after {duration(found.open_seconds)}")
+    for relaxation in task.policy.relaxations():
+        console.say(f"           {relaxation}", "yellow")
     console.say()
     ids = list(report.results)
     shown = ids if console.verbose else report.failing[:20]
@@ -78,6 +85,15 @@ def _print(found: check.Found, console: Console) -> None:
     for error in _other_errors(report):
         console.say(f"could not be run: {error.strip()}", "red")
     _verdict(found, report, console)
+
+
+def installed(spec: ImageSpec) -> list[str]:
+    """What was put into the image for this repository, and what decided on it."""
+    parts = [f"Debian packages: {', '.join(spec.apt)}"] if spec.apt else []
+    parts += [install.what for install in spec.installs]
+    parts += [f"Python packages: {', '.join(spec.pip)}"] if spec.pip else []
+    parts += [f"setup command: {one_line(command, 90)}" for command in spec.setup]
+    return parts
 
 
 def _other_errors(report: TestReport) -> list[str]:

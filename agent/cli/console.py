@@ -117,7 +117,7 @@ class Console:
 
     def error(self, error: GreenroomError) -> None:
         """Prints an error as the user shall see it: what happened, then what to do."""
-        self._failure(error.message, error.hint, error.exit_code)
+        self._failure(error.message, error.hint, error.exit_code, error.cause)
         self._wipe()
         sys.stdout.flush()
         sys.stderr.write(f"greenroom: {visible(error.message)}\n")
@@ -131,9 +131,15 @@ class Console:
         self._failure("stopped by a signal", later, exit_code)
         self.say(f"\nstopped{f'. {later}' if later else ''}", "yellow")
 
-    def _failure(self, message: str, hint: str, exit_code: int) -> None:
+    def _failure(self, message: str, hint: str, exit_code: int, cause: str = "") -> None:
         """For programs, the document of an error (docs/json.md)."""
-        data = {"error": message, "hint": hint, "exit_code": exit_code, "run": self.run or None}
+        data = {
+            "error": message,
+            "hint": hint,
+            "cause": cause,
+            "exit_code": exit_code,
+            "run": self.run or None,
+        }
         if self.json:
             self.document({"schema": "greenroom.error/1", **data})
         elif self.lines:

@@ -7,7 +7,9 @@ from agent.cli.console import Console
 from agent.cli.process import run
 from agent.cli.text import count, one_line, size, table
 from agent.doctor import Machine, examine, own_versions
+from agent.keys import KEYS
 from sandbox.engine import Engine
+from sandbox.selfcheck import Control
 
 DESCRIPTION = """\
 Say which Docker engine is used, make the sandbox image where it is not here yet, and try in a real
@@ -17,6 +19,11 @@ Exits with 0 when every control holds, and with 3 when one does not or there is 
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--isolation",
+        choices=KEYS["isolation"].choices,
+        help="what to try the controls in (default: the settings')",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
@@ -24,6 +31,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     console.note(f"greenroom  {own_versions()}")
     found = run(
         examine(
+            options.isolation,
             lambda text: console.note(text, "dim"),
             lambda engine: _print_engine(engine, console),
         )
@@ -46,19 +54,33 @@ def _print_engine(engine: Engine, console: Console) -> None:
     if engine.lack:
         console.say(engine.lack.partition(" (")[0], "yellow")
 
+    known = f"registered as {can.gvisor}" if can.gvisor else "not registered"
+    console.note(f'gVisor     {known} (for the setting isolation = "gvisor")')
+
 
 def _print(found: Machine, console: Console) -> None:
     console.note(f"image      {found.image.name}\n")
     rows = [("control", "", "what was tried")]
-    rows += [(c.name, "holds" if c.holds else "FAILS", c.tried) for c in found.controls]
+    rows += [(c.name, _state(c), c.tried) for c in found.controls]
+    styles = {"holds": "", "other": "yellow", "FAILS": "red"}
     for row, line in zip(rows, table(rows).splitlines(), strict=True):
-        console.note(line, {"holds": "", "FAILS": "red"}.get(row[1], "bold"))
+        console.note(line, styles.get(row[1], "bold"))
     console.note("")
+    for control in found.controls:
+        if control.instead:
+            console.say(f"{control.name}: {control.instead}", "yellow")
     for control in found.lacking:
         console.say(f"{control.name} does not hold: {one_line(control.seen, 200)}", "red")
         console.say(f"  {control.advice}")
     if not found.lacking:
-        console.say(f"all {count(len(found.controls), 'control')} hold", "green")
+        held = [control for control in found.controls if control.holds]
+        whole = "all " if len(held) == len(found.controls) else ""
+        console.say(f"{whole}{count(len(held), 'control')} hold", "green")
+
+
+def _state(control: Control) -> str:
+    """Whether it holds, or something else stands for it."""
+    return "holds" if control.holds else "other" if control.instead else "FAILS"
 
 
 def _document(found: Machine) -> dict[str, object]:

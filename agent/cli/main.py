@@ -22,7 +22,7 @@ COMMANDS = {
     "runs": "list the runs on this machine",
     "show": "print a run",
     "shell": "open a shell in a fresh sandbox of a run's state",
-    "prune": "remove old runs, containers and images",
+    "prune": "remove what killed processes left; old runs and images",
 }
 _EPILOG = """\
 `greenroom COMMAND --help` says more of each.

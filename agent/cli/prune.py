@@ -1,51 +1,62 @@
-"""`greenroom prune`: removes old runs, and what broken engines left behind."""
+"""`greenroom prune`: removes what killed processes and broken engines left; on demand more."""
 
 import argparse
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 from agent import paths, runs
 from agent.cli.console import Console
 from agent.cli.text import count
+from agent.runs import Run
 from sandbox.engine import Engine
 from sandbox.errors import SetupError, UsageError
-from sandbox.imagestore import remove_images
+from sandbox.imagestore import remove_images, remove_nameless
 from sandbox.leftovers import remove_leftovers
+from sandbox.scratch import remove_left_folders
 
 DESCRIPTION = """\
-Remove old runs with all that is kept of them, and containers that a killed process left behind.
-A run that is being worked on is never removed.\
+Remove what killed processes and broken engines left behind: containers, temporary folders,
+nameless images, runs that never began. With --runs also old runs with all that is kept of them,
+with --images also images of ours that were not used lately. What a process works on now is never
+removed.\
 """
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_USUAL_AGE = "30d"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", action="store_true", help="also remove runs older than AGE")
+    parser.add_argument("--images", action="store_true", help="also remove images unused for AGE")
     parser.add_argument(
         "--older-than",
         metavar="AGE",
-        default="30d",
-        help="remove what is older than AGE, e.g. 12h, 30d, 2w, 0d for all (default: 30d)",
+        help=f"how old those have to be: 12h, 30d, 2w, 0d for all (default: {_USUAL_AGE})",
     )
-    parser.add_argument("--images", action="store_true", help="also remove unused images of ours")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
-    age = _age(options.older_than)
-    _prune_runs(age, options.dry_run, console)
-    if options.dry_run:
-        return 0
+    if options.older_than and not (options.runs or options.images):
+        raise UsageError(
+            "--older-than says how old runs and images have to be", "Give --runs, --images or both."
+        )
+    age = _age(options.older_than or _USUAL_AGE)
+    pruning = _Pruning(console, options.dry_run)
+    folders = remove_left_folders(dry_run=options.dry_run)
+    pruning.told("temporary folder", [folder.name for folder in folders])
+    pruning.runs("unbegun run", runs.unbegun())
+    if options.runs:
+        pruning.runs("run", runs.older_than(age))
     try:
         engine = Engine.connect()
     except SetupError as problem:
         console.say(f"containers and images were not looked at: {problem.message}", "yellow")
         return 0
-    left = remove_leftovers(engine.api)
-    console.say(f"removed {count(len(left), 'container')} that dead processes left behind")
+    pruning.told("container", remove_leftovers(engine.api, dry_run=options.dry_run))
+    pruning.told("nameless image", remove_nameless(engine=engine, dry_run=options.dry_run))
     if options.images:
-        removed, kept = remove_images(age, engine=engine, cache=paths.cache_folder())
-        in_use = f"; {count(len(kept), 'image')} in use stayed" if kept else ""
-        console.say(f"removed {count(len(removed), 'image')}{in_use}")
+        pruning.images(engine, age)
     return 0
 
 
@@ -56,16 +67,27 @@ def _age(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def _prune_runs(age: timedelta, dry: bool, console: Console) -> None:
-    limit = datetime.now(UTC) - age
-    removed = 0
-    for run in runs.every():
-        touched = run.trajectory if run.trajectory.exists() else run.folder
-        if datetime.fromtimestamp(touched.stat().st_mtime, UTC) > limit or run.busy():
-            continue
-        removed += 1
-        if dry:
-            console.say(f"would remove {run.id}")
-        else:
+class _Pruning:
+    """Removes, or with `dry` only says what it would remove, one a line."""
+
+    def __init__(self, console: Console, dry: bool) -> None:
+        self._console = console
+        self._dry = dry
+
+    def told(self, kind: str, names: Sequence[str], more: str = "") -> None:
+        verb = "would remove" if self._dry else "removed"
+        for name in names if self._dry else ():
+            self._console.say(f"  {kind} {name}")
+        self._console.say(f"{verb} {count(len(names), kind)}{more}")
+
+    def runs(self, kind: str, found: Sequence[Run]) -> None:
+        for run in found if not self._dry else ():
             run.remove()
-    console.say(f"{'would remove' if dry else 'removed'} {count(removed, 'run')}")
+        self.told(kind, [run.id for run in found])
+
+    def images(self, engine: Engine, age: timedelta) -> None:
+        cache = paths.cache_folder()
+        removed, kept = remove_images(age, engine=engine, cache=cache, dry_run=self._dry)
+        in_use = f"; {count(len(kept), 'image')} in use stayed" if kept else ""
+        # Nameless ones were told before.
+        self.told("image", [image.names[0] for image in removed if image.names], in_use)

@@ -9,6 +9,8 @@ from agent.cli.console import Console
 from agent.cli.process import run
 from agent.codec import task_from
 from agent.runs import Run
+from sandbox.allowlist import Allowlist
+from sandbox.buildjob import BuildSettings
 from sandbox.container import Sandbox
 from sandbox.errors import UsageError
 from sandbox.image import ensure_image
@@ -37,10 +39,18 @@ async def _shell(found: Run, base: bool, console: Console) -> int:
     task = task_from(history.started["task"], store)
     tree = None if base else history.tree
     patch = store.between(task.base.tree, tree) if tree else None
-    image = await ensure_image(task.image, progress=console.note)
+    build = BuildSettings.from_environment()
+    image = await ensure_image(task.image, progress=console.note, settings=build)
     async with Sandbox.open(
-        image, task.base, task.policy, rebuild=task.rebuild, patch=patch
+        image,
+        task.base,
+        task.policy,
+        rebuild=task.rebuild,
+        patch=patch,
+        ca_bundle=build.ca_bundle.read_bytes() if build.ca_bundle else None,
     ) as box:
         state = f"turn {history.turn}" if patch else "the base"
+        if places := task.policy.network:
+            console.note(f"it may reach {Allowlist.parse(places)}")
         console.note(f"run {found.id}, {state}; the tests: {task.checks.test_command}", "dim")
         return await box.shell()

@@ -78,6 +78,8 @@ def _print(
         console.say(f"{ended['status']}: {ended['reason']}", "bold")
         console.say(f"{count(ended['turns'], 'turn')}, {duration(ended['seconds'])}", "dim")
     else:
+        if events[-1]["type"] == "broken":
+            console.say(f"it broke off: {events[-1]['error']}", "red")
         console.say(f"not ended; go on with: greenroom resume {run.id}", "yellow")
     if diff:
         console.say("\nits change:", "bold")

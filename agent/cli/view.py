@@ -35,6 +35,7 @@ class LiveView:
         self._tests = ""
         self._candidates = 0
         self._doing = ""
+        self._refused: set[str] = set()
         self._start = time.monotonic()
         self._ticker = Ticker(console)
 
@@ -48,6 +49,7 @@ class LiveView:
         return {
             "note": lambda event: self._line(event["text"], "yellow"),
             "sandbox": self._sandbox,
+            "network": self._network,
             "progress": self._progress,
             "testing": self._testing,
             "delta": self._delta,
@@ -72,6 +74,12 @@ class LiveView:
             self._line(f"the rebuild step {note}", "yellow")
         elif self._console.verbose and note:
             self._line(f"rebuild: {note}", "dim")
+
+    def _network(self, event: Event) -> None:
+        # Programs try again, and the line would say nothing new.
+        if event["outcome"] == "refused" and event["why"] not in self._refused:
+            self._refused.add(event["why"])
+            self._line(f"  the way out refused: {event['why']}", "dim")
 
     def _progress(self, event: Event) -> None:
         self._doing = event["text"]

@@ -86,7 +86,8 @@ async def _solve(opening: Opening, console: Console) -> tuple[Session, Outcome]:
             console.run = session.run.id
             return session, await session.solve()
     except GreenroomError as error:
-        if session and session.begun and isinstance(error, ModelError | InfrastructureError):
+        lost = bool(error.cause) or isinstance(error, ModelError | InfrastructureError)
+        if session and session.begun and lost:
             error.hint = (
                 f"{error.hint}\n  Go on later with: greenroom resume {session.run.id}".strip()
             )

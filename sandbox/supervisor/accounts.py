@@ -16,10 +16,11 @@ def environment(given: dict[str, str], home: str) -> dict[str, str]:
     return {**own, **given, "PATH": f"{home}/.local/bin:{search}"}
 
 
-def write_profile(home: str, search: str) -> None:
+def write_profile(path: str, search: str) -> None:
     """A login shell starts with the distribution's PATH: give it the image's again."""
     quoted = search.replace("'", "'\\''")
-    with open(home + "/.profile", "w") as stream:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as stream:
         stream.write(f"PATH='{quoted}'\nexport PATH\n")
 
 

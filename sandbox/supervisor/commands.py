@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import os
 import select
 import signal
@@ -74,7 +76,7 @@ class Command:
         self.reason = ""
         self._send = send
         self._stop_at = request["output_stop"]
-        self._kept = Kept(request["live"], request["tail"])
+        self.kept = Kept(request["live"], request["tail"])
         self._events_left = request["events_limit"]
         self._events_total = 0
         self._input = bytearray()
@@ -132,10 +134,10 @@ class Command:
         """Take what the command wrote; whether the pipe has ended."""
         data = _read(self.out)
         if data:
-            now = self._kept.add(data)
+            now = self.kept.add(data)
             if now:
                 self._send(protocol.OUTPUT, self.ident, now)
-            if self._kept.total > self._stop_at:
+            if self.kept.total > self._stop_at:
                 self.stop("output")
         return data == b""
 
@@ -182,10 +184,10 @@ class Command:
             "seconds": seconds,
             "cpu_seconds": cpu,
             "max_rss_bytes": rss,
-            "total": self._kept.total,
+            "total": self.kept.total,
             "events_total": self._events_total,
         }
-        return self._kept.tail(), result, report is not None
+        return self.kept.tail(), result, report is not None
 
 
 def _read(fd: int) -> bytes | None:
@@ -209,13 +211,18 @@ def _pending(fd: int) -> bool:
 
 def oom_kills() -> int:
     """How many processes of this container the kernel has killed for want of memory."""
-    for path in OOM_COUNTERS:
-        try:
-            with open(path, "rb", 0) as stream:
-                lines = stream.read().splitlines()
-        except OSError:
-            continue
-        for line in lines:
+    for fd in _oom_counters():
+        for line in os.pread(fd, CHUNK, 0).splitlines():
             if line.startswith(b"oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+@functools.lru_cache(maxsize=None)  # noqa: UP033 - Python 3.7
+def _oom_counters() -> list[int]:
+    """The kernel's counters, opened once: they are read twice a command."""
+    found = []
+    for path in OOM_COUNTERS:
+        with contextlib.suppress(OSError):  # the other version of control groups
+            found.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    return found

@@ -16,7 +16,9 @@ from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor import accounts, controls, files, paths, processes, records
+from sandbox.supervisor.background import Background
 from sandbox.supervisor.commands import NOTHING_RAN, Command
+from sandbox.supervisor.egress import WayOut
 from sandbox.supervisor.pristine import Pristine
 from sandbox.supervisor.shim import NO_PROGRAM, Shim
 from sandbox.supervisor.stream import Outbox, Upload, answering_nothing
@@ -35,12 +37,13 @@ class Supervisor:
 
     def __init__(self, source: int, target: int) -> None:
         self._source = source
-        self._decoder = protocol.Decoder(protocol.HOST_KINDS)
+        self._decoder = protocol.Decoder(protocol.HOST_KINDS | protocol.LINK_KINDS)
         self._outbox = Outbox(target)
         self._arrived = bytearray(READ_SIZE)
         self._target = target
         self._selector = selectors.DefaultSelector()
         self._commands: dict[int, Command] = {}
+        self._background: dict[int, Background] = {}
         self._idle: list[Shim] = []
         self._held: list[tuple[Command, str]] = []
         self._uploads: dict[int, Upload] = {}
@@ -48,10 +51,12 @@ class Supervisor:
         self._account = processes.Account(0)
         self._tree = Tree(self._account)
         self._pristine: Pristine | None = None
+        self._way_out = WayOut(self._selector, self._outbox.send, self._crowded)
         self._environment: dict[str, str] = {}
         self._lease = 60.0
         self._heard = time.monotonic()
         self._writing = False
+        self._adopts = False
 
     def serve(self) -> None:
         """Work until the host is gone. Ends by SystemExit."""
@@ -64,8 +69,9 @@ class Supervisor:
             self._pump_streams()
             self._outbox.flush()
             self._watch_target()
-            if self._held and self._outbox.size <= HIGH_WATER:
+            if not self._crowded():
                 self._release()
+                self._way_out.read_on()
             for key, _ in self._selector.select(self._patience()):
                 # An earlier event of this round may have ended what this one belongs to.
                 if key.fd in self._selector.get_map():
@@ -90,6 +96,10 @@ class Supervisor:
         if kind == protocol.REQUEST:
             request = json.loads(payload)
             self._answer(ident, lambda: self._begin(ident, request))
+        elif kind in protocol.LINK_KINDS:
+            self._way_out.take(kind, ident, payload)
+        elif kind == protocol.PING:
+            self._outbox.send(protocol.PONG, ident)
         elif kind == protocol.INPUT and ident in self._uploads:
             self._uploads[ident].feed(payload)
         elif kind == protocol.END and ident in self._uploads:
@@ -138,25 +148,35 @@ class Supervisor:
         except OSError:
             del self._streams[ident]
             raise
-        for start in range(0, len(chunk), protocol.MAX_PAYLOAD):
-            piece = chunk[start : start + protocol.MAX_PAYLOAD]
-            self._outbox.send(protocol.OUTPUT, ident, piece)
+        self._send_all(protocol.OUTPUT, ident, chunk)
         return None
+
+    def _send_all(self, kind: int, ident: int, data: bytes) -> None:
+        for start in range(0, len(data), protocol.MAX_PAYLOAD):
+            self._outbox.send(kind, ident, data[start : start + protocol.MAX_PAYLOAD])
 
     # -- requests: set-up ---------------------------------------------------------------------
 
     def _op_init(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         controls.hand_over(request["hand_over"], request["give_up"])
         self._account = processes.Account(request["uid"])
+        if os.stat(paths.ROOT).st_uid != request["uid"]:  # a volume
+            os.chown(paths.ROOT, request["uid"], request["uid"])
         self._tree = Tree(self._account)
         self._environment = accounts.environment(request["env"], request["home"])
-        with self._account.acting():
-            accounts.write_profile(request["home"], self._environment["PATH"])
+        if request["profile"]:
+            with self._account.acting():
+                accounts.write_profile(request["profile"], self._environment["PATH"])
+        self._adopts = request["look_for_reaper"] and not processes.has_subreapers()
         self._lease = request["lease"]
         self._idle.append(Shim())
         for name, text in request["accounts"].items():
             accounts.write_account(name, text)
         return {"python": sys.version.split()[0], "seen": controls.seen(**request["look_at"])}
+
+    def _op_way_out(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        self._way_out.listen(request["port"], request["limit"])
+        return {}
 
     def _op_load(self, ident: int, request: dict[str, Any]) -> None:
         loader = records.Loader(paths.ROOT, request["moment_ns"], self._tree)
@@ -212,7 +232,9 @@ class Supervisor:
         for command in list(self._commands.values()):
             command.stop("cancelled")
             self._end_command(command)
+        self._background.clear()
         self._kill_orphans()
+        self._way_out.close_all()
         self._tree.refresh(self._pristine.restore())
         return {}
 
@@ -251,10 +273,36 @@ class Supervisor:
     def _op_shell(self, ident: int, request: dict[str, Any]) -> None:
         self._tree.suspect = True
         request["env"] = {**self._environment, **request["env"]}
-        shim = self._idle.pop() if self._idle else Shim()
+        shim = self._free_shim()
         terminal = Terminal(ident, shim, request, self._outbox.send)
         terminal.open(self._account, request["argv"], request)
         self._watch(terminal)
+
+    def _op_start(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        self._tree.suspect = True
+        request["env"] = {**self._environment, **request["env"]}
+        command = Background(ident, self._free_shim(), request, self._outbox.send)
+        command.start(self._account.uid, {"argv": request["argv"]}, request)
+        command.end_input()
+        command.write_input()
+        self._background[request["handle"]] = command
+        self._watch(command)
+        return {}
+
+    def _op_poll(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
+        command = self._background[request["handle"]]
+        if request["since"] is not None:
+            self._send_all(protocol.OUTPUT, ident, command.output(request["since"]))
+        return command.state()
+
+    def _op_kill(self, ident: int, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The reply comes when nothing of the command is left."""
+        command = self._background[request["handle"]]
+        if command.result is not None:
+            return {}
+        command.waiting = ident
+        command.stop("cancelled")
+        return None
 
     def _op_resize(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         terminal = self._commands.get(request["target"])
@@ -265,7 +313,7 @@ class Supervisor:
     def _start(self, ident: int, what: dict[str, Any], request: dict[str, Any]) -> None:
         request["env"] = {**self._environment, **request["env"]}
         try:
-            shim = self._idle.pop() if self._idle else Shim()
+            shim = self._free_shim()
         except OSError as error:  # other commands have all the processes
             result = {**NOTHING_RAN, "stage": NO_PROGRAM, "errno": error.errno}
             self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
@@ -273,6 +321,14 @@ class Supervisor:
         command = Command(ident, shim, request, self._outbox.send)
         command.start(self._account.uid, what, request)
         self._watch(command)
+
+    def _free_shim(self) -> Shim:
+        while self._idle:
+            shim = self._idle.pop()
+            if shim.alive:
+                return shim
+            shim.close()
+        return Shim()
 
     def _watch(self, command: Command) -> None:
         self._commands[command.ident] = command
@@ -285,7 +341,7 @@ class Supervisor:
     # -- commands while they run --------------------------------------------------------------
 
     def _read_pipe(self, command: Command, name: str) -> None:
-        if self._outbox.size > HIGH_WATER:
+        if self._crowded():
             # A host that reads slowly holds the command up, and not this process's memory.
             self._held.append((command, name))
             self._selector.unregister(getattr(command, name))
@@ -298,6 +354,10 @@ class Supervisor:
         for command, name in held:
             if command.ident in self._commands:
                 self._watch_pipe(command, name)
+
+    def _crowded(self) -> bool:
+        """Whether the host has not taken enough of what it was sent."""
+        return self._outbox.size > HIGH_WATER
 
     def _watch_pipe(self, command: Command, name: str) -> None:
         read = lambda: self._read_pipe(command, name)  # noqa: E731 - bound to this pipe
@@ -324,14 +384,20 @@ class Supervisor:
             self._idle.append(command.shim)
         else:
             command.shim.close()
+        if self._adopts or not shim_lives:
             self._kill_orphans()
-        for start in range(0, len(tail), protocol.MAX_PAYLOAD):
-            piece = tail[start : start + protocol.MAX_PAYLOAD]
-            self._outbox.send(protocol.TAIL, command.ident, piece)
+        self._way_out.something_closed()
+        if isinstance(command, Background):
+            command.result = result
+            if command.waiting:
+                self._outbox.send(protocol.REPLY, command.waiting, b"{}")
+            return
+        self._send_all(protocol.TAIL, command.ident, tail)
         self._outbox.send(protocol.REPLY, command.ident, json.dumps(result).encode())
 
     def _kill_orphans(self) -> None:
-        """Kill what a dead shim left: it is the supervisor's own now."""
+        """Kill what a dead shim left, or, where there are no subreapers, any command: it is the
+        supervisor's own now."""
         shims = [*self._idle, *(command.shim for command in self._commands.values())]
         usage = processes.Usage()
         processes.kill_descendants(usage, frozenset(shim.pid for shim in shims))
@@ -385,7 +451,8 @@ def main() -> None:
     os.umask(0o022)
     os.setgroups([])
     processes.set_process_option(processes.PR_SET_DUMPABLE, 0)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    # The kernel then keeps them from PID 1, also when commands are root and may send any.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         Supervisor(0, 1).serve()
     except (SystemExit, BrokenPipeError) as end:

@@ -59,6 +59,14 @@ def set_process_option(option: int, value: int) -> None:
         raise OSError(ctypes.get_errno(), f"prctl {option}")
 
 
+def has_subreapers() -> bool:
+    """Whether a process other than PID 1 can be given the orphans below it (not so in gVisor)."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(libc.prctl(PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0) != 0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def reap(usage: Usage, main: int = 0) -> tuple[int | None, bool]:
     """Reap what has ended: the wait status of `main` if it was among them, and whether there are no
     children left."""

@@ -1,8 +1,9 @@
 """Shims: root processes that each run one command at a time, and nothing of it stays.
 
-A shim is forked from the supervisor early, while that is small, and serves many commands: forking
-is then cheap. It is a subreaper, so whatever a command leaves behind, daemons included, becomes a
-child of the shim and is killed before the result is told.
+A shim is forked from the supervisor early, while that is small, and serves many commands. It keeps
+one child forked ahead, which waits for the next command and becomes it: no command waits for a
+fork. It is a subreaper, so whatever a command leaves behind, daemons included, becomes a child of
+the shim and is killed before the result is told.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from sandbox.supervisor.processes import (
     set_process_option,
 )
 
-MESSAGE = struct.Struct(">BI")  # kind, length of the text that follows
-BEGIN, STOP = 1, 2
+LENGTH = struct.Struct(">I")  # of the text that follows
+NUMBER = struct.Struct(">Q")  # which command is to be stopped
 STATUS = struct.Struct(">iiiddq")  # wait status, stage, errno, cpu seconds, seconds, rss bytes
+BEGAN = struct.Struct(">d")
 FAILURE = struct.Struct(">ii")
 STARTED, NO_FOLDER, NO_PROGRAM = 0, 1, 2
 MOST_LIKELY_OOM_VICTIM = b"1000"
@@ -49,33 +51,50 @@ class Shim:
 
     def __init__(self) -> None:
         mine, theirs = socket.socketpair()
+        stops_read, self._stops = os.pipe()
         self._socket = mine
+        self._number = 0
         # Blocked from the start: a signal that comes early waits until the shim looks for it.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self.pid = os.fork()
+        try:
+            self.pid = os.fork()
+        except OSError:
+            for fd in (stops_read, self._stops):
+                os.close(fd)
+            raise
         if self.pid == 0:
-            run_and_exit(lambda: _serve(theirs))
+            run_and_exit(lambda: _serve(theirs, stops_read))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         theirs.close()
+        os.close(stops_read)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs; an idle one that the kernel killed is found out only so."""
+        try:
+            return os.waitpid(self.pid, os.WNOHANG) == (0, 0)
+        except ChildProcessError:
+            return False
+
     def begin(self, command: dict[str, Any], descriptors: dict[int, int]) -> None:
         """Start a command: "uid", "folder", "env", and "argv" or a "search". `descriptors` maps its
         descriptor numbers to the supervisor's."""
+        self._number += 1
         command["targets"] = list(descriptors)
         text = json.dumps(command).encode("ascii")
         passed = array.array("i", descriptors.values())
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)]
-        self._socket.sendmsg([MESSAGE.pack(BEGIN, len(text))], ancillary)
+        self._socket.sendmsg([LENGTH.pack(len(text))], ancillary)
         self._socket.sendall(text)
 
     def stop(self) -> None:
-        """Have the running command killed with all below it. The message says which command is
-        meant, by its place among the others; the signal only has it looked for."""
+        """Have the running command killed with all below it. The number says which command is
+        meant; the signal only has it looked for."""
         with contextlib.suppress(OSError):  # a shim that died is found out by its end
-            self._socket.sendall(MESSAGE.pack(STOP, 0))
+            os.write(self._stops, NUMBER.pack(self._number))
             os.kill(self.pid, signal.SIGTERM)
 
     def report(self) -> tuple[Any, ...] | None:
@@ -86,6 +105,7 @@ class Shim:
     def close(self) -> None:
         """Let go of a dead shim."""
         self._socket.close()
+        os.close(self._stops)
         with contextlib.suppress(ChildProcessError):  # reaped together with what it left
             os.waitpid(self.pid, 0)
 
@@ -101,37 +121,119 @@ def run_and_exit(work: Callable[[], int]) -> None:
         os._exit(code)
 
 
-def _serve(channel: socket.socket) -> int:
-    set_process_option(PR_SET_CHILD_SUBREAPER, 1)
+def _serve(channel: socket.socket, stops: int) -> int:
+    with contextlib.suppress(OSError):  # gVisor: orphans become the supervisor's, which ends them
+        set_process_option(PR_SET_CHILD_SUBREAPER, 1)
     # Nothing of the supervisor's may stay open here: a command would miss the end of its input.
     for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
-        if fd > 2 and fd != channel.fileno():
+        if fd > 2 and fd not in (channel.fileno(), stops):
             with contextlib.suppress(OSError):  # the one that listed them
                 os.close(fd)
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1):
         os.dup2(null, fd)
     os.close(null)
+    os.set_blocking(stops, False)
+    number, received = 1, None
     while True:
-        received = _receive(channel)
-        if received is None:
+        try:
+            child = _Child(channel, received)
+        except OSError as error:  # other commands have all the processes, or descriptors
+            if received is None:
+                # Try again when there is a command to tell of it.
+                received = _receive(channel)
+                if received is None:
+                    return 0
+                continue
+            status: bytes | None = STATUS.pack(0, NO_PROGRAM, error.errno or 0, 0.0, 0.0, 0)
+        else:
+            status = child.watch(stops, number)
+        for fd in received[1] if received else ():
+            os.close(fd)
+        if status is None:
             return 0
-        channel.send(_run(channel, *received))
+        received = None
+        channel.send(status)
+        number += 1
+
+
+class _Child:
+    """A child that waits for the next command and becomes it. Raises OSError when there can be no
+    further process."""
+
+    def __init__(
+        self, channel: socket.socket, received: tuple[dict[str, Any], list[int]] | None
+    ) -> None:
+        self._told, tell = os.pipe()
+        try:
+            self._pid = os.fork()
+        except OSError:
+            os.close(self._told)
+            os.close(tell)
+            raise
+        if self._pid == 0:
+            run_and_exit(lambda: _await_command(channel, received, tell))
+        os.close(tell)
+
+    def watch(self, stops: int, number: int) -> bytes | None:
+        """Wait until the command has ended, or is stopped by its number; kill what is left of it:
+        its STATUS. None when there was no command: the supervisor is gone, or the kernel killed
+        the child."""
+        usage = Usage()
+        status = self._wait(stops, number, usage)
+        ended = time.monotonic()
+        # Before a command is known to have begun, a part of it may still lie in the channel.
+        began = os.read(self._told, BEGAN.size)
+        if status is None or reap(usage)[1] is False:
+            kill_descendants(usage)
+        failure = os.read(self._told, FAILURE.size) if began else b""
+        os.close(self._told)
+        if not began:
+            return None
+        stage, error = FAILURE.unpack(failure) if failure else (STARTED, 0)
+        seconds = ended - BEGAN.unpack(began)[0]
+        killed = signal.SIGKILL if status is None else status
+        return STATUS.pack(killed, stage, error, usage.cpu_seconds, seconds, usage.max_rss_bytes)
+
+    def _wait(self, stops: int, number: int, usage: Usage) -> int | None:
+        """The wait status of the command itself; None when it is to be stopped."""
+        while True:
+            if signal.sigwait(SIGNALS) == signal.SIGTERM and number in _numbers(stops):
+                return None
+            status, _ = reap(usage, self._pid)
+            if status is not None:
+                return status
+
+
+def _numbers(stops: int) -> set[int]:
+    """The commands that were to be stopped; one that had just ended may be among them."""
+    try:
+        data = os.read(stops, 64 * NUMBER.size)
+    except BlockingIOError:
+        return set()
+    return {number for (number,) in NUMBER.iter_unpack(data)}
+
+
+def _await_command(
+    channel: socket.socket, received: tuple[dict[str, Any], list[int]] | None, tell: int
+) -> int:
+    found = received or _receive(channel)
+    if found is None:
+        return 0
+    os.write(tell, BEGAN.pack(time.monotonic()))
+    return _become(*found, tell)
 
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next command and its descriptors; None when the supervisor is gone."""
     room = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
-    ancillary: list[Any] = []
-    kind, left = STOP, 0
-    while kind == STOP:  # one that came when its command had just ended
-        head, ancillary, _, _ = channel.recvmsg(MESSAGE.size, room, socket.MSG_CMSG_CLOEXEC)
-        if len(head) < MESSAGE.size:
-            return None
-        kind, left = MESSAGE.unpack(head)
+    head, ancillary, _, _ = channel.recvmsg(LENGTH.size, room, socket.MSG_CMSG_CLOEXEC)
+    if len(head) < LENGTH.size:
+        return None
     passed = array.array("i")
     for _, _, data in ancillary:
         passed.frombytes(data)
+    (left,) = LENGTH.unpack(head)
     parts = []
     while left:
         parts.append(channel.recv(left))
@@ -141,51 +243,7 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     return json.loads(b"".join(parts)), list(passed)
 
 
-def _run(channel: socket.socket, command: dict[str, Any], descriptors: list[int]) -> bytes:
-    """Run a command to its end and kill what it left: its STATUS."""
-    began = time.monotonic()
-    try:
-        error_read, error_write = os.pipe()
-        main = os.fork()
-    except OSError as error:  # other commands have all the processes, or descriptors
-        for fd in descriptors:
-            os.close(fd)
-        return STATUS.pack(0, NO_PROGRAM, error.errno or 0, 0.0, 0.0, 0)
-    if main == 0:
-        run_and_exit(lambda: _become(command, descriptors, error_write))
-    for fd in (error_write, *descriptors):
-        os.close(fd)
-    failure = os.read(error_read, FAILURE.size)
-    os.close(error_read)
-    usage = Usage()
-    status, alone = _wait_for(channel, main, usage)
-    seconds = time.monotonic() - began
-    if not alone:
-        kill_descendants(usage)
-    stage, number = FAILURE.unpack(failure) if len(failure) == FAILURE.size else (STARTED, 0)
-    return STATUS.pack(status, stage, number, usage.cpu_seconds, seconds, usage.max_rss_bytes)
-
-
-def _wait_for(channel: socket.socket, main: int, usage: Usage) -> tuple[int, bool]:
-    """Reap until the command itself ended (its wait status) or is to be stopped (9); and whether
-    nothing is left of it."""
-    while True:
-        if signal.sigwait(SIGNALS) == signal.SIGTERM and _stopped(channel):
-            return signal.SIGKILL, False
-        status, alone = reap(usage, main)
-        if status is not None:
-            return status, alone
-
-
-def _stopped(channel: socket.socket) -> bool:
-    """Whether a STOP has come. Without one, the signal was meant for a command before."""
-    try:
-        return bool(channel.recv(MESSAGE.size, socket.MSG_DONTWAIT))
-    except BlockingIOError:
-        return False
-
-
-def _become(command: dict[str, Any], descriptors: list[int], error_write: int) -> int:
+def _become(command: dict[str, Any], descriptors: list[int], tell: int) -> int:
     """Become the command, or tell the shim why not."""
     stage = NO_FOLDER
     try:
@@ -205,10 +263,10 @@ def _become(command: dict[str, Any], descriptors: list[int], error_write: int) -
         os.chdir(command["folder"])
         stage = NO_PROGRAM
         if "search" in command:
-            os.close(error_write)
+            os.close(tell)
             return files.search(command["search"])
         program = command["argv"]
         os.execvpe(program[0], program, command["env"])  # noqa: S606 - running it is the point
     except OSError as error:
-        os.write(error_write, FAILURE.pack(stage, error.errno or 0))
+        os.write(tell, FAILURE.pack(stage, error.errno or 0))
     return 127

@@ -6,7 +6,7 @@ import pytest
 from agent import trajectory
 from agent.budget import Limits
 from agent.models.base import ModelError
-from sandbox.errors import SetupError
+from sandbox.errors import InfrastructureError, SetupError
 from tests.agent.bench import FILES, FINISH, FIX, Bench, call, edit
 
 pytestmark = pytest.mark.docker
@@ -307,3 +307,19 @@ async def test_an_expected_test_that_is_not_there_is_said_at_once(bench: Bench) 
     await bench.attempt(task, [FINISH, FINISH])
     (note,) = [event["text"] for event in bench.events("note")]
     assert "the expected test_calc.py::test_ad; did you mean test_calc.py::test_add?" in note
+
+
+async def test_what_takes_a_clean_room_away_breaks_the_attempt_off_by_its_name(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object, **__: object) -> None:
+        raise InfrastructureError("the container is gone", "leave it running", cause="paused")
+
+    monkeypatch.setattr("tasks.rooms.run_tests", die)
+    with pytest.raises(InfrastructureError) as caught:
+        await bench.attempt(bench.task(), [FIX])
+    assert (caught.value.cause, caught.value.hint) == ("paused", "leave it running")
+    [broken] = bench.events("broken")
+    assert broken["cause"] == "paused"
+    assert broken["error"] == "The clean room broke down: the container is gone"
+    assert not bench.events("run.ended")

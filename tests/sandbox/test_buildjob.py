@@ -30,9 +30,16 @@ def test_only_indexes_that_a_container_can_reach_are_passed() -> None:
         "PIP_INDEX_URL": "file:///opt/index",
         "PIP_EXTRA_INDEX_URL": "https://i.example/simple file:///opt/more",
         "PIP_FIND_LINKS": "/opt/wheels",
+        "GOPROXY": "https://g.example,direct",
+        "npm_config_registry": "http://n.example/",
     }
     found = BuildSettings.from_environment(env).environment
-    assert found == {"PIP_EXTRA_INDEX_URL": "https://i.example/simple"}
+    assert found == {
+        "PIP_EXTRA_INDEX_URL": "https://i.example/simple",
+        "GOPROXY": "https://g.example,direct",
+        "npm_config_registry": "http://n.example/",
+    }
+    assert not BuildSettings.from_environment({"GOPROXY": "file:///x"}).environment
 
 
 def test_the_network_is_the_bridge_unless_told(tmp_path: Path) -> None:

@@ -75,6 +75,36 @@ async def test_an_answer_is_taken_however_it_is_cut() -> None:
         assert await ask(address) == {"fine": 1}
 
 
+async def test_silence_is_told_while_pings_go_unanswered_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sandbox.channel.PING_SECONDS", 0.02)
+    monkeypatch.setattr("sandbox.channel.QUIET_SECONDS", 0.1)
+    answers, told = asyncio.Event(), asyncio.Event()
+    answers.set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(UPGRADED)
+        while await reader.readexactly(protocol.HEADER.size):
+            if answers.is_set():
+                writer.write(wrapped(protocol.encode(protocol.PONG, 0)))
+
+    async def silent() -> None:
+        told.set()
+        channel.fail("it was paused", "paused")
+
+    async with engine(serve) as address:
+        channel = await Channel.attach(address, "1.41", "name", silent)
+        await asyncio.sleep(0.3)
+        assert not told.is_set()
+        answers.clear()
+        await asyncio.wait_for(told.wait(), 5)
+        with pytest.raises(InfrastructureError, match="it was paused") as caught:
+            channel.begin({"op": "x"}, lambda kind, payload: None)
+        assert caught.value.cause == "paused"
+        await channel.close()
+
+
 @pytest.mark.parametrize(
     "stream",
     [
@@ -86,14 +116,17 @@ async def test_an_answer_is_taken_however_it_is_cut() -> None:
         wrapped(protocol.encode(protocol.REPLY, 1, b"\xff\xfe")),
         wrapped(protocol.encode(protocol.REPLY, 7, b"{}")),
         wrapped(protocol.encode(protocol.REPLY, 0, b"{}")),
+        wrapped(protocol.encode(protocol.LINK_OPENED, 1)),
+        wrapped(protocol.encode(protocol.LINK_BYTES, 1, b"x")),
         wrapped(b"x", stream=9),
         struct.pack(">BxxxL", 1, 2**32 - 1) + b"\xff" * 100,
     ],
 )
 async def test_whatever_breaks_the_protocol_ends_the_channel(stream: bytes) -> None:
     async with engine(says(stream)) as address:
-        with pytest.raises(InfrastructureError, match="broke the protocol"):
+        with pytest.raises(InfrastructureError, match="broke the protocol") as caught:
             await ask(address)
+        assert caught.value.cause == "protocol"
 
 
 async def test_deeply_nested_json_ends_the_channel_and_no_more() -> None:
@@ -121,7 +154,7 @@ async def test_diagnostics_are_bounded() -> None:
 @pytest.mark.parametrize(
     "head",
     [
-        b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno",
+        b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno",
         b"HTTP/1.1 409 Conflict\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"x" * 100_000,
@@ -132,8 +165,19 @@ async def test_a_refused_attach_is_an_error(head: bytes) -> None:
         writer.write(head)
 
     async with engine(serve) as address:
-        with pytest.raises(InfrastructureError, match="did not attach"):
+        with pytest.raises(InfrastructureError, match="did not attach") as caught:
             await Channel.attach(address, "1.41", "name")
+        assert caught.value.cause == "engine"
+
+
+async def test_a_container_that_is_gone_before_it_started_was_removed() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    async with engine(serve) as address:
+        with pytest.raises(InfrastructureError, match="removed before it had started") as caught:
+            await Channel.attach(address, "1.41", "name")
+        assert caught.value.cause == "killed"
 
 
 async def test_an_engine_that_does_not_answer_is_not_waited_for_long(
@@ -208,3 +252,36 @@ def test_a_request_is_json_in_one_frame() -> None:
     frame = protocol.encode(protocol.REQUEST, 1, json.dumps({"path": "\udcff"}).encode("ascii"))
     ((_, _, payload),) = protocol.Decoder(protocol.HOST_KINDS).feed(frame)
     assert json.loads(payload) == {"path": "\udcff"}
+
+
+async def test_connections_are_taken_where_there_is_a_way_out_only() -> None:
+    taken: list[tuple[int, int, bytes]] = []
+    lost: list[bool] = []
+
+    class Links:
+        def take(self, kind: int, ident: int, payload: bytes) -> None:
+            if payload == b"bad":
+                raise protocol.ProtocolError("as a link would")
+            taken.append((kind, ident, payload))
+
+        def lost(self) -> None:
+            lost.append(True)
+
+    go_on = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(UPGRADED)
+        await go_on.wait()
+        for frame in ((protocol.LINK_OPENED, 7, b""), (protocol.LINK_BYTES, 7, b"bad")):
+            writer.write(wrapped(protocol.encode(*frame)))
+
+    async with engine(serve) as address:
+        channel = await Channel.attach(address, "1.41", "name")
+        channel.carry(Links())
+        go_on.set()
+        async with asyncio.timeout(5):
+            await channel.ended.wait()
+        assert taken == [(protocol.LINK_OPENED, 7, b"")]
+        assert lost == [True]
+        assert "as a link would" in channel.failure
+        await channel.close()

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
 
+from sandbox import source
 from sandbox.container import FileProblem, Sandbox
 from sandbox.engine import Engine
 from sandbox.errors import InfrastructureError, UsageError
@@ -321,3 +322,29 @@ async def test_the_lease_is_kept_while_the_host_lives(
     async with Sandbox.open(image, base, Policy()) as box:
         await asyncio.sleep(3)
         assert (await box.run("true")).ok
+
+
+@pytest.fixture
+def useless_code(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(source, "compiled", lambda name, text: b"no code")
+    source.supervisor_source.cache_clear()
+    yield
+    source.supervisor_source.cache_clear()
+
+
+@pytest.mark.usefixtures("useless_code")
+async def test_another_python_than_the_host_s_takes_the_text(
+    image: Image, make_base: Callable[..., Base], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "MAGIC_NUMBER", b"\0\0\r\n")
+    async with Sandbox.open(image, make_base({"a": "a"}), Policy()) as box:
+        assert (await box.run(["true"])).ok
+
+
+@pytest.mark.usefixtures("useless_code")
+async def test_a_supervisor_that_does_not_start_says_why(
+    image: Image, make_base: Callable[..., Base]
+) -> None:
+    with pytest.raises(InfrastructureError, match="bad marshal data"):
+        async with Sandbox.open(image, make_base({"a": "a"}), Policy()):
+            pass

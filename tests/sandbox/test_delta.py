@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from sandbox import protocol
+from sandbox.channel import Channel
 from sandbox.container import Rebuild, Sandbox
 from sandbox.delta import BaseIndex, Collector, Wanted, choose, read_delta
 from sandbox.errors import InfrastructureError, PatchError
@@ -267,19 +268,13 @@ async def test_a_malformed_report_is_the_sandbox_s_failure(
     async def collect(*_: object) -> bytearray:
         return bytearray(json.dumps(report(**lie)).encode())
 
-    class Dead:
-        name = "x"
-
-        @property
-        def channel(self) -> "Dead":
-            return self
-
-        async def close(self) -> None:
-            pass
+    class Lying:
+        channel = Channel("x")
 
     monkeypatch.setattr(Wire, "collect", collect)
-    with pytest.raises(InfrastructureError, match="wrongly"):
-        await read_delta(Wire(Dead(), Policy()), BaseIndex(base))  # type: ignore[arg-type]
+    with pytest.raises(InfrastructureError, match="wrongly") as caught:
+        await read_delta(Wire(Lying(), Policy()), BaseIndex(base))  # type: ignore[arg-type]
+    assert caught.value.cause == Lying.channel.cause == "protocol"
 
 
 def test_files_that_were_not_asked_for_are_refused() -> None:

@@ -4,13 +4,11 @@ import asyncio
 import hashlib
 import io
 import tarfile
-import threading
 import time
 import uuid
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from sandbox.buildjob import BuildSettings
 from sandbox.engine import Engine
 from sandbox.errors import SetupError
 from sandbox.image import Image, ImageSpec, ensure_image
+from sandbox.install import SCRATCH, Install
 from sandbox.leftovers import OWNER_LABEL, this_process
 
 pytestmark = pytest.mark.docker
@@ -31,7 +30,7 @@ async def build(engine: Engine, image: Image, tmp_path: Path) -> AsyncIterator[B
     """Builds a spec that no earlier run can have cached, and removes what came of it."""
     made: list[str] = []
 
-    async def make(settings: BuildSettings | None = None, **parts: tuple[str, ...] | str) -> Image:
+    async def make(settings: BuildSettings | None = None, **parts: object) -> Image:
         spec = ImageSpec(**parts)  # type: ignore[arg-type]
         found = await ensure_image(
             spec, engine=engine, settings=settings or BuildSettings(), cache=tmp_path / "cache"
@@ -40,7 +39,7 @@ async def build(engine: Engine, image: Image, tmp_path: Path) -> AsyncIterator[B
         return found
 
     yield make
-    for name in reversed(made):
+    for name in reversed(dict.fromkeys(made)):
         engine.api.remove_image(name)
 
 
@@ -57,22 +56,6 @@ def show(engine: Engine, image: Image, command: str) -> str:
         return str(engine.api.logs(container).decode())
     finally:
         engine.api.remove_container(container, force=True)
-
-
-@pytest.fixture
-def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A folder served over HTTP on this machine, and its address."""
-    folder = tmp_path / "web"
-    folder.mkdir()
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def serve_wheel(folder: Path, name: str, files: dict[str, str]) -> None:
@@ -119,6 +102,54 @@ async def test_a_requirement_that_does_not_exist_is_named(
     with pytest.raises(SetupError, match=f"failed at {missing}") as caught:
         await build(index(web[1]), pip=("present", missing))
     assert "No matching distribution" in caught.value.message
+
+
+async def test_an_installation_has_its_files_in_a_folder_that_is_gone_afterwards(
+    build: Build, engine: Engine
+) -> None:
+    install = Install(
+        "other",
+        "something",
+        (("lock", uuid.uuid4().bytes), ("deep/er/file", b"content\n")),
+        ("test -s lock; cp deep/er/file /installed", "pwd >> /installed"),
+        (("TOOL_HOME", "/opt/tool"), ("PATH", "/opt/tool/bin")),
+    )
+    made = await build(installs=(install,))
+    told = show(engine, made, f"cat /installed; test -e {SCRATCH} || echo gone; env")
+    assert told.splitlines()[:3] == ["content", SCRATCH, "gone"]
+    variables = dict(line.split("=", 1) for line in told.splitlines()[3:])
+    assert variables["TOOL_HOME"] == "/opt/tool"
+    assert variables["PATH"].startswith("/usr/local/sbin:/usr/local/bin:")
+    assert variables["PATH"].endswith(":/opt/tool/bin")
+
+
+async def test_each_part_of_an_installation_decides_on_its_layer(build: Build) -> None:
+    mark = uuid.uuid4().hex
+    plain = Install("other", "", ((mark, b"a"),), ("true",))
+    others = (
+        replace(plain, files=((mark, b"b"),)),
+        replace(plain, commands=("true", "true")),
+        replace(plain, environment=(("A", "b"),)),
+    )
+    made = [await build(installs=(each,)) for each in (plain, *others)]
+    assert len({each.name for each in made}) == 4
+    assert await build(installs=(replace(plain, what="said otherwise"),)) == replace(
+        made[0], spec=ImageSpec(installs=(replace(plain, what="said otherwise"),))
+    )
+
+
+async def test_an_installation_that_fails_says_what_ran_and_what_to_do(build: Build) -> None:
+    install = Install("other", "", (("x", b""),), ("echo trouble; exit 3", "touch /never"))
+    with pytest.raises(SetupError, match="echo trouble; exit 3 failed") as caught:
+        await build(installs=(install,))
+    assert "  trouble" in caught.value.message
+    assert "--image" in caught.value.hint
+
+
+async def test_an_installation_that_replaces_python_is_refused(build: Build) -> None:
+    install = Install("other", "", (("x", b""),), ("cp x /usr/local/bin/python3",))
+    with pytest.raises(SetupError, match="/usr/local/bin/python3"):
+        await build(installs=(install,))
 
 
 async def test_an_unreachable_index_says_what_to_set(build: Build) -> None:

@@ -21,6 +21,7 @@ from sandbox.leftovers import (
     remove_leftovers,
     this_process,
 )
+from tests.remains import owner_of
 
 OPENS = """
 import asyncio, sys
@@ -50,6 +51,14 @@ def start(image: Image, folder: Path) -> tuple[subprocess.Popen[str], str]:
     return process, process.stdout.readline().strip()
 
 
+def gone(engine: Engine, label: str) -> None:
+    """Nothing of an owner is there any more, within the time that a removal may take."""
+    deadline = time.monotonic() + 5
+    while of_owner(engine, label):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def of_owner(engine: Engine, label: str) -> list[Any]:
     found = engine.api.containers(all=True, filters={"label": f"{OWNER_LABEL}={label}"})
     return list(found)
@@ -64,27 +73,7 @@ def test_a_killed_host_leaves_no_container(image: Image, engine: Engine, tmp_pat
     assert len(of_owner(engine, label)) == 1
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 5
-    while of_owner(engine, label):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-@pytest.mark.docker
-def test_a_host_killed_while_opening_leaves_nothing_after_the_next_sweep(
-    image: Image, engine: Engine, tmp_path: Path
-) -> None:
-    for n in range(8):
-        process, label = start(image, tmp_path / f"store{n}")
-        time.sleep(0.02 + 0.04 * n)
-        process.kill()
-        process.wait()
-        deadline = time.monotonic() + 5
-        remove_leftovers(engine.api)
-        while of_owner(engine, label):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-            remove_leftovers(engine.api)
+    gone(engine, label)
 
 
 @pytest.mark.docker
@@ -94,13 +83,40 @@ def test_a_container_that_never_started_is_swept_when_its_owner_is_dead(
     dead = Owner(this_process().boot, this_process().namespace, 2**22 + 1, "12345")
     own = engine.api.create_container(image.reference, "true", labels=owner_labels())["Id"]
     labels = {OWNER_LABEL: dead.label(), OPENED_LABEL: "1"}
-    left = engine.api.create_container(image.reference, "true", labels=labels)["Id"]
+    engine.api.create_container(image.reference, "true", labels=labels)
     try:
-        assert left in remove_leftovers(engine.api)
+        remove_leftovers(engine.api)
         assert of_owner(engine, this_process().label())[0]["Id"] == own
-        assert not of_owner(engine, dead.label())
+        gone(engine, dead.label())
     finally:
         engine.api.remove_container(own, force=True)
+
+
+CREATES = """
+import sys
+from sandbox.engine import shared_engine
+from sandbox.leftovers import owner_labels
+from sandbox.scratch import process_folder
+process_folder()
+shared_engine().api.create_container(sys.argv[1], "true", labels=owner_labels())
+print("created", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.docker
+def test_a_container_that_never_started_goes_with_a_killed_owner_by_itself(
+    image: Image, engine: Engine
+) -> None:
+    command = [sys.executable, "-c", CREATES, image.reference]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        label = owner_of(process.pid)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "created\n"
+        assert of_owner(engine, label)
+        process.kill()
+    gone(engine, label)
 
 
 def test_an_owner_survives_the_way_through_a_label() -> None:
@@ -119,6 +135,8 @@ def test_a_process_is_dead_when_it_ended_and_when_its_pid_came_again() -> None:
     assert owner.alive() is True
     assert Owner(here.boot, here.namespace, process.pid, "1").alive() is False
     os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert owner.alive() is False  # although nobody has asked for its end yet
     process.wait()
     assert owner.alive() is False
 

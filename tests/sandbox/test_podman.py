@@ -247,6 +247,17 @@ async def test_the_supervisor_keeps_no_capability_that_took_the_folders_over(
 
 @pytest.mark.docker
 @first_runtime
+async def test_commands_that_are_root_work_as_on_docker(
+    service: Engine, own: Image, make_base: Any
+) -> None:
+    policy = Policy(preset="compat")
+    async with Sandbox.open(own, make_base({"a": "a"}), policy, engine=service) as box:
+        result = await box.run("id -u; touch /opt/x && chown 5:6 /opt/x && stat -c %u:%g /opt/x")
+    assert result.output.text == "0\n5:6\n"
+
+
+@pytest.mark.docker
+@first_runtime
 async def test_a_container_that_is_killed_says_so(
     service: Engine, own: Image, make_base: Any
 ) -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -31,14 +32,61 @@ def test_many_small_files_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"cpus": 0}, {"pids": 2}, {"memory_bytes": 0}, {"command_timeout": 0}]
+    "change",
+    [
+        {"cpus": 0},
+        {"pids": 2},
+        {"memory_bytes": 0},
+        {"command_timeout": 0},
+        {"background": -1},
+        {"background": 1000},
+        {"preset": "none"},
+        {"isolation": "vm"},
+        {"workspace": "network"},
+    ],
 )
-def test_limits_that_nothing_could_run_under_are_refused(change: dict[str, int]) -> None:
+def test_limits_that_nothing_could_run_under_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         dataclasses.replace(Policy(), **change).check()
 
 
 def test_a_policy_is_plain_data_and_cannot_be_changed() -> None:
-    assert Policy().as_dict()["network"] == "none"
+    assert Policy().as_dict()["network"] == ()
     with pytest.raises(dataclasses.FrozenInstanceError):
         Policy().pids = 4  # type: ignore[misc]
+
+
+def test_a_workspace_on_disk_takes_no_memory() -> None:
+    on_disk = Policy(workspace="disk", workspace_bytes=100 * GIB)
+    on_disk.check(resettable=True)
+    assert on_disk.spare_bytes() > Policy().spare_bytes()
+
+
+def test_what_cannot_be_put_back_is_not_opened_for_that() -> None:
+    Policy(preset="compat").check()
+    with pytest.raises(UsageError, match="cannot be put back"):
+        Policy(preset="compat").check(resettable=True)
+
+
+def test_nothing_relaxes_silently() -> None:
+    assert Policy().relaxations() == ()
+    # These bound what is kept, and not what may be used.
+    harmless = {"command_timeout", "output_bytes", "output_stop_bytes", "network"}
+    other: dict[str, Any] = {"preset": "compat", "workspace": "disk", "isolation": "gvisor"}
+    for field in dataclasses.fields(Policy):
+        if field.name in harmless:
+            continue
+        usual = getattr(Policy(), field.name)
+        value = other.get(field.name) or usual + 1
+        raised = dataclasses.replace(Policy(), **{field.name: value})
+        assert len(raised.relaxations()) == 1, field.name
+    assert Policy(memory_bytes=GIB, pids=100).relaxations() == ()
+
+
+def test_a_relaxation_says_by_how_much() -> None:
+    policy = Policy(memory_bytes=4 * GIB, cpus=3.5, background=2)
+    assert policy.relaxations() == (
+        "up to 2 commands may run in the background",
+        "memory: 4,096 MiB instead of 2,048",
+        "cores: 3.5 instead of 2",
+    )

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -8,9 +8,24 @@ from sandbox.patch import FILE
 from sandbox.policy import Policy
 from sandbox.rebuild import Rebuild
 from sandbox.trees import Base, TreeStore
+from tasks.reading import RepositoryFiles
 from tasks.task import Checks, Task, Verdict
 from tasks.verify import verify
 from tests.tasks.judging import Judge, patch_of
+
+MakeFiles = Callable[[Mapping[str, str]], RepositoryFiles]
+
+
+@pytest.fixture(scope="session")
+def make_files(tmp_path_factory: pytest.TempPathFactory) -> MakeFiles:
+    """The files of a repository: path to text."""
+    store = TreeStore.create(tmp_path_factory.mktemp("files") / "store")
+
+    def make(contents: Mapping[str, str]) -> RepositoryFiles:
+        tree = store.add_tree((path, FILE, text.encode()) for path, text in contents.items())
+        return RepositoryFiles(Base(store, tree))
+
+    return make
 
 
 @pytest.fixture

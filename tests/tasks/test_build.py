@@ -125,7 +125,7 @@ def test_inputs_are_metadata_and_for_compiled_parts_sources(
     rust = build(
         {"pyproject.toml": "[build-system]\nbuild-backend='maturin'\n", "pkg/__init__.py": ""}
     )
-    assert "cargo" in rust.apt
+    assert "cargo-web" in rust.apt
 
 
 @pytest.mark.parametrize(

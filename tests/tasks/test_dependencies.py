@@ -190,6 +190,26 @@ def test_the_framework_gets_what_it_shows_to_need(
     assert find(files).pip == pip
 
 
+LOCKED = """
+[[package]]
+name = "pytest"
+version = "8.3.2"
+source = { registry = "https://index.example/simple" }
+[[package]]
+name = "a"
+version = "1.5"
+source = { registry = "https://index.example/simple" }
+"""
+
+
+def test_what_a_lock_has_is_installed_by_it_and_the_rest_by_name(find: Find) -> None:
+    project = "[project]\ndependencies=['a>=1', 'b']\n[dependency-groups]\ntest=['pytest']\n"
+    found = find({"pyproject.toml": project, "uv.lock": LOCKED})
+    [install] = found.installs
+    assert install.files[0][1] == b"a==1.5\npytest==8.3.2\n"
+    assert found.pip == ("b",)
+
+
 HOSTILE = [
     "--index-url https://evil.example/simple",
     "-i https://evil.example/simple",
@@ -251,8 +271,9 @@ def test_poetry_sources_other_than_the_index_are_dropped(find: Find) -> None:
     ("setup", "apt"),
     [
         (TestSetup("node", "node", "npm test", ()), ("nodejs", "npm")),
-        (TestSetup("node", "node", "yarn test", ()), ("nodejs", "npm", "yarnpkg")),
-        (TestSetup("rust", "cargo", "cargo test", ()), ("cargo",)),
+        (TestSetup("node", "node", "yarn test", ()), ("nodejs", "npm")),
+        (TestSetup("rust", "cargo", "cargo test", ()), ("cargo-web",)),
+        (TestSetup("go", "make", "make test", ()), ("make", "gcc", "libc6-dev", "golang")),
         (TestSetup("go", "go", "go test ./...", ()), ("golang",)),
         (TestSetup("java", "maven", "mvn test", ()), ("maven", "default-jdk-headless")),
         (TestSetup("make", "make", "make test", ()), ("make", "gcc", "libc6-dev")),
@@ -268,6 +289,42 @@ def test_toolchains_come_from_the_distribution(
 def test_python_requirements_are_not_taken_for_another_ecosystem(find: Find) -> None:
     go = TestSetup("go", "go", "go test ./...", ())
     assert find({"requirements.txt": "a\n", "go.mod": ""}, go).pip == ()
+
+
+def test_packages_with_compiled_parts_get_a_compiler(find: Find) -> None:
+    npm = TestSetup("node", "node", "npm test", ())
+    package = {"package.json": '{"dependencies": {"a": "1"}}'}
+    lock = '{"packages": {"node_modules/a": {"dependencies": {"%s": "1"}}}}'
+    assert "gcc" in find({**package, "package-lock.json": lock % "prebuild-install"}, npm).apt
+    assert "gcc" not in find({**package, "package-lock.json": lock % "my-node-gyp-x"}, npm).apt
+
+
+@pytest.mark.parametrize(
+    ("files", "setup", "kind"),
+    [
+        (
+            {"package.json": '{"dependencies": {"a": "1"}}'},
+            TestSetup("node", "node", "npm test", ()),
+            "node",
+        ),
+        (
+            {"Cargo.toml": "[dependencies]\na = '1'\n"},
+            TestSetup("rust", "cargo", "cargo test", ()),
+            "rust",
+        ),
+        (
+            {"go.mod": "module x\n\nrequire a.example v1.0.0\n"},
+            TestSetup("go", "go", "go test", ()),
+            "go",
+        ),
+    ],
+)
+def test_each_ecosystem_has_its_own_installation(
+    find: Find, files: dict[str, str], setup: TestSetup, kind: str
+) -> None:
+    found = find(files, setup)
+    assert [install.kind for install in found.installs] == [kind]
+    assert found.pip == ()
 
 
 def test_exact_versions_rule_out_what_contradicts_them() -> None:

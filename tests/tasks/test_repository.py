@@ -133,6 +133,15 @@ def test_nothing_is_installed_into_an_image_that_was_named(make: Make) -> None:
     assert (image.base, image.apt, image.pip) == ("python:3.12", (), ("attrs",))
 
 
+def test_a_lock_decides_on_versions_unless_an_image_is_named(top: Path, make: Make) -> None:
+    entry = "source = { registry = 'https://index.example/simple' }\n"
+    (top / "uv.lock").write_text(f"[[package]]\nname = 'attrs'\nversion = '23.1'\n{entry}")
+    image = make().task.image
+    assert [install.files[0][1] for install in image.installs] == [b"attrs==23.1\n"]
+    assert image.pip == ("hypothesis", "setuptools-scm")
+    assert make(overrides=Overrides(image="python:3.12")).task.image.installs == ()
+
+
 def test_the_wrong_python_is_an_error_unless_an_image_is_named(top: Path, make: Make) -> None:
     text = PACKAGE["pyproject.toml"].replace("[project]\n", "[project]\nrequires-python='>=3.14'\n")
     (top / "pyproject.toml").write_text(text)

@@ -109,4 +109,4 @@ def test_a_partial_clone_says_what_it_lacks(
     with pytest.raises(UsageError, match="is a partial clone") as caught:
         base_of_commit(clone, store, "HEAD", limit_bytes=LIMIT, limit_files=99)
     subprocess.run(caught.value.hint.removeprefix("Fetch them: "), shell=True, check=True)
-    assert base_of_commit(clone, store, "HEAD", limit_bytes=LIMIT, limit_files=99).base.entries()
+    assert base_of_commit(clone, store, "HEAD", limit_bytes=LIMIT, limit_files=99).base.entries

@@ -1,7 +1,15 @@
+from pathlib import Path
+
 import pytest
 
+from sandbox.container import Sandbox
 from sandbox.errors import InfrastructureError
+from sandbox.image import Image
+from sandbox.patch import FILE
+from sandbox.policy import Policy
+from sandbox.profile import PROXY_PORT
 from sandbox.rebuild import Rebuild
+from sandbox.trees import Base, TreeStore
 from tasks.task import Verdict
 from tests.tasks.judging import ADD, CALC, FIX, TWICE, ZERO, Judge
 
@@ -266,9 +274,33 @@ async def test_a_room_that_dies_decides_nothing(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def die(*_: object, **__: object) -> None:
-        raise InfrastructureError("the container is gone")
+        raise InfrastructureError("the container is gone", "leave it running", cause="paused")
 
     monkeypatch.setattr("tasks.rooms.run_tests", die)
     verdict = await judge(CALC, FIX)
-    assert verdict.status == "infrastructure failed"
-    assert "the container is gone" in only_reason(verdict)
+    assert (verdict.status, verdict.cause) == ("infrastructure failed", "paused")
+    assert verdict.reasons == (
+        "The clean room broke down: the container is gone",
+        "leave it running",
+    )
+
+
+async def test_a_clean_room_reaches_nothing_whatever_the_task_may(
+    judge: Judge, image: Image, tmp_path: Path
+) -> None:
+    policy = Policy(network=("index.test:443",))
+    closed = (
+        "import os, socket, pytest\n"
+        "def test_closed():\n"
+        "    assert 'HTTPS_PROXY' not in os.environ\n"
+        "    with pytest.raises(ConnectionRefusedError):\n"
+        f"        socket.create_connection(('127.0.0.1', {PROXY_PORT}), 5)\n"
+    )
+    verdict = await judge({**CALC, "test_closed.py": closed}, FIX, policy=policy)
+    assert verdict.status == "solved"
+    assert verdict.report is not None
+    assert "test_closed.py::test_closed" in verdict.report.passed
+    store = TreeStore.create(tmp_path / "open")
+    base = Base(store, store.add_tree([("test_closed.py", FILE, closed.encode())]))
+    async with Sandbox.open(image, base, policy) as box:
+        assert "1 failed" in (await box.run("python3 -m pytest")).output.text

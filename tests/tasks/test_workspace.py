@@ -57,7 +57,7 @@ def commit(top: Path, **files: str) -> None:
 
 
 def taken(prepared: Prepared) -> dict[str, tuple[int, bytes]]:
-    entries = prepared.base.entries()
+    entries = prepared.base.entries.values()
     blobs = prepared.base.store.read(entry.blob for entry in entries)
     return {e.path: (e.mode, content) for e, content in zip(entries, blobs, strict=True)}
 
@@ -226,7 +226,7 @@ def test_the_base_keeps_the_ignore_rules_of_repository_and_user(
     put(top, "a.info")
     put(top, "a.top")
     base = prepare().base
-    assert {entry.path for entry in base.entries()} == {".gitignore", "sub/.gitignore"}
+    assert {entry.path for entry in base.entries.values()} == {".gitignore", "sub/.gitignore"}
     for ignored in ("x.mine", "x.info", "x.top", "sub/x.top"):
         assert base.ignores(ignored)
     for kept in ("sub/keep.top", "x"):

@@ -55,7 +55,7 @@ class Desk:
     def __init__(self, box: Sandbox, name: str = "generic") -> None:
         self.box = box
         self.context = ToolContext(box, SimpleNamespace(checks=CHECKS))
-        self.toolbox = Toolbox(toolset(name).tools)
+        self.toolbox = Toolbox(toolset(name, box.policy).tools)
 
     async def call(self, name: str, **arguments: object) -> ToolResult:
         return await self.toolbox.call(name, json.dumps(arguments), self.context)

@@ -73,6 +73,10 @@ class User:
             timeout=120,
         )
 
+    def prune(self, *words: str, engine: str = "unix:///nowhere") -> Done:
+        """`greenroom prune`, never on the engine that the tests share with others."""
+        return self.greenroom("prune", *words, DOCKER_HOST=engine)
+
 
 @pytest.fixture
 def user(tmp_path: Path) -> User:

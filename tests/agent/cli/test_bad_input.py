@@ -125,7 +125,7 @@ def test_tests_that_cannot_be_collected_say_what_the_sandbox_lacks(here: Here, u
     user.write({"test_calc.py": "import no_such_package\n\n\ndef test_it():\n    pass\n"})
     said = here("solve", "-m", user.script(FIX))
     assert "test_calc.py could not be collected: ModuleNotFoundError" in said.out
-    assert "missing: the Python module no_such_package. The sandbox has no network" in said.out
+    assert "missing: the Python module no_such_package. Clean rooms have no network" in said.out
 
 
 @pytest.mark.docker

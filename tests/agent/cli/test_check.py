@@ -5,6 +5,9 @@ import subprocess
 
 import pytest
 
+from agent.cli.check import installed
+from sandbox.image import ImageSpec
+from sandbox.install import Install
 from tests.agent.cli.conftest import User
 
 pytestmark = pytest.mark.docker
@@ -18,9 +21,22 @@ def test_the_tests_are_run_and_told(user: User) -> None:
     assert "1 passed, 1 failed in " in done.stdout
 
 
+def test_what_was_installed_is_said_with_what_decided_on_it() -> None:
+    install = Install("node", "the packages of package-lock.json, with npm", (("x", b""),), ())
+    spec = ImageSpec(apt=("nodejs", "npm"), installs=(install,), pip=("six",), setup=("a\nb",))
+    assert installed(spec) == [
+        "Debian packages: nodejs, npm",
+        "the packages of package-lock.json, with npm",
+        "Python packages: six",
+        "setup command: a b",
+    ]
+    assert installed(ImageSpec()) == []
+
+
 def test_json(user: User) -> None:
     document = json.loads(user.greenroom("check", "--json").stdout)
     assert document["test_command"] == "python3 -m pytest"
+    assert document["installed"] == []
     assert [result["id"] for result in document["report"]["results"]] == [
         "test_calc.py::test_add",
         "test_calc.py::test_double",

@@ -120,7 +120,7 @@ def test_one_word_is_asked_about_again(user: User) -> None:
 
 def test_a_run_that_waits_for_an_answer_is_not_removed(user: User) -> None:
     def prune_and_agree() -> bytes:
-        assert "removed 0 runs" in user.greenroom("prune", "--older-than", "0d").stdout
+        assert "removed 0 runs" in user.prune("--runs", "--older-than", "0d").stdout
         return b"y\n"
 
     ended, shown = at_a_terminal(user, [prune_and_agree], "solve", "-m", user.script(FIX), "-q")

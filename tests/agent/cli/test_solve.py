@@ -75,7 +75,7 @@ def test_events_are_lines_of_json(user: User) -> None:
     assert types[0] == "run.started"
     assert types[-1] == "run.ended"
     [opened] = [event for event in events if event["type"] == "sandbox"]
-    assert opened["policy"]["network"] == "none"
+    assert opened["policy"]["network"] == []
 
 
 def test_what_is_seen_is_what_the_user_has_now(user: User) -> None:
@@ -259,7 +259,7 @@ def test_a_solved_run_is_shown_and_pruned(user: User) -> None:
     again = user.greenroom("resume")
     assert again.returncode == 2
     assert "is solved already" in again.stderr
-    assert "removed 1 run" in user.greenroom("prune", "--older-than", "0d").stdout
+    assert "removed 1 run" in user.prune("--runs", "--older-than", "0d").stdout
     assert "no runs yet" in user.greenroom("runs").stdout
 
 

@@ -1,0 +1,47 @@
+"""What a sandbox is opened with; two of one recipe cannot be told apart when they open."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+
+from sandbox.image import Image
+from sandbox.policy import MIB, Policy
+from sandbox.rebuild import Rebuild
+from sandbox.trees import Base
+
+PAGE = 4096  # what a file in memory is rounded up to
+# What an idle sandbox takes beside its files: the supervisor, shims, the engine's own.
+IDLE_BYTES = 64 * MIB
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The image, the base in /workspace, and how it is prepared; see `Sandbox.open`."""
+
+    image: Image
+    base: Base
+    policy: Policy
+    rebuild: Rebuild | None = None
+    support: Mapping[str, bytes] = field(default_factory=dict)
+    resettable: bool = False
+    ca_bundle: bytes | None = None
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for equal recipes."""
+        base = self.base
+        return (
+            self.image.reference,
+            base.store.folder,
+            base.tree,
+            base.ignore,
+            self.policy,
+            self.rebuild,
+            frozenset(self.support.items()),
+            self.resettable,
+            self.ca_bundle,
+        )
+
+    def idle_bytes(self) -> int:
+        """About how much memory a sandbox takes that was opened and not used. Blocks."""
+        files = sum(-(-entry.size // PAGE) * PAGE for entry in self.base.entries.values())
+        return IDLE_BYTES + files * (2 if self.resettable else 1)
