@@ -290,7 +290,7 @@ def spoken(said: Mapping[str, Any], place: str) -> str:
     newest, oldest = _numbers(said["ApiVersion"]), _numbers(said.get("MinAPIVersion") or "1.0")
     if newest < OLDEST_API:
         raise SetupError(
-            f"The Docker engine at {place} is version {said['Version']}.",
+            f"The engine at {place} is version {said['Version']}.",
             "Greenroom needs 20.10 or newer (Podman: 4.0): update it.",
         )
     return _text(max(min(newest, KNOWN_API), oldest))
@@ -328,6 +328,13 @@ def explain(address: Address, error: BaseException) -> SetupError:
     cause = _os_error(error)
     place = f"{address.url} ({address.origin})"
     installed = shutil.which("dockerd") or shutil.which("docker")
+    if "podman" in address.url and isinstance(cause, PermissionError | FileNotFoundError):
+        why = "no such socket" if isinstance(cause, FileNotFoundError) else "permission denied"
+        return SetupError(
+            f"No Podman can be used at {place}: {why}.",
+            "Start your own (systemctl --user start podman.socket), which listens at "
+            f"DOCKER_HOST=unix:///run/user/{os.getuid()}/podman/podman.sock.",
+        )
     if isinstance(cause, PermissionError):
         return SetupError(
             f"You may not use the Docker engine at {place}: permission denied.",

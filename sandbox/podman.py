@@ -117,11 +117,19 @@ def create(api: Any, libpod: str, config: Mapping[str, Any], name: str, cache: P
     from requests import HTTPError  # noqa: PLC0415
 
     body = {**container_body(config, cache), "name": name}
+    profile = body["seccomp_profile_path"]
     place = f"{api.base_url}/v{libpod}/libpod/containers/create"
     answer = api.post(place, json=body, timeout=api.timeout)
     try:
         answer.raise_for_status()
     except HTTPError as error:
+        if "seccomp profile" in answer.text and "no such file" in answer.text:
+            raise SetupError(
+                f"Podman finds no {profile} on its machine: it reads the profile of system calls "
+                "from a file.",
+                "Its machine has to see that folder at the same path; another one is named with "
+                "XDG_CACHE_HOME.",
+            ) from error
         docker.errors.create_api_error_from_http_exception(error)
     return str(answer.json()["Id"])
 

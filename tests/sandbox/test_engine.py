@@ -178,6 +178,13 @@ def test_no_permission_says_which_group() -> None:
     assert "usermod -aG docker" in error.hint
 
 
+@pytest.mark.parametrize("problem", [PermissionError(13, "no"), FileNotFoundError(2, "no")])
+def test_a_podman_that_cannot_be_used_says_how_to_start_one(problem: OSError) -> None:
+    error = explain(Address("unix:///run/podman/podman.sock", "from DOCKER_HOST"), problem)
+    assert "No Podman can be used at unix:///run/podman/podman.sock" in error.message
+    assert "systemctl --user start podman.socket" in error.hint
+
+
 def test_a_context_whose_host_is_away_is_named(configuration: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

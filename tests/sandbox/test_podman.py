@@ -272,6 +272,18 @@ async def test_a_container_that_is_killed_says_so(
 
 @pytest.mark.docker
 @first_runtime
+async def test_a_profile_that_podman_does_not_see_is_said(
+    service: Engine, own: Image, make_base: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.podman._as_file", lambda profile, cache: "/nowhere/x.json")
+    with pytest.raises(SetupError, match=r"finds no /nowhere/x[.]json") as caught:
+        async with Sandbox.open(own, make_base({"a": "a"}), Policy(), engine=service):
+            pytest.fail("a sandbox without a system call filter was opened")
+    assert "XDG_CACHE_HOME" in caught.value.hint
+
+
+@pytest.mark.docker
+@first_runtime
 def test_a_killed_host_leaves_nothing(service: Engine, own: Image, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", OPENS, own.reference, str(tmp_path / "store")],
