@@ -51,19 +51,10 @@ class Abilities:
         return self.cgroup == "1"
 
 
-def libpod_version(said: Mapping[str, Any]) -> str:
-    """The version of Podman's own API that an engine's /version tells; "" for another engine."""
-    for part in said.get("Components") or ():
-        if part.get("Name") == "Podman Engine":
-            return str((part.get("Details") or {}).get("APIVersion") or part.get("Version"))
-    return ""
-
-
-def abilities(said: Mapping[str, Any], info: Mapping[str, Any], place: str) -> Abilities:
-    """Read an engine's answers to /version and /info; Podman's /info has to hold its own under
-    "libpod". Raises SetupError for an engine that cannot hold a sandbox; `place` says which it is.
-    """
-    libpod = libpod_version(said)
+def abilities(info: Mapping[str, Any], place: str, libpod: str = "") -> Abilities:
+    """Read an engine's description of itself (Docker's /info; for Podman what
+    `sandbox.podman.as_info` makes of its own). Raises SetupError for an engine that cannot hold a
+    sandbox; `place` says which it is, `libpod` the version of Podman's own API."""
     name = "Podman" if libpod else "Docker"
     system = info.get("OSType", "linux")
     if system != "linux":
@@ -78,7 +69,7 @@ def abilities(said: Mapping[str, Any], info: Mapping[str, Any], place: str) -> A
             "no system call profile.",
             "Use an engine on x86-64 or 64-bit ARM.",
         )
-    limits = _podman_limits(info["libpod"]) if libpod else _docker_limits(info)
+    limits = _limits(info)
     missing = [limit for limit in ("memory", "the number of processes") if not limits[limit]]
     if missing:
         raise SetupError(
@@ -92,7 +83,14 @@ def abilities(said: Mapping[str, Any], info: Mapping[str, Any], place: str) -> A
             "Use a kernel and an engine built with seccomp.",
         )
     runtime = str(info.get("DefaultRuntime") or "runc")
-    _check_uids(info.get("libpod") or {}, place)
+    count = int(info.get("UserIds", 0))
+    if 0 < count < MAPPED_UIDS:
+        raise SetupError(
+            f"The {name} engine at {place} has {count:,} user ids for containers; a sandbox's is "
+            f"one of {MAPPED_UIDS:,}.",
+            "Give this user a range in /etc/subuid and /etc/subgid (sudo usermod --add-subuids "
+            "100000-165535 --add-subgids 100000-165535 $USER), then run `podman system migrate`.",
+        )
     maps_uids = (
         "name=rootless" in security
         or "name=userns" in security
@@ -124,7 +122,7 @@ def _gvisor(runtimes: Mapping[str, Any]) -> str:
     return ""
 
 
-def _docker_limits(info: Mapping[str, Any]) -> dict[str, bool]:
+def _limits(info: Mapping[str, Any]) -> dict[str, bool]:
     """Which limits there are; what an engine does not say, it has. Without control groups (rootless
     on version 1) it has none, although Docker 20.10 lists them."""
     names = {
@@ -135,30 +133,6 @@ def _docker_limits(info: Mapping[str, Any]) -> dict[str, bool]:
     }
     groups = info.get("CgroupDriver") != "none"
     return {limit: groups and bool(info.get(name, True)) for limit, name in names.items()}
-
-
-def _podman_limits(libpod: Mapping[str, Any]) -> dict[str, bool]:
-    """Podman fills Docker's fields from files of version 1 and of the whole machine, so on version
-    2 they are wrong both ways; its own answer lists the controllers that it may use."""
-    controllers = (libpod.get("host") or {}).get("cgroupControllers") or ()
-    return {
-        "memory": "memory" in controllers,
-        "the number of processes": "pids" in controllers,
-        "processor time": "cpu" in controllers,
-    }
-
-
-def _check_uids(libpod: Mapping[str, Any], place: str) -> None:
-    """A rootless Podman tells how many user ids it has for containers."""
-    mapped = ((libpod.get("host") or {}).get("idMappings") or {}).get("uidmap") or ()
-    count = sum(int(part["size"]) for part in mapped)
-    if mapped and count < MAPPED_UIDS:
-        raise SetupError(
-            f"The Podman engine at {place} has {count:,} user ids for containers; a sandbox's is "
-            f"one of {MAPPED_UIDS:,}.",
-            "Give this user a range in /etc/subuid and /etc/subgid (sudo usermod --add-subuids "
-            "100000-165535 --add-subgids 100000-165535 $USER), then run `podman system migrate`.",
-        )
 
 
 def _kernel(info: Mapping[str, Any]) -> tuple[int, ...]:

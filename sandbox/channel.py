@@ -287,7 +287,7 @@ class Channel(asyncio.Protocol):
             self.fail("it was removed before it had started", "killed")
             return b""
         if len(status) < 2 or status[1] not in (b"101", b"200"):
-            said = (head.split(b"\r\n", 1)[0] + b" " + rest[:200]).decode("utf-8", "replace")
+            said = (head.split(b"\r\n", 1)[0] + b" " + rest[:600]).decode("utf-8", "replace")
             raise protocol.ProtocolError(f"attach was refused: {said}")
         self._open = True
         self._head.clear()

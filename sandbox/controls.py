@@ -38,9 +38,10 @@ def opening(uid: int, policy: Policy, abilities: Abilities) -> dict[str, Any]:
     own = [{"path": p, "uid": uid, "mode": 0o755} for p in places if p in (WORKSPACE, HOME)]
     shared = ("/tmp", SHARED_MEMORY)  # noqa: S108 - the sandbox's own
     others = [{"path": p, "uid": 0, "mode": 0o1777} for p in places if p in shared]
+    spare = set(HANDING_OVER) - set(capabilities(policy))
     return {
         "hand_over": own + others if abilities.libpod else [],
-        "give_up": [NUMBERS[name] for name in HANDING_OVER] if abilities.libpod else [],
+        "give_up": sorted(NUMBERS[name] for name in spare) if abilities.libpod else [],
         "look_at": {
             "folders": list(places),
             "masked": list(MASKED),

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox import podman
-from sandbox.abilities import Abilities, abilities, libpod_version
+from sandbox.abilities import Abilities, abilities
 from sandbox.cache import cache_folder
 from sandbox.errors import SetupError, UsageError
 from sandbox.identity import image_with_identity
@@ -90,21 +90,16 @@ class Engine:
         to do, when it does not."""
         address = find_address()
         try:
-            # This page has no version in its path, so no engine can refuse it.
-            asking = _client(address, _text(OLDEST_API), ANSWER_SECONDS)
-            said = asking.version(api_version=False)
-            asking.close()
-            libpod = libpod_version(said)
+            said = _version(address)
+            libpod = said.get("Libpod", "")
             api = _client(address, spoken(said, address.url), REQUEST_SECONDS, libpod)
-            info = api.info()
-            if libpod:
-                info["libpod"] = podman.describe(api, libpod)
+            info = podman.describe(api, libpod) if libpod else api.info()
         except SetupError:
             raise
         except Exception as error:
             # docker-py, requests and urllib3 each raise their own for the same few causes.
             raise explain(address, error) from error
-        return cls(address, api, said["Version"], abilities(said, info, address.url))
+        return cls(address, api, said["Version"], abilities(info, address.url, libpod))
 
     def create(self, config: Mapping[str, Any], name: str) -> str:
         """Create a container: its id. `config` is the body of Docker's create call. Blocks; raises
@@ -275,13 +270,27 @@ def _from_context(name: str) -> Address:
     return Address(url, origin, tls if tls.is_dir() else None, verify)
 
 
+def _version(address: Address) -> dict[str, Any]:
+    """What an engine answers to /version, which has no version in its path, so that none can refuse
+    it. A Podman, which says in "Libpod" what it is, takes long for that, so it is not asked."""
+    client = _client(address, _text(OLDEST_API), ANSWER_SECONDS)
+    try:
+        told = client.get(f"{client.base_url}/_ping", timeout=client.timeout).headers
+        if libpod := told.get("Libpod-Api-Version"):
+            return {"Version": libpod, "ApiVersion": told["Api-Version"], "Libpod": libpod}
+        found: dict[str, Any] = client.version(api_version=False)
+        return found
+    finally:
+        client.close()
+
+
 def spoken(said: Mapping[str, Any], place: str) -> str:
     """The version of the API to speak with an engine, from its answer to /version. Raises
     SetupError for an engine that is too old; `place` says which it is."""
     newest, oldest = _numbers(said["ApiVersion"]), _numbers(said.get("MinAPIVersion") or "1.0")
     if newest < OLDEST_API:
         raise SetupError(
-            f"The Docker engine at {place} is version {said['Version']}.",
+            f"The engine at {place} is version {said['Version']}.",
             "Greenroom needs 20.10 or newer (Podman: 4.0): update it.",
         )
     return _text(max(min(newest, KNOWN_API), oldest))
@@ -319,6 +328,13 @@ def explain(address: Address, error: BaseException) -> SetupError:
     cause = _os_error(error)
     place = f"{address.url} ({address.origin})"
     installed = shutil.which("dockerd") or shutil.which("docker")
+    if "podman" in address.url and isinstance(cause, PermissionError | FileNotFoundError):
+        why = "no such socket" if isinstance(cause, FileNotFoundError) else "permission denied"
+        return SetupError(
+            f"No Podman can be used at {place}: {why}.",
+            "Start your own (systemctl --user start podman.socket), which listens at "
+            f"DOCKER_HOST=unix:///run/user/{os.getuid()}/podman/podman.sock.",
+        )
     if isinstance(cause, PermissionError):
         return SetupError(
             f"You may not use the Docker engine at {place}: permission denied.",

@@ -170,8 +170,8 @@ class Container:
             except docker.errors.NotFound:
                 return
             except docker.errors.APIError as error:
-                # The engine is removing it by itself, for it ended.
-                if error.status_code != 409:
+                # The engine is removing it by itself, for it ended; Podman says that otherwise.
+                if error.status_code != 409 and "state improper" not in str(error.explanation):
                     raise InfrastructureError(
                         f"The sandbox {self.name} could not be removed: {error.explanation}"
                     ) from error

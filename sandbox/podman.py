@@ -115,20 +115,53 @@ def create(api: Any, libpod: str, config: Mapping[str, Any], name: str, cache: P
     from requests import HTTPError  # noqa: PLC0415
 
     body = {**container_body(config, cache), "name": name}
-    answer = api.post(f"{api.base_url}/v{libpod}/libpod/containers/create", json=body)
+    profile = body["seccomp_profile_path"]
+    place = f"{api.base_url}/v{libpod}/libpod/containers/create"
+    answer = api.post(place, json=body, timeout=api.timeout)
     try:
         answer.raise_for_status()
     except HTTPError as error:
+        if "seccomp profile" in answer.text and "no such file" in answer.text:
+            raise SetupError(
+                f"Podman finds no {profile} on its machine: it reads the profile of system calls "
+                "from a file.",
+                "Its machine has to see that folder at the same path; another one is named with "
+                "XDG_CACHE_HOME.",
+            ) from error
         docker.errors.create_api_error_from_http_exception(error)
     return str(answer.json()["Id"])
 
 
 def describe(api: Any, libpod: str) -> dict[str, Any]:
-    """What Podman says of itself. Raises what requests raises."""
-    answer = api.get(f"{api.base_url}/v{libpod}/libpod/info")
+    """What Podman says of itself, in the words of Docker's /info. Raises what requests raises."""
+    answer = api.get(f"{api.base_url}/v{libpod}/libpod/info", timeout=api.timeout)
     answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
-    return found
+    return as_info(answer.json())
+
+
+def as_info(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Podman's answer to its own /info in the words of Docker's. What it answers to Docker's is
+    read from files of control groups version 1, and of the whole machine, so it is wrong both ways
+    on version 2 and for rootless engines."""
+    host = told["host"]
+    controllers = host.get("cgroupControllers") or ()
+    mapped = (host.get("idMappings") or {}).get("uidmap") or ()
+    security = host.get("security") or {}
+    options = ["name=seccomp"] if security.get("seccompEnabled") else []
+    return {
+        "OSType": host["os"],
+        "Architecture": host["arch"],
+        "NCPU": host["cpus"],
+        "MemTotal": host["memTotal"],
+        "KernelVersion": host["kernel"],
+        "CgroupVersion": host["cgroupVersion"].removeprefix("v"),
+        "DefaultRuntime": host["ociRuntime"]["name"],
+        "MemoryLimit": "memory" in controllers,
+        "PidsLimit": "pids" in controllers,
+        "CpuCfsQuota": "cpu" in controllers,
+        "SecurityOptions": [*options, "name=rootless"] if mapped else options,
+        "UserIds": sum(int(part["size"]) for part in mapped),
+    }
 
 
 def container_body(config: Mapping[str, Any], cache: Path) -> dict[str, Any]:
@@ -167,7 +200,7 @@ def _namespaces(left: dict[str, Any]) -> dict[str, Any]:
 
 
 def _security(left: dict[str, Any], cache: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {"cap_add": [*left.pop("CapAdd"), *HANDING_OVER]}
+    found: dict[str, Any] = {"cap_add": sorted({*left.pop("CapAdd"), *HANDING_OVER})}
     for option in left.pop("SecurityOpt"):
         if option == "no-new-privileges:true":
             found["no_new_privileges"] = True

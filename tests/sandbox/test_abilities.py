@@ -11,13 +11,14 @@ import pytest
 from sandbox.abilities import Abilities, abilities
 from sandbox.errors import SetupError
 from sandbox.lifecycle import new_uid
+from sandbox.podman import as_info
 
 Answer = dict[str, Any]
 
 
-def docker(version: str, **info: Any) -> tuple[Answer, Answer]:
-    parts = [{"Name": "Engine", "Version": version}, {"Name": "containerd"}, {"Name": "runc"}]
+def docker(version: str, **info: Any) -> Answer:
     usual = {
+        "ServerVersion": version,
         "OSType": "linux",
         "Architecture": "x86_64",
         "MemoryLimit": True,
@@ -33,38 +34,31 @@ def docker(version: str, **info: Any) -> tuple[Answer, Answer]:
         "DefaultRuntime": "runc",
         "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"],
     }
-    return {"Version": version, "Components": parts}, {**usual, **info}
+    return {**usual, **info}
 
 
-def podman(
-    version: str, controllers: list[str], uids: list[Answer] | None = None, **info: Any
-) -> tuple[Answer, Answer]:
-    details = {"APIVersion": version, "MinAPIVersion": "4.0.0"}
-    parts = [{"Name": "Podman Engine", "Version": version, "Details": details}]
-    host = {"cgroupControllers": controllers, "idMappings": {"uidmap": uids}}
+def podman(controllers: list[str], uids: list[Answer] | None = None, **host: Any) -> Answer:
     usual = {
-        "OSType": "linux",
-        "Architecture": "amd64",
-        # On version 2 these are wrong: the first and the last of all machines, the others of none.
-        "MemoryLimit": True,
-        "SwapLimit": False,
-        "CpuCfsPeriod": False,
-        "CpuCfsQuota": False,
-        "PidsLimit": True,
-        "CgroupDriver": "systemd",
-        "CgroupVersion": "2",
-        "KernelVersion": "6.12.117+deb13-cloud-amd64",
-        "NCPU": 2,
-        "MemTotal": 5036761088,
-        "DefaultRuntime": "crun",
-        "SecurityOptions": ["name=apparmor", "name=seccomp,profile=default"],
+        "arch": "amd64",
+        "os": "linux",
+        "cpus": 2,
+        "memTotal": 5036761088,
+        "kernel": "6.12.117+deb13-cloud-amd64",
+        "cgroupManager": "systemd",
+        "cgroupVersion": "v2",
+        "cgroupControllers": controllers,
+        "idMappings": {"gidmap": uids, "uidmap": uids},
+        "ociRuntime": {"name": "crun"},
+        "security": {"rootless": bool(uids), "seccompEnabled": True},
     }
-    said = {"Version": version, "Components": [*parts, {"Name": "Conmon"}]}
-    return said, {**usual, "libpod": {"host": host}, **info}
+    return as_info({"host": {**usual, **host}})
+
+
+def libpod_of(answer: Answer) -> str:
+    return "" if "ServerVersion" in answer else "5.4.2"
 
 
 ROOTLESS = ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"]
-ROOTLESS_PODMAN = ["name=apparmor", "name=seccomp,profile=default", "name=rootless"]
 #: A user's own id is root inside, and the others are those of /etc/subuid.
 UIDS: list[Answer] = [{"container_id": 0, "size": 1}, {"container_id": 1, "size": 65536}]
 
@@ -89,21 +83,14 @@ DESKTOP_ISOLATED = docker("28.5.1", DefaultRuntime="sysbox-runc", KernelVersion=
 COLIMA = docker("27.4.0", Architecture="aarch64", KernelVersion="6.8.0-50-generic", Name="colima")
 DOCKER_ROOTLESS = docker("26.1.5+dfsg1", SecurityOptions=ROOTLESS)
 PODMAN_4 = podman(
-    "4.3.1",
     ["cpuset", "cpu", "cpuacct", "blkio", "memory", "devices", "freezer", "pids"],
-    CgroupVersion="1",
-    CgroupDriver="cgroupfs",
-    KernelVersion="6.18.44",
-    SwapLimit=True,
-    CpuCfsPeriod=True,
-    CpuCfsQuota=True,
-    SecurityOptions=["name=seccomp,profile=default"],
+    cgroupVersion="v1",
+    cgroupManager="cgroupfs",
+    kernel="6.18.44",
 )
 ALL = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma", "misc"]
-PODMAN_5 = podman("5.4.2", ALL)
-PODMAN_5_ROOTLESS = podman(
-    "5.4.2", ["cpu", "memory", "pids"], UIDS, SecurityOptions=ROOTLESS_PODMAN
-)
+PODMAN_5 = podman(ALL)
+PODMAN_5_ROOTLESS = podman(["cpu", "memory", "pids"], UIDS)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +105,7 @@ PODMAN_5_ROOTLESS = podman(
         (COLIMA, {"machine": "aarch64"}),
         (DOCKER_ROOTLESS, {"maps_uids": True}),
         (
-            docker(
-                "26.1.5+dfsg1", SecurityOptions=[*DOCKER_26[1]["SecurityOptions"], "name=userns"]
-            ),
+            docker("26.1.5+dfsg1", SecurityOptions=[*DOCKER_26["SecurityOptions"], "name=userns"]),
             {"maps_uids": True},
         ),
         (
@@ -145,10 +130,8 @@ PODMAN_5_ROOTLESS = podman(
         "podman 5.4 rootless",
     ],
 )
-def test_an_engine_that_lacks_nothing(
-    answers: tuple[Answer, Answer], expected: dict[str, Any]
-) -> None:
-    can = abilities(*answers, "here")
+def test_an_engine_that_lacks_nothing(answers: Answer, expected: dict[str, Any]) -> None:
+    can = abilities(answers, "here", libpod_of(answers))
     usual = {
         "machine": "x86_64",
         "cgroup": "2",
@@ -173,7 +156,7 @@ def test_an_engine_that_lacks_nothing(
             ("processor time",),
         ),
         (
-            podman("4.9.3", ["memory", "pids"], UIDS, SecurityOptions=ROOTLESS_PODMAN),
+            podman(["memory", "pids"], UIDS),
             ("processor time",),
         ),
         # A kernel without swapaccount=1 on version 1.
@@ -182,10 +165,8 @@ def test_an_engine_that_lacks_nothing(
         (docker("27.0.2", CpuCfsQuota=False), ("processor time",)),
     ],
 )
-def test_what_an_engine_lacks_is_named(
-    answers: tuple[Answer, Answer], lacking: tuple[str, ...]
-) -> None:
-    can = abilities(*answers, "here")
+def test_what_an_engine_lacks_is_named(answers: Answer, lacking: tuple[str, ...]) -> None:
+    can = abilities(answers, "here", libpod_of(answers))
     assert can.lacking == lacking
     assert can.limits_cpu == ("processor time" not in lacking)
 
@@ -201,16 +182,14 @@ def test_what_an_engine_lacks_is_named(
         (docker("28.5.2", SecurityOptions=None), "no seccomp"),
         # Rootless on version 1: Docker 20.10 lists all limits as there.
         (docker("20.10.5", SecurityOptions=ROOTLESS, CgroupDriver="none"), "memory and the number"),
-        (podman("4.3.1", [], UIDS, SecurityOptions=ROOTLESS_PODMAN), "Podman.*memory and the num"),
-        (podman("5.4.2", ["pids"], UIDS, SecurityOptions=ROOTLESS_PODMAN), "limit memory of"),
-        (podman("5.4.2", ALL, UIDS[:1], SecurityOptions=ROOTLESS_PODMAN), "has 1 user ids"),
+        (podman([], UIDS), "Podman.*memory and the num"),
+        (podman(["pids"], UIDS), "limit memory of"),
+        (podman(ALL, UIDS[:1]), "has 1 user ids"),
     ],
 )
-def test_an_engine_that_cannot_hold_a_sandbox_is_refused(
-    answers: tuple[Answer, Answer], said: str
-) -> None:
+def test_an_engine_that_cannot_hold_a_sandbox_is_refused(answers: Answer, said: str) -> None:
     with pytest.raises(SetupError, match=said):
-        abilities(*answers, "here")
+        abilities(answers, "here", libpod_of(answers))
 
 
 def test_an_engine_that_maps_uids_gets_uids_that_exist() -> None:
@@ -226,10 +205,10 @@ def test_the_settings_of_system_v_are_left_where_a_kernel_would_not_have_them(
     kernel: str, sets: bool
 ) -> None:
     rootless = docker("28.5.2", SecurityOptions=ROOTLESS, KernelVersion=kernel)
-    assert abilities(*rootless, "here").sets_ipc is sets
-    assert abilities(*docker("28.5.2", KernelVersion=kernel), "here").sets_ipc
+    assert abilities(rootless, "here").sets_ipc is sets
+    assert abilities(docker("28.5.2", KernelVersion=kernel), "here").sets_ipc
 
 
 def test_what_an_engine_does_not_say_it_has() -> None:
     said = {"OSType": "linux", "Architecture": "x86_64", "SecurityOptions": ["name=seccomp"]}
-    assert abilities({"Version": "99"}, said, "here") == Abilities(cgroup="1")
+    assert abilities(said, "here") == Abilities(cgroup="1")

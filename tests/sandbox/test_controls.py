@@ -130,6 +130,8 @@ def test_only_podman_s_folders_have_to_be_handed_over() -> None:
     assert docker["hand_over"] == docker["give_up"] == []
     assert {"path": "/workspace", "uid": 7, "mode": 0o755} in podman["hand_over"]
     assert podman["give_up"] == [0, 8]
+    # Commands that are root keep what they may have.
+    assert opening(7, Policy(preset="compat"), Abilities(libpod="5.4.2"))["give_up"] == [8]
 
 
 @pytest.mark.docker

@@ -9,7 +9,7 @@ import socketserver
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
@@ -178,6 +178,13 @@ def test_no_permission_says_which_group() -> None:
     assert "usermod -aG docker" in error.hint
 
 
+@pytest.mark.parametrize("problem", [PermissionError(13, "no"), FileNotFoundError(2, "no")])
+def test_a_podman_that_cannot_be_used_says_how_to_start_one(problem: OSError) -> None:
+    error = explain(Address("unix:///run/podman/podman.sock", "from DOCKER_HOST"), problem)
+    assert "No Podman can be used at unix:///run/podman/podman.sock" in error.message
+    assert "systemctl --user start podman.socket" in error.hint
+
+
 def test_a_context_whose_host_is_away_is_named(configuration: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -201,11 +208,24 @@ def test_what_is_no_docker_engine_is_said_to_be_none(monkeypatch: pytest.MonkeyP
 # -- which version is spoken ----------------------------------------------------------------------
 
 
+PODMAN_HOST = {
+    "os": "linux",
+    "arch": "arm64",
+    "cpus": 4,
+    "memTotal": 1 << 33,
+    "kernel": "6.12.0",
+    "cgroupVersion": "v2",
+    "cgroupControllers": ["memory", "pids"],
+    "ociRuntime": {"name": "crun"},
+    "security": {"seccompEnabled": True},
+}
+
+
 class FakeEngine(BaseHTTPRequestHandler):
     """An engine that refuses all versions of the API but those from `oldest` to `newest`."""
 
     oldest, newest = (1, 41), (1, 41)
-    components: ClassVar[list[dict[str, Any]]] = []
+    libpod = ""
     asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
@@ -215,17 +235,22 @@ class FakeEngine(BaseHTTPRequestHandler):
             texts = [".".join(map(str, v)) for v in (self.newest, self.oldest)]
             api, least = texts
             said = {"Version": "99.1", "ApiVersion": api, "MinAPIVersion": least}
-            self.answer(200, {**said, "Components": self.components})
+            self.answer(200, said)
+        elif self.path == "/_ping":
+            more = {"Libpod-Api-Version": self.libpod} if self.libpod else {}
+            self.answer(200, "OK", {"Api-Version": "1.41", **more})
         elif rest == "libpod/info":
-            self.answer(200, {"host": {"cgroupControllers": ["memory", "pids"]}})
+            self.answer(200, {"host": PODMAN_HOST})
         elif self.oldest <= tuple(map(int, version[1:].split("."))) <= self.newest:
             self.answer(200, {"Architecture": "x86_64", "SecurityOptions": ["name=seccomp"]})
         else:
             self.answer(400, {"message": f"client version {version} is too old or too new"})
 
-    def answer(self, status: int, content: Any) -> None:
+    def answer(self, status: int, content: Any, headers: Mapping[str, str] = {}) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
+        for name, text in headers.items():
+            self.send_header(name, text)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -271,7 +296,7 @@ def test_an_engine_is_spoken_to_in_a_version_that_it_takes(
     fake = fake_engine(oldest=oldest, newest=newest)
     engine = Engine.connect()
     assert engine.api_version == spoken
-    assert fake.asked == ["/version", f"/v{spoken}/info"]
+    assert fake.asked == ["/_ping", "/version", f"/v{spoken}/info"]
     assert engine.name == "Docker 99.1 with runc"
     assert engine.lack == ""
 
@@ -284,11 +309,10 @@ def test_an_engine_that_is_too_old_is_refused(fake_engine: Any) -> None:
 
 
 def test_podman_is_asked_in_its_own_words_what_it_may_limit(fake_engine: Any) -> None:
-    details = {"APIVersion": "5.4.2"}
-    parts = [{"Name": "Podman Engine", "Version": "5.4.2", "Details": details}]
-    fake = fake_engine(oldest=(1, 24), newest=(1, 41), components=parts)
+    fake = fake_engine(libpod="5.4.2")
     engine = Engine.connect()
-    assert fake.asked == ["/version", "/v1.41/info", "/v5.4.2/libpod/info"]
+    assert fake.asked == ["/_ping", "/v5.4.2/libpod/info"]
+    assert engine.name == "Podman 5.4.2 with crun"
     assert engine.abilities.lacking == ("processor time",)
     assert "processor time (see `greenroom doctor`)" in engine.lack
     assert engine.as_dict()["lacking"] == ["processor time"]

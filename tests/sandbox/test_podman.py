@@ -247,6 +247,17 @@ async def test_the_supervisor_keeps_no_capability_that_took_the_folders_over(
 
 @pytest.mark.docker
 @first_runtime
+async def test_commands_that_are_root_work_as_on_docker(
+    service: Engine, own: Image, make_base: Any
+) -> None:
+    policy = Policy(preset="compat")
+    async with Sandbox.open(own, make_base({"a": "a"}), policy, engine=service) as box:
+        result = await box.run("id -u; touch /opt/x && chown 5:6 /opt/x && stat -c %u:%g /opt/x")
+    assert result.output.text == "0\n5:6\n"
+
+
+@pytest.mark.docker
+@first_runtime
 async def test_a_container_that_is_killed_says_so(
     service: Engine, own: Image, make_base: Any
 ) -> None:
@@ -257,6 +268,18 @@ async def test_a_container_that_is_killed_says_so(
         with pytest.raises(InfrastructureError, match=r"gone.*it was killed"):
             await running
     assert nothing_is_left(service)
+
+
+@pytest.mark.docker
+@first_runtime
+async def test_a_profile_that_podman_does_not_see_is_said(
+    service: Engine, own: Image, make_base: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandbox.podman._as_file", lambda profile, cache: "/nowhere/x.json")
+    with pytest.raises(SetupError, match=r"finds no /nowhere/x[.]json") as caught:
+        async with Sandbox.open(own, make_base({"a": "a"}), Policy(), engine=service):
+            pytest.fail("a sandbox without a system call filter was opened")
+    assert "XDG_CACHE_HOME" in caught.value.hint
 
 
 @pytest.mark.docker
