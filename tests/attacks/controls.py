@@ -178,7 +178,13 @@ CONTROLS: Mapping[str, Control] = {
         source=(("os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC", "os.O_NOFOLLOW | os.O_CLOEXEC"),)
     ),
     "answering what cannot be done": Control(
-        source=(("UNDOABLE = (OSError, ValueError, OverflowError)\n", "UNDOABLE = (OSError,)\n"),)
+        source=(
+            ("UNDOABLE = (OSError, ValueError, OverflowError)\n", "UNDOABLE = (OSError,)\n"),
+            (
+                '        raise OSError(errno.EINVAL, "is no file name") from None\n',
+                "        raise\n",
+            ),
+        )
     ),
     "times within reason": Control(source=(("FAR_FUTURE = 1 << 40", "FAR_FUTURE = 1 << 70"),)),
     "bounded names": Control(
@@ -239,6 +245,7 @@ CONTROLS: Mapping[str, Control] = {
                 "        for command in list(self._commands.values()):\n"
                 '            command.stop("cancelled")\n'
                 "            self._end_command(command)\n"
+                "        self._background.clear()\n"
                 "        self._kill_orphans()\n",
                 "",
             ),

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sandbox.container import FileProblem, Sandbox
+from sandbox.container import Sandbox
 from tests.attacks.conftest import Without
 from tests.attacks.controls import attack_in, meanwhile
 
@@ -79,7 +79,7 @@ async def test_a_changed_top_folder_is_put_back(box: Sandbox, without: Without) 
     assert result.output.text == "755\n755\n"
     bare = await without("undoing modes at a reset")
     await bare.run(change)
-    with pytest.raises(FileProblem, match="Permission denied"):
+    with pytest.raises(InfrastructureError, match="Permission denied"):
         await bare.reset()
 
 
@@ -107,7 +107,7 @@ async def test_an_access_list_on_a_top_folder_does_not_survive(
 
     assert await next_one(box) == "777\n[]\n"
     bare = await without("undoing attributes at a reset")
-    with pytest.raises(FileProblem, match="Permission denied"):
+    with pytest.raises(InfrastructureError, match="Permission denied"):
         await next_one(bare)
 
 

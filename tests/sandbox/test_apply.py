@@ -68,13 +68,9 @@ async def test_a_patch_replaces_what_commands_put_in_its_way(box: Sandbox) -> No
     assert (await box.run("cat a b new x; test -L a")).output.text == "mine\n" * 4
 
 
-async def test_a_patch_does_not_write_through_a_link(box: Sandbox) -> None:
+async def test_a_patch_does_not_write_through_a_link_of_the_base(box: Sandbox) -> None:
     with pytest.raises(PatchError, match="through the symbolic link"):
         await box.apply(Patch((Change("link/x", FILE, b"x"),)))
-    await box.run("rm -r d; ln -s /tmp d")
-    with pytest.raises(PatchError, match="d/x"):
-        await box.apply(Patch((Change("d/x", FILE, b"x"),)))
-    assert (await box.run("ls /tmp")).output.text == ""
 
 
 async def test_a_patch_that_finds_no_room_keeps_none(box: Sandbox) -> None:

@@ -9,24 +9,6 @@ pytestmark = pytest.mark.docker
 NO_FIX = {"README": "words\n"}
 
 
-@pytest.mark.parametrize(
-    ("path", "hidden"),
-    [
-        ("greenroom_pytest.py", "reports on them"),
-        ("pkg_resources/__init__.py", "an installed module"),
-        ("tests/calc.py", "the project's own calc"),
-        ("tests/pathlib.py", "a module of Python's own"),
-        ("sitecustomize/__init__.py", "runs before the tests"),
-    ],
-)
-async def test_a_module_that_would_hide_another_is_refused(
-    judge: Judge, path: str, hidden: str
-) -> None:
-    verdict = await judge(CALC, {path: FIX["calc.py"]}, expected=(ADD,))
-    assert verdict.status == "invalid patch"
-    assert hidden in verdict.reasons[0]
-
-
 async def test_the_files_of_the_tests_are_protected_whatever_their_names(judge: Judge) -> None:
     files = {
         "calc.py": CALC["calc.py"],
@@ -60,17 +42,6 @@ async def test_a_docstring_s_test_that_a_patch_rewrites_proves_nothing(judge: Ju
     easy = {"calc.py": files["calc.py"].replace("    3\n", "    -1\n")}
     verdict = await judge(files, easy, **DOCTESTS)
     assert (verdict.status, verdict.grade) == ("solved", "regression-only")
-
-
-async def test_the_script_that_runs_the_tests_is_protected(judge: Judge) -> None:
-    script = "grep -q 'a + b' calc.py && echo ok\n"
-    files = {"calc.py": CALC["calc.py"], "check.sh": script}
-    command = {"test_command": "sh check.sh", "framework": "unknown"}
-    forged = await judge(files, {"check.sh": "true\n"} | NO_FIX, **command)
-    assert forged.status == "failed"
-    assert forged.left_out == ("check.sh",)
-    honest = await judge(files, FIX, **command)
-    assert (honest.status, honest.grade) == ("solved", "proved")
 
 
 async def test_a_test_of_nodes_own_runner_is_protected_by_its_name(judge: Judge) -> None:
