@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from sandbox.container import Sandbox
+from sandbox.errors import InfrastructureError
 from tests.attacks.conftest import Without
 from tests.attacks.controls import attack_in, meanwhile
 
