@@ -104,6 +104,17 @@ async def test_a_command_that_ignores_signals_ends_at_its_timeout(box: Sandbox) 
     assert plain.output.text == "survived\n"
 
 
+async def test_a_session_of_its_own_does_not_outlive_a_timeout(
+    box: Sandbox, without: Without
+) -> None:
+    escape = "setsid sleep 100 & setsid setsid sleep 100 & sleep 60"
+    assert (await box.run(escape, timeout=0.5)).reason == "timeout"
+    assert await left(box, "sleep") == 0
+    bare = await without("killing what is left")
+    await bare.run(escape, timeout=0.5)
+    assert await left(bare, "sleep") == 3
+
+
 async def test_an_endless_spin_is_ended_and_bounded_in_cpu(box: Sandbox, without: Without) -> None:
     result = await box.run("for i in 1 2 3 4; do (while :; do :; done) & done; wait", timeout=2)
     assert result.reason == "timeout"
