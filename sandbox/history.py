@@ -66,7 +66,7 @@ def make_history(base: Base, private: str) -> History:
     store = base.store
     commit = store.commit(base.tree, MESSAGE)
     git = Git(store.folder)
-    with scratch_folder("history-") as folder:
+    with scratch_folder("history-", beside=store.folder) as folder:  # git renames packs into it
         options = ("-q", "--revs", "--window=0", "--no-reuse-delta")
         git.run("pack-objects", *options, str(folder / "pack"), stdin=f"{commit}\n".encode())
         index = folder / "index"

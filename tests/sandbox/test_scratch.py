@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from sandbox import scratch
+from sandbox.history import make_history
 from sandbox.scratch import remove_left_folders, scratch_folder
+from sandbox.trees import Base, TreeStore
 from tests.remains import processes
 
 HOLD = """
@@ -127,3 +130,14 @@ def test_beside_a_folder_of_another_file_system_it_is_there() -> None:
     assert not folder.exists()
     with scratch_folder(beside=usual.parent) as folder:
         assert folder.parent == usual.parent
+
+
+def test_a_history_is_laid_out_also_from_a_store_on_another_file_system(cache: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == cache.stat().st_dev:
+        pytest.skip("there is no other file system here")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        store = TreeStore.create(Path(folder) / "store")
+        base = Base(store, store.add_tree([("a", 0o100644, b"a")]))
+        made = make_history(base, "/run/greenroom")
+    assert any(path.endswith(".pack") for path in made.private)
