@@ -78,9 +78,10 @@ class Source(Protocol):
 class Sandbox:
     """A prepared base in a container of its own. Made by `open`; see there.
 
-    All methods raise InfrastructureError when the container or its stream has died. They may be
-    called at the same time; what reads or changes the whole tree waits for its turn. The event
-    loop must not be blocked for longer than the lease (60 seconds).
+    All methods raise InfrastructureError when the container or its stream has died, and UsageError
+    for what is too large to be asked. They may be called at the same time; what reads or changes
+    the whole tree waits for its turn. The event loop must not be blocked for longer than the lease
+    (60 seconds).
     """
 
     def __init__(self, container: Container, recipe: Recipe, engine: Engine) -> None:
@@ -214,7 +215,8 @@ class Sandbox:
         `events_limit`, the command finds in GREENROOM_EVENTS_FD a descriptor whose bytes come back
         as `events`, up to the limit. `on_output` sees output as it comes, its first MiB at most,
         `on_events` all events; what they raise is raised here. A program that does not exist ends
-        with 127, as in a shell. Raises FileNotFoundError or NotADirectoryError for a bad `cwd`.
+        with 127, as in a shell. Raises FileNotFoundError, NotADirectoryError or FileProblem for a
+        bad `cwd`, UsageError for a command or an input that is too large.
         """
         return await self._wire.run(
             ["bash", "-c", command] if isinstance(command, str) else command,

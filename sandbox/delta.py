@@ -50,7 +50,7 @@ TARGET_OWNERS = ("Cargo.toml", "pom.xml")
 
 
 MAX_CHANGED = 100_000
-MAX_REPORT = 64 * MIB
+MAX_REPORT = 32 * MIB
 MOST_NOTES = 200
 
 

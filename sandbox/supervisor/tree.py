@@ -19,8 +19,9 @@ from sandbox import protocol
 from sandbox.supervisor import files, paths
 from sandbox.supervisor.processes import Account
 
-# All paths that are new to the workspace together: what they take is this process's own memory.
+# All paths that are new to the workspace together, as JSON: they take memory of this process.
 MAX_NEW_TEXT = 16 << 20
+ESCAPED = 12  # the most that JSON makes of a character
 COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE
 NO_TIME = (-1, -1, -1)  # in a stamp that equals no file's
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | paths.PLAIN
@@ -256,7 +257,7 @@ class Walk:
 
     def _count(self, path: str) -> None:
         self._new += 1
-        self._room -= len(path)
+        self._room -= len(path) if path.isascii() else len(path) * ESCAPED
         if self._room < 0:
             raise TooMany(self._new)
 

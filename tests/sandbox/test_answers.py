@@ -186,7 +186,7 @@ async def test_a_delta_that_the_sandbox_cannot_give_is_a_patch_s_error(index: Ba
         ("read", protocol.OUTPUT, 0),
         ("write", protocol.OUTPUT, 0),
         ("list", protocol.OUTPUT, 32 * MIB),
-        ("delta", protocol.OUTPUT, 64 * MIB),
+        ("delta", protocol.OUTPUT, 32 * MIB),
     ],
 )
 async def test_bytes_without_end_are_not_taken(

@@ -194,7 +194,7 @@ def test_a_new_file_comes_to_the_place_that_is_meant(
 
 
 @pytest.mark.parametrize("prefix", ["a", "b"])
-def test_a_folder_named_as_a_prefix_is_does_not_mislead(store: TreeStore, prefix: str) -> None:
+def test_a_folder_named_as_a_prefix_does_not_mislead(store: TreeStore, prefix: str) -> None:
     tree = store.add_tree([(f"{prefix}/new.txt", FILE, b"x\n"), ("plain.txt", FILE, b"x\n")])
     for changes in (
         [Change("new.txt", FILE, b"y\n")],
