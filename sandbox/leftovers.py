@@ -72,15 +72,19 @@ def remove_leftovers(api: Any, *, dry_run: bool = False) -> list[str]:
     for found in api.containers(all=True, filters={"label": OWNER_LABEL}):
         if not _is_leftover(found["Labels"], time.time()):
             continue
-        removed.append(((found["Names"] or [found["Id"][:12]])[0]).lstrip("/"))
-        if dry_run:
-            continue
+        name = (found["Names"] or [found["Id"][:12]])[0].lstrip("/")
         try:
-            api.remove_container(found["Id"], force=True, v=True)
+            if dry_run:
+                api.inspect_container(found["Id"])
+            else:
+                api.remove_container(found["Id"], force=True, v=True)
+        except docker.errors.NotFound:
+            # Gone already. An engine that was killed may list it until its next start but one.
+            continue
         except docker.errors.APIError as error:
-            # Gone already, or somebody else is removing it.
-            if error.status_code not in (404, 409):
+            if error.status_code != 409:  # somebody else is removing it
                 raise
+        removed.append(name)
     return removed
 
 

@@ -111,25 +111,34 @@ async def join_terminal(wire: Wire, channel: Channel, cwd: str) -> int:
         "events_limit": 0,
         "output_stop": UNBOUNDED,
     }
-    screen = Screen(target, channel)
-    try:
-        async with wire.explained():
-            pending = channel.begin(request, screen.show)
-            try:
-                with (
-                    _raw(source),
-                    _typing(source, channel, pending.ident),
-                    _sizes(target, wire, pending.ident),
-                ):
-                    reply = await channel.finish(pending)
-            except BaseException:
-                channel.drop(pending)
-                raise
-    finally:
-        await screen.close()
+    with _raw(source):
+        screen = Screen(target, channel)
+        try:
+            async with wire.explained():
+                reply = await _joined(source, target, wire, channel, request, screen)
+        finally:
+            await screen.close()  # before the terminal is put back: it would change what comes
     if "error" in reply or reply.get("stage"):
         raise InfrastructureError(f"The sandbox could not start a shell: {reply!s:.200}")
     return wire.understand(lambda: os.waitstatus_to_exitcode(int(reply["status"])))
+
+
+async def _joined(
+    source: int,
+    target: int,
+    wire: Wire,
+    channel: Channel,
+    request: dict[str, Any],
+    screen: Screen,
+) -> dict[str, Any]:
+    """The shell's reply, when it has ended."""
+    pending = channel.begin(request, screen.show)
+    try:
+        with _typing(source, channel, pending.ident), _sizes(target, wire, pending.ident):
+            return await channel.finish(pending)
+    except BaseException:
+        channel.drop(pending)
+        raise
 
 
 @contextlib.contextmanager

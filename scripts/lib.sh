@@ -185,12 +185,23 @@ need_engine() {
     fi
 }
 
+# An engine that is started here can be told of gVisor, where that is installed. (On the ptrace
+# platform, which needs nothing of the machine.)
+RUNTIMES=()
+register_gvisor() {
+    has runsc || return 0
+    printf '#!/bin/sh\nexec %s --platform=ptrace --network=none "$@"\n' "$(command -v runsc)" >"$CACHE/runsc"
+    chmod 755 "$CACHE/runsc"
+    RUNTIMES=(--add-runtime "runsc=$CACHE/runsc")
+}
+
 # Starts dockerd as a process of its own, which outlives this script.
 start_dockerd() {
     local log="$CACHE/dockerd.log"
     mkdir -p "$CACHE"
     say "starting dockerd (as root; its log is $log)"
-    setsid dockerd >"$log" 2>&1 </dev/null &
+    register_gvisor
+    setsid dockerd "${RUNTIMES[@]}" >"$log" 2>&1 </dev/null &
     if await_engine $!; then
         DONE+=("started dockerd; stop it with: kill \$(cat /var/run/docker.pid)")
         return 0
@@ -198,7 +209,7 @@ start_dockerd() {
     # A container without the right to change firewalls can still run an engine without a bridge.
     if grep -qiE 'iptables|nf_tables|NAT chain|bridge' "$log"; then
         note "it could not set up its network bridge; starting it without one"
-        setsid dockerd --iptables=false --ip6tables=false --bridge=none >"$log" 2>&1 </dev/null &
+        setsid dockerd "${RUNTIMES[@]}" --iptables=false --ip6tables=false --bridge=none >"$log" 2>&1 </dev/null &
         if await_engine $!; then
             DONE+=("started dockerd without a network bridge; stop it with: kill \$(cat /var/run/docker.pid)")
             return 0

@@ -1,19 +1,21 @@
 """What a sandbox may reach in tests: real servers on this machine, names that lead to them, and a
 client that talks to the proxy inside byte by byte."""
 
+import asyncio
 import hashlib
 import os
 import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from sandbox.container import NetworkRequest, Sandbox
 from sandbox.profile import PROXY_PORT
 
 MIB = 1 << 20
@@ -210,6 +212,15 @@ def certificate(folder: Path, *names: str) -> tuple[ssl.SSLContext, bytes]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem, key)
     return context, pem.read_bytes()
+
+
+async def ended(box: Sandbox, since: int = 0, count: int = 1) -> Sequence[NetworkRequest]:
+    """The requests of a sandbox after the first `since`, as soon as there are `count`: a tunnel is
+    told of when both of its sides have ended, a moment after the command that made it."""
+    async with asyncio.timeout(30):
+        while len(box.requests) < since + count:
+            await asyncio.sleep(0.01)
+    return box.requests[since:]
 
 
 class Names:

@@ -97,6 +97,16 @@ class PrivateEngine:
             if before is not None:
                 os.environ["DOCKER_HOST"] = before
 
+    def containers(self) -> list[str]:
+        """The states of all containers. A killed engine may list after its start what is gone, as
+        dead and without a name (seen in 20.10): that counts for nothing."""
+        api = self.connect().api
+        states = []
+        for found in api.containers(all=True):
+            with suppress(docker.errors.NotFound):
+                states.append(str(api.inspect_container(found["Id"])["State"]["Status"]))
+        return states
+
     def load(self, image: Image, source: Engine) -> None:
         """Copy an image from another engine, under its name."""
         for answer in self.connect().api.load_image(source.api.get_image(image.name)):
@@ -116,9 +126,11 @@ class PrivateEngine:
 
     def remove(self) -> None:
         """Stop it and leave nothing of it."""
-        with suppress(docker.errors.APIError):
-            for container in self.connect().api.containers(all=True):
-                self.connect().api.remove_container(container["Id"], force=True)
+        self.start()
+        api = self.connect().api
+        for container in api.containers(all=True):
+            with suppress(docker.errors.NotFound):
+                api.remove_container(container["Id"], force=True)
         self.terminate()
         subprocess.run(["umount", "--lazy", str(self._data)], check=True)
         shutil.rmtree(self.folder)

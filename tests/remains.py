@@ -68,6 +68,12 @@ def processes(command: bytes) -> list[int]:
     return found
 
 
+def no_janitor_cleans() -> None:
+    """Returns when those of killed processes are done: they remove the remains of anybody."""
+    while set(processes(b"clean_up()")) - set(processes(b"greenroom-janitor")):
+        time.sleep(0.1)
+
+
 def owner_of(pid: int) -> str:
     """The label of what the living process `pid` opens."""
     here = this_process()

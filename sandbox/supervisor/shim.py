@@ -101,7 +101,10 @@ class Shim:
 
     def report(self) -> tuple[Any, ...] | None:
         """The STATUS of the command that ended; None when the shim itself is dead."""
-        report = self._socket.recv(STATUS.size)
+        try:
+            report = self._socket.recv(STATUS.size)
+        except ConnectionResetError:  # it died before it read what it was sent
+            return None
         return STATUS.unpack(report) if len(report) == STATUS.size else None
 
     def close(self) -> None:

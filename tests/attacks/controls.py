@@ -78,7 +78,6 @@ def _without_cpu_limit(config: Config) -> None:
 CONTROLS: Mapping[str, Control] = {
     "seccomp": Control(_without_seccomp),
     "no new privileges": Control(_without_no_new_privileges),
-    "no network": setting(NetworkMode="bridge"),
     "read-only root": setting(ReadonlyRootfs=False),
     "masked paths": setting(MaskedPaths=[], ReadonlyPaths=[]),
     "no devices": setting(
@@ -213,9 +212,6 @@ CONTROLS: Mapping[str, Control] = {
                 "        if same:\n",
             ),
         )
-    ),
-    "writes at a later time": Control(
-        source=(("            self._tree.expect_writes()\n", "            pass\n"),)
     ),
     "a hidden copy of the base": Control(
         source=(

@@ -24,13 +24,15 @@ OPEN = (
     "    print(f'{pid}/write', attempt(os.open, f'/proc/{pid}/fd/1', os.O_WRONLY))\n"
     "    print(f'{pid}/poke', attempt(os.open, f'/proc/{pid}/mem', os.O_RDWR))\n"
     "    print(f'{pid}/exists', attempt(os.kill, pid, 0))\n"
+    "    score = f'/proc/{pid}/oom_score_adj'\n"
+    "    print(f'{pid}/score', attempt(os.open, score, os.O_WRONLY))\n"
 )
 
 
 async def test_the_supervisor_cannot_be_read_or_written(attack: Attack, without: Without) -> None:
     assert set(verdicts(await attack(OPEN)).values()) <= {"EPERM", "EACCES"}
     bare = await attack_in(await without("another uid than the supervisor's"), OPEN)
-    for name in ("mem", "environ", "fd/0", "write", "poke", "exists"):
+    for name in ("mem", "environ", "fd/0", "write", "poke", "exists", "score"):
         assert verdicts(bare)[f"1/{name}"] == "worked"
 
 

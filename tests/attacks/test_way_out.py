@@ -22,7 +22,7 @@ from sandbox.egress import names as resolving
 from sandbox.image import Image
 from sandbox.trees import Base
 from tests.attacks.conftest import POLICY
-from tests.outside import CLIENT, LOOPBACK, MIB, Names, Web, certificate, web
+from tests.outside import CLIENT, LOOPBACK, MIB, Names, Web, certificate, ended, web
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 Inside = Callable[..., Awaitable[str]]
@@ -289,11 +289,12 @@ async def test_a_tls_connection_is_for_the_name_that_was_asked_for(
     box: Sandbox, inside: Inside, secure: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tunnel, "TLS_PORT", secure.server_port)
+    before = len(box.requests)
     place = f"index.test:{secure.server_port}"
     script = TLS + f"for name in 'other.test', 'evil.test': print(begin('{place}', name))"
     assert (await inside(script)).splitlines() == ["TLSV1_ALERT_ACCESS_DENIED"] * 2
     assert secure.seen == []
-    last = box.requests[-1]
+    last = (await ended(box, before, 2))[-1]
     assert (last.outcome, last.host) == ("refused", "index.test")
     assert last.why.endswith("asked for evil.test")
     script = TLS + f"for name in 'index.test', 'INDEX.test', None: print(begin('{place}', name))"
@@ -309,12 +310,16 @@ async def test_what_goes_to_the_port_of_tls_is_tls(
         f"s.sendall(head('/hidden', 'evil.test').encode())\n"
         "print(rest(s))"
     )
+    before = len(box.requests)
     assert "this is /hidden" in await inside(script)  # at another port it is what is allowed
+    await ended(box, before)
     plain.seen.clear()
+    before = len(box.requests)
     monkeypatch.setattr(tunnel, "TLS_PORT", plain.server_port)
     assert "this is" not in await inside(script)
     assert plain.seen == []
-    assert "was no TLS" in box.requests[-1].why
+    [request] = await ended(box, before)
+    assert "was no TLS" in request.why
 
 
 # -- requests within requests -------------------------------------------------------------------

@@ -189,9 +189,10 @@ def test_no_entry_permits_another_host_or_port(
 @given(names, ports)
 def test_an_entry_permits_its_own_name_however_it_is_written(name: str, port: int) -> None:
     try:
-        allowed = Allowlist.parse((f"{name}:{port}",))
-    except UsageError:
+        assume(read_address(name) is None)
+    except ValueError:
         assume(False)
+    allowed = Allowlist.parse((f"{name}:{port}",))
     for spelling in (name, name.upper(), f"{name}."):
         host, _ = split_host_and_port(f"{spelling}:{port}")
         assert allowed.places_for(host, port)

@@ -287,6 +287,12 @@ def test_paths_out_of_the_tree_are_left_out_and_named(base: Base) -> None:
     assert len(found.notes) == 3
 
 
+def test_a_path_without_end_is_left_out_at_once(base: Base) -> None:
+    found = choose(report(changed=[["a/" * 500_000, "file", 1, False]]), BaseIndex(base), LIMITS)
+    assert not found.fetched
+    assert len(found.notes[0]) < 200
+
+
 @pytest.mark.parametrize(
     "lie",
     [

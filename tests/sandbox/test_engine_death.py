@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -64,15 +63,11 @@ def dying(private_engine: PrivateEngine) -> Engine:
     return private_engine.connect()
 
 
-async def usable(image: Image, base: Base, engine: Engine) -> None:
+async def usable(image: Image, base: Base, private: PrivateEngine, engine: Engine) -> None:
     """A sandbox opens and works; after it the engine has no container of anybody."""
     async with Sandbox.open(image, base, Policy(), engine=engine) as box:
         assert (await box.run("cat a")).output.text == "a"
-    assert containers(engine) == []
-
-
-def containers(engine: Engine) -> list[Any]:
-    return [(c["Names"], c["Status"]) for c in engine.api.containers(all=True)]
+    assert private.containers() == []
 
 
 @pytest.mark.parametrize("how", ["killed", "restarted", "restarted unseen"])
@@ -100,13 +95,13 @@ async def test_an_engine_that_dies_under_a_command(
     assert (caught.value.cause, caught.value.hint) == ("engine", HINTS["engine"])
     assert "is gone: the engine " in caught.value.message
     private_engine.start()
-    await usable(image, base, dying)
+    await usable(image, base, private_engine, dying)
 
 
 async def test_an_engine_killed_at_any_moment_of_an_opening(
     image: Image, base: Base, private_engine: PrivateEngine, dying: Engine
 ) -> None:
-    await usable(image, base, dying)
+    await usable(image, base, private_engine, dying)
     for moment in (0.0, 0.04, 0.08, 0.12, 0.2, 0.3):
         opening = asyncio.create_task(hold(image, base, dying))
         await asyncio.sleep(moment)
@@ -115,7 +110,7 @@ async def test_an_engine_killed_at_any_moment_of_an_opening(
             await asyncio.wait_for(opening, 60)
         assert caught.value.cause == "engine", (moment, caught.value)
         private_engine.start()
-    await usable(image, base, dying)
+    await usable(image, base, private_engine, dying)
 
 
 async def hold(image: Image, base: Base, engine: Engine) -> None:
@@ -129,7 +124,7 @@ async def test_engine_and_process_killed_leave_nothing_after_the_next_start(
     remains = Remains(tmp_path, dying)
     await asyncio.to_thread(both_die, image, private_engine, remains, tmp_path / "store")
     private_engine.start()
-    await usable(image, base, dying)
+    await usable(image, base, private_engine, dying)
     remains.gone([], "the death of both")
     assert not processes(SLEEP)
 
@@ -155,21 +150,21 @@ def both_die(image: Image, private: PrivateEngine, remains: Remains, store: Path
 async def test_a_full_disk_is_named_and_nothing_stays(
     image: Image, base: Base, private_engine: PrivateEngine, dying: Engine
 ) -> None:
-    await usable(image, base, dying)
+    await usable(image, base, private_engine, dying)
     with private_engine.full_disk(), pytest.raises(SetupError) as caught:
         await hold(image, base, dying)
     assert (caught.value.cause, caught.value.hint) == ("disk", HINTS["disk"])
     assert "disk of the Docker engine is full" in caught.value.message
-    await usable(image, base, dying)
+    await usable(image, base, private_engine, dying)
 
 
 async def test_a_disk_that_is_full_when_an_image_is_first_used(
     image: Image, base: Base, private_engine: PrivateEngine, dying: Engine
 ) -> None:
-    await usable(image, base, dying)
+    await usable(image, base, private_engine, dying)
     dying.api.remove_image(dying.ready_image(image.reference), force=True)
     dying.forget_image(image.reference)
     with private_engine.full_disk(), pytest.raises(SetupError) as caught:
         await hold(image, base, dying)
     assert caught.value.cause == "disk"
-    await usable(image, base, dying)
+    await usable(image, base, private_engine, dying)

@@ -3,7 +3,9 @@
 import ast
 import marshal
 import os
+import shutil
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +23,9 @@ LATER = {
     "recv_fds", "waitstatus_to_exitcode", "cached_property", "cache", "pairwise", "batched",
     "fwalk_at", "posix_spawn", "raise_signal", "pidfd_send_signal", "unparse", "prod", "isqrt",
 }  # fmt: skip
+LATER_MODULES = {"graphlib", "zoneinfo", "tomllib"}
+# Those of these that are installed load the modules and do work with them.
+PYTHONS = ("python3.7", "python3.8", "python3.9", "python3.10", sys.executable)
 FOLDER = Path(supervisor.__file__).parent
 
 
@@ -51,6 +56,8 @@ def test_all_of_it_is_python_3_7() -> None:
         for node in ast.walk(tree):
             assert not isinstance(node, ast.NamedExpr | ast.Match), name
             assert not (isinstance(node, ast.Attribute) and node.attr in LATER), (name, node.attr)
+            if isinstance(node, ast.ImportFrom):
+                assert LATER.isdisjoint(alias.name for alias in node.names), (name, node.lineno)
 
 
 def test_it_needs_the_standard_library_and_itself_only() -> None:
@@ -70,7 +77,8 @@ def test_it_needs_the_standard_library_and_itself_only() -> None:
                 if module.startswith("sandbox"):
                     assert module in known, f"{name} imports {module} before it is loaded"
                 else:
-                    assert module.partition(".")[0] in sys.stdlib_module_names
+                    top = module.partition(".")[0]
+                    assert top in sys.stdlib_module_names - LATER_MODULES
 
 
 def test_all_of_its_modules_are_sent() -> None:
@@ -85,6 +93,68 @@ def test_the_text_tells_its_length_first() -> None:
     assert int(sent[:10]) == len(sent) - 10
     _, modules = marshal.loads(sent[10:])
     assert [name for name, text, _ in modules if text] == list(source.MODULES)
+
+
+# Most of what it does to files, as a user of no other rights than the test's.
+WORK = r"""
+import contextlib, hashlib, json, os, sys
+root, text = sys.argv[1], sys.stdin.read()
+exec(text[10:].rpartition("\n")[0])
+from sandbox import protocol
+from sandbox.supervisor import commands, files, paths, pristine, records, terminal
+from sandbox.supervisor.tree import Tree
+
+class Account:
+    acting = contextlib.nullcontext
+
+paths.ROOT = root
+tree = Tree(Account())
+loader = records.Loader(root, 10**18, tree)
+for kind, path, content in (
+    (protocol.FILE, b"d/a", b"1"),
+    (protocol.SYMLINK, b"link", b"d"),
+    (protocol.EXECUTABLE, b"gone", b""),
+):
+    identity = hashlib.sha1(b"blob %d\0" % len(content) + content).digest()
+    loader.feed(protocol.encode_record(kind, path, content, identity))
+loader.finish()
+tree.remember()
+tree.expect_writes()
+tree.suspect = True
+assert tree.changes(9) == {"changed": [], "deleted": [], "notes": []}
+applier = records.Applier()
+applier.feed(protocol.encode_record(protocol.DELETED, b"gone"))
+applier.feed(protocol.encode_record(protocol.EXECUTABLE, b"new/f", b"new"))
+applier.finish()
+files.write("d/a", b"2", None)
+os.mkfifo(root + "/pipe")
+found = tree.changes(9)
+assert sorted(found["changed"]) == [("d/a", "file", 1, False), ("new/f", "file", 3, True)], found
+assert found["deleted"] == ["gone"] and found["notes"] == [("pipe", "is a pipe")], found
+decoder = protocol.RecordDecoder()
+pieces = decoder.feed(b"".join(tree.fetch(["d/a", "new/f", "pipe"], 99)))
+assert [piece[4] for piece in pieces] == [b"2", b"new", b""]
+assert b"".join(files.read_chunks("new/f", 9)) == b"new"
+files.remove("new")
+assert [entry[0] for entry in files.listing(".", 2, 9)["entries"]] == ["d", "d/a", "link", "pipe"]
+request = {"pattern": "2", "literal": False, "glob": None, "path": ".", "limit": 1, "line_bytes": 9}
+assert files.search(request) == 0
+"""
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_old_pythons_load_and_work_it(python: str, tmp_path: Path) -> None:
+    program = shutil.which(python) or ""
+    probe = [program, "-I", "-c", "import ctypes"]
+    if not program or subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip(f"there is no {python}")
+    result = subprocess.run(
+        [program, "-I", "-S", "-X", "utf8", "-c", WORK, str(tmp_path)],
+        input=source.supervisor_source(),
+        capture_output=True,
+        check=False,
+    )
+    assert (result.stdout, result.stderr) == (b'["d/a", 1, "2"]\n', b"")
 
 
 # -- paths --------------------------------------------------------------------------------------

@@ -106,6 +106,17 @@ def test_much_output_comes_whole_to_a_slow_screen(command: list[str]) -> None:
 
 
 @pytest.mark.docker
+def test_what_comes_last_is_shown_as_it_came(command: list[str]) -> None:
+    person = Person(command)
+    person.sees(r"\$ ")
+    person.types("seq 1 30000; exit 4\n")
+    time.sleep(1)  # nobody looks, while the shell ends
+    person.sees("\r\n29999\r\n30000\r\n", 60)
+    person.sees("ended with 4")
+    assert person.process.wait(10) == 0
+
+
+@pytest.mark.docker
 def test_lines_from_a_pipe_are_typed_and_their_end_ends_the_shell(command: list[str]) -> None:
     result = subprocess.run(
         command, input=b"echo $((6 * 7)); exit 3\n", capture_output=True, timeout=60, check=False
@@ -116,6 +127,10 @@ def test_lines_from_a_pipe_are_typed_and_their_end_ends_the_shell(command: list[
 
 BAD = [b"\x1b]0;title\x07", b"\x1b]8;;http://x\x1b\\", b"\x1bPq\x1b\\", b"\xc2\x9d52;c;x\xc2\x9c"]
 GOOD = [b"text", b"\x1b[31m", b"\x1b[2J", "ü€".encode(), b"\r\n\t", b"\x1b(B", b"\x1b7"]
+
+
+def test_many_strings_in_one_piece_are_dropped_in_one_go() -> None:
+    assert StringFilter().feed(b"\x1b]\x07" * 300_000 + b"end") == b"end"
 
 
 @given(

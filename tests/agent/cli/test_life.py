@@ -104,7 +104,7 @@ def test_an_engine_that_dies_is_named_and_the_run_goes_on(
     assert events(user, "broken")[-1]["cause"] == "engine"
     private_engine.start()
     goes_on(user, **host)
-    assert private_engine.connect().api.containers(all=True) == []
+    assert private_engine.containers() == []
 
 
 def test_a_full_disk_is_named_and_the_run_goes_on(

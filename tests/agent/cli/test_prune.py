@@ -16,6 +16,7 @@ from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL, owner_labels
 from tests.agent.cli.conftest import User
 from tests.agent.cli.test_resume import STARTED, run_folder
 from tests.private_engine import PrivateEngine
+from tests.remains import no_janitor_cleans
 
 OLD = time.time() - 40 * 24 * 3600
 DEAD = {OWNER_LABEL: "another-boot/pid:[1]/1/1", OPENED_LABEL: "1"}
@@ -95,6 +96,7 @@ def load(api: Engine, name: str) -> str:
 
 @pytest.fixture
 def left(user: User, private_engine: PrivateEngine, image: Image):  # type: ignore[no-untyped-def]
+    no_janitor_cleans()
     found = Left(user, private_engine, image)
     assert found.there() == ALL
     yield found

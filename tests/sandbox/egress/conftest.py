@@ -1,16 +1,15 @@
 """A sandbox with a way out to servers on this machine, and scripts inside that use it."""
 
-import asyncio
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from sandbox.container import CommandResult, NetworkRequest, Sandbox
+from sandbox.container import CommandResult, Sandbox
 from sandbox.image import Image
 from sandbox.policy import Policy
 from sandbox.trees import Base
@@ -130,12 +129,3 @@ def run(box: Sandbox) -> Run:
         return result
 
     return script
-
-
-async def ended(box: Sandbox, since: int = 0, count: int = 1) -> Sequence[NetworkRequest]:
-    """The requests of a sandbox after the first `since`, as soon as there are `count`: a tunnel is
-    told of when both of its sides have ended, a moment after the command that made it."""
-    async with asyncio.timeout(30):
-        while len(box.requests) < since + count:
-            await asyncio.sleep(0.01)
-    return box.requests[since:]

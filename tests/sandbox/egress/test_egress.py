@@ -14,8 +14,8 @@ from sandbox.image import Image
 from sandbox.policy import Policy
 from sandbox.profile import PROXY_PORT
 from sandbox.trees import Base
-from tests.outside import CLIENT, LOOPBACK, MIB, Names, Web
-from tests.sandbox.egress.conftest import Answers, Run, Trusted, ended
+from tests.outside import CLIENT, LOOPBACK, MIB, Names, Web, ended
+from tests.sandbox.egress.conftest import Answers, Run, Trusted
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 

@@ -15,8 +15,8 @@ from sandbox.container import Sandbox
 from sandbox.image import Image
 from sandbox.policy import Policy
 from sandbox.trees import Base
-from tests.outside import CLIENT, Names, Web, listener
-from tests.sandbox.egress.conftest import Run, ended
+from tests.outside import CLIENT, Names, Web, ended, listener
+from tests.sandbox.egress.conftest import Run
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
