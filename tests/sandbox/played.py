@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sandbox import protocol
 from sandbox.channel import DOCKER_HEADER, Channel
 from sandbox.engine import Address
+from sandbox.errors import InfrastructureError
 from tests.sandbox.test_channel import UPGRADED, wrapped
 
 HANGING = 10.0
@@ -28,8 +29,12 @@ class Lent:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
 
-    async def last_words(self) -> str:
-        return ""
+    async def explained(self, error: InfrastructureError) -> InfrastructureError:
+        return error
+
+    async def gave_no_answer(self, seconds: float) -> InfrastructureError:
+        self.channel.fail(f"it did not answer within {seconds:g} seconds", "silent")
+        return self.channel.error
 
 
 ENDED = {

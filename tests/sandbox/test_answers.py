@@ -21,6 +21,7 @@ from sandbox.engine import Address
 from sandbox.errors import InfrastructureError, PatchError
 from sandbox.patch import FILE, Change, Patch
 from sandbox.policy import MIB, Policy
+from sandbox.recipe import Recipe
 from tests.sandbox.played import ENDED, HANGING, Answer, Lent, answers, played
 from tests.sandbox.test_channel import UPGRADED, engine, wrapped
 
@@ -82,10 +83,8 @@ async def answered(index: BaseIndex, call: Call, given: Sequence[Answer], *, end
 async def called(index: BaseIndex, call: Call, address: Address) -> None:
     channel = await Channel.attach(address, "1.41", "name")
     try:
-        box = Sandbox(
-            Lent(channel),  # type: ignore[arg-type]
-            *(None, index._base, Policy(), None, {}, True, None),  # type: ignore[arg-type]
-        )
+        recipe = Recipe(None, index._base, Policy(), resettable=True)  # type: ignore[arg-type]
+        box = Sandbox(Lent(channel), recipe, None)  # type: ignore[arg-type]
         box._index = index
         async with asyncio.timeout(HANGING):
             await call(box)
