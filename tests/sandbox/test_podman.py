@@ -140,7 +140,15 @@ def storage(engine: Engine, image: Image) -> Iterator[tuple[Path, str]]:
         (folder / "containers.conf").write_text('[engine]\nlock_type = "file"\n')
         yield folder, "overlay" if overlay.returncode == 0 else "vfs"
     finally:
-        shutil.rmtree(folder)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the storage of services that have just ended: what they do last comes a bit later."""
+    deadline = time.monotonic() + 5
+    while folder.exists():
+        # Unless time is up, what is made meanwhile is removed in the next round.
+        shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)
 
 
 @pytest.fixture(scope="module")

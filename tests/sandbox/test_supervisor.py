@@ -98,8 +98,8 @@ def test_the_text_tells_its_length_first() -> None:
 # Most of what it does to files, as a user of no other rights than the test's.
 WORK = r"""
 import contextlib, hashlib, json, os, sys
-root, text = sys.argv[1], sys.stdin.read()
-exec(text[10:].rpartition("\n")[0])
+root, bootstrap = sys.argv[1:]
+exec(bootstrap.rpartition("sys.modules[")[0])
 from sandbox import protocol
 from sandbox.supervisor import commands, files, paths, pristine, records, terminal
 from sandbox.supervisor.tree import Tree
@@ -149,7 +149,7 @@ def test_old_pythons_load_and_work_it(python: str, tmp_path: Path) -> None:
     if not program or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip(f"there is no {python}")
     result = subprocess.run(
-        [program, "-I", "-S", "-X", "utf8", "-c", WORK, str(tmp_path)],
+        [program, "-I", "-S", "-X", "utf8", "-c", WORK, str(tmp_path), source.BOOTSTRAP],
         input=source.supervisor_source(),
         capture_output=True,
         check=False,
