@@ -162,6 +162,7 @@ def service(request: pytest.FixtureRequest, storage: tuple[Path, str]) -> Iterat
             [*command, str(folder), driver, runtime],
             stdout=log,
             stderr=log,
+            cwd=folder,  # what watches its containers leaves an empty file where it stands
             env={**os.environ, "CONTAINERS_CONF": str(folder / "containers.conf")},
         )
     with pytest.MonkeyPatch.context() as patch:
