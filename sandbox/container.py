@@ -381,7 +381,7 @@ class Sandbox:
     async def _prepare(self) -> None:
         entries = await asyncio.to_thread(lambda: self._index.entries)
         if self.policy.in_memory:
-            check_fits(entries, self.policy)
+            check_fits(self._recipe.base, self.policy)
         private = self.policy.private_bytes(self._recipe.resettable)
         needed = history_bytes(entries.values())
         git = None

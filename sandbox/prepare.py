@@ -15,9 +15,9 @@ from sandbox.identity import USER
 from sandbox.policy import MIB, Policy
 from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
-from sandbox.recipe import PAGE, Recipe
+from sandbox.recipe import Recipe
 from sandbox.results import CommandResult
-from sandbox.trees import Entry
+from sandbox.trees import Base, Entry
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
 
@@ -71,18 +71,18 @@ def init_request(uid: int, policy: Policy, environment: Mapping[str, str]) -> di
     }
 
 
-def check_fits(entries: Mapping[str, Entry], policy: Policy) -> None:
+def check_fits(base: Base, policy: Policy) -> None:
     """Raise UsageError for a base that is larger than the workspace may be."""
-    size = sum(-(-entry.size // PAGE) * PAGE for entry in entries.values())
+    size = base.memory_bytes
     if size > policy.workspace_bytes:
         raise UsageError(
             f"The repository takes {size / MIB:,.0f} MiB in the sandbox, but its workspace has "
             f"{policy.workspace_bytes / MIB:,.0f} MiB.",
             "Raise the workspace limit (and the memory limit with it), or exclude large files.",
         )
-    if len(entries) >= policy.workspace_inodes:
+    if len(base.entries) >= policy.workspace_inodes:
         raise UsageError(
-            f"The repository has {len(entries):,} files, but the sandbox's workspace takes "
+            f"The repository has {len(base.entries):,} files, but the sandbox's workspace takes "
             f"{policy.workspace_inodes:,}.",
             "Raise the limit of files in the workspace, or exclude folders.",
         )

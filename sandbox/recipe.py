@@ -8,7 +8,6 @@ from sandbox.policy import MIB, Policy
 from sandbox.rebuild import Rebuild
 from sandbox.trees import Base
 
-PAGE = 4096  # what a file in memory is rounded up to
 # What an idle sandbox takes beside its files: the supervisor, shims, the engine's own.
 IDLE_BYTES = 64 * MIB
 
@@ -43,5 +42,4 @@ class Recipe:
 
     def idle_bytes(self) -> int:
         """About how much memory a sandbox takes that was opened and not used. Blocks."""
-        files = sum(-(-entry.size // PAGE) * PAGE for entry in self.base.entries.values())
-        return IDLE_BYTES + files * (2 if self.resettable else 1)
+        return IDLE_BYTES + self.base.memory_bytes * (2 if self.resettable else 1)

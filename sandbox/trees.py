@@ -41,6 +41,7 @@ from sandbox.scratch import scratch_folder
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 ZERO = "0" * 40
+PAGE_BYTES = 4096  # a file system in memory holds a file in whole pages
 WRITTEN_MODES = (FILE, EXECUTABLE, SYMLINK)
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Greenroom",
@@ -278,9 +279,19 @@ class Base:
         """All files of the base by path, sorted. Blocks when asked for first."""
         return {entry.path: entry for entry in self.store.entries(self.tree)}
 
+    @property
+    def memory_bytes(self) -> int:
+        """What the files take in a file system in memory, in bytes. Blocks as `entries` does."""
+        return sum(in_pages(entry.size) for entry in self.entries.values())
+
     @cached_property
     def _rules(self) -> IgnoreRules:
         return IgnoreRules(self.ignore)
+
+
+def in_pages(size: int) -> int:
+    """What a file of `size` bytes takes in a file system in memory, in bytes."""
+    return -(-size // PAGE_BYTES) * PAGE_BYTES
 
 
 def _name(oid: str) -> str:

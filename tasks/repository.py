@@ -11,7 +11,7 @@ from sandbox.image import ImageSpec
 from sandbox.patch import Patch
 from sandbox.policy import Policy
 from sandbox.rebuild import Rebuild
-from sandbox.trees import Base, TreeStore
+from sandbox.trees import PAGE_BYTES, Base, TreeStore
 from tasks.build import find_build
 from tasks.dependencies import find_dependencies
 from tasks.detect import TestSetup, detect_tests, setup_for
@@ -20,7 +20,7 @@ from tasks.python_project import PythonProject
 from tasks.reading import RepositoryFiles
 from tasks.requirements import agreeing
 from tasks.task import Checks, Task
-from tasks.workspace import PAGE_BYTES, Prepared, named, prepare_base
+from tasks.workspace import Prepared, named, prepare_base
 
 ADVICE_FILE = "AGENTS.md"
 MAX_ADVICE = 16 << 10

@@ -15,7 +15,7 @@ from sandbox.delta import BY_PRODUCT_ENDINGS, BY_PRODUCT_FOLDERS, BY_PRODUCT_NAM
 from sandbox.errors import PatchError, UsageError
 from sandbox.ignore import IgnoreRules, Rules, readable_lines
 from sandbox.patch import GITLINK, SYMLINK, check_place, encode_path, parents, printable
-from sandbox.trees import Base, TreeStore
+from sandbox.trees import Base, TreeStore, in_pages
 from tasks.discovery import Checkout, Listed, find_checkout, user_excludes
 from tasks.nofollow import CheckoutFiles, State
 
@@ -29,8 +29,6 @@ BYPRODUCTS = (
 DEFAULT_LIMIT_BYTES = 384 << 20
 DEFAULT_LIMIT_FILES = 60_000
 MAX_RULES_BYTES = 1 << 20
-# The workspace holds a file in whole pages.
-PAGE_BYTES = 4096
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 MAX_LFS_POINTER_BYTES = 1024
 NAMED = 5
@@ -249,7 +247,7 @@ def check_limits(files: Mapping[str, int], limit_bytes: int, limit_files: int) -
         )
     folders = {folder for path in files for folder in parents(path)}
     count = len(files) + len(folders)
-    sizes = {path: _in_pages(size) for path, size in files.items()}
+    sizes = {path: in_pages(size) for path, size in files.items()}
     total = sum(sizes.values())
     advice = (
         'Leave folders out with `exclude` (for instance exclude = ["data/"]), '
@@ -268,10 +266,6 @@ def check_limits(files: Mapping[str, int], limit_bytes: int, limit_files: int) -
             f"Most are in: {_biggest(dict.fromkeys(sizes, 1), bytes_=False)}.",
             advice,
         )
-
-
-def _in_pages(size: int) -> int:
-    return -(-size // PAGE_BYTES) * PAGE_BYTES
 
 
 def _biggest(sizes: dict[str, int], *, bytes_: bool = True) -> str:

@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate, zip_longest
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,7 +14,7 @@ from sandbox import protocol
 from sandbox.channel import DOCKER_HEADER, Channel
 from sandbox.engine import Address
 from sandbox.errors import InfrastructureError
-from tests.sandbox.test_channel import UPGRADED, wrapped
+from tests.sandbox.test_channel import UPGRADED, listening, wrapped
 
 HANGING = 10.0
 
@@ -216,13 +214,10 @@ async def played(answers: Sequence[Answer], *, ends: bool) -> AsyncIterator[Addr
                     break
         writer.close()
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "docker.sock"
-        server = await asyncio.start_unix_server(connected, path)
+    async with listening(connected) as address:
         try:
-            yield Address(f"unix://{path}", "of the test")
+            yield address
         finally:
-            server.close()
             await asyncio.wait_for(asyncio.gather(*connections), HANGING)
 
 

@@ -24,6 +24,18 @@ def wrapped(data: bytes, stream: int = 1) -> bytes:
 
 
 @asynccontextmanager
+async def listening(connected: Serve) -> AsyncIterator[Address]:
+    """A socket as an engine's, answered by `connected` while the block runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "docker.sock"
+        server = await asyncio.start_unix_server(connected, path)
+        try:
+            yield Address(f"unix://{path}", "of the test")
+        finally:
+            server.close()
+
+
+@asynccontextmanager
 async def engine(serve: Serve) -> AsyncIterator[Address]:
     done = asyncio.Event()
 
@@ -33,14 +45,11 @@ async def engine(serve: Serve) -> AsyncIterator[Address]:
         await done.wait()
         writer.close()
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "docker.sock"
-        server = await asyncio.start_unix_server(connected, path)
+    async with listening(connected) as address:
         try:
-            yield Address(f"unix://{path}", "of the test")
+            yield address
         finally:
             done.set()
-            server.close()
 
 
 def says(*parts: bytes, end: bool = False) -> Serve:
