@@ -49,7 +49,7 @@ async def check(
         task = replace(task, policy=task.policy.for_a_clean_room())
         for note in task.notes:
             say(note)
-        image = await image_of(task.image, found, say)
+        image = await image_of(task.image, found, say, checkout=task.base)
         opened = time.monotonic()
         async with Sandbox.open(
             image, task.base, task.policy, rebuild=task.rebuild, support=support_files()

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "list", "integer", "number", "size"]
-#: What a repository's file may do before the user trusts it: set it, only lower it, or nothing.
-Reach = Literal["free", "lower", "guarded"]
+#: What a repository's file may do before the user trusts it: set it, only lower it, or nothing;
+#: "user" is nothing even when it is trusted.
+Reach = Literal["free", "lower", "guarded", "user"]
 Value = str | tuple[str, ...] | int | float | None
 
 
@@ -67,6 +68,9 @@ KEYS: Mapping[str, Key] = {
         Key("include", "list", (), "guarded", "globs of ignored files to copy into the sandbox"),
         Key("image", "text", None, "guarded", "container image to work in, instead of our own",
             example="python:3.13-slim"),
+        Key("dockerfile", "text", None, "guarded", "Dockerfile in the checkout, to build the image",
+            example=".devcontainer/Dockerfile"),
+        Key("python", "text", None, "guarded", "Python of the image, e.g. 3.12", example="3.12"),
         Key("apt", "list", (), "guarded", "Debian packages to add to the image"),
         Key("pip", "list", (), "guarded", "Python requirements to add to the image"),
         Key("setup", "list", (), "guarded", "commands run while the image is built"),
@@ -75,6 +79,14 @@ KEYS: Mapping[str, Key] = {
         Key("ca_bundle", "text", None, "guarded", "certificates that image builds trust",
             example="/etc/ssl/certs/ca-certificates.crt"),
         Key("network", "list", (), "guarded", "places the sandbox may reach, as NAME:PORT"),
+        Key("apt_mirror", "text", None, "guarded", "address in the place of Debian's and Ubuntu's",
+            example="https://mirror.example.org"),
+        Key("index_url_variable", "text", None, "guarded",
+            "variable with the Python index's address and login", example="MY_INDEX_URL"),
+        Key("npm_token_variable", "text", None, "guarded",
+            "variable with the token for the npm registry", example="NPM_TOKEN"),
+        Key("image_budget", "size", 20 << 30, "user", "disk that images of ours may take",
+            minimum=0),
         Key("turn_limit", "integer", 50, "lower", "turns of the model", minimum=1),
         Key("token_limit", "integer", 2_000_000, "lower", "tokens in and out, together", minimum=1),
         Key("time_limit", "number", 3600.0, "lower", "seconds for the whole attempt", minimum=1),
@@ -124,13 +136,13 @@ MODEL = (
 SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
 LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
 CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow")
+#: What an image is made of.
+IMAGE = ("image", "dockerfile", "python", "apt", "pip")
 SANDBOX = (
     "include",
     "exclude",
-    "image",
-    "apt",
-    "pip",
     "network",
+    *IMAGE,
     "test_timeout",
     "command_timeout",
     "memory",

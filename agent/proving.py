@@ -66,7 +66,7 @@ async def prove(
     """
     found = settings_of(request, say, _reader(request, claim, say))
     with _prepared(request, claim, found, say) as (task, patch):
-        image = await image_of(task.image, found, say)
+        image = await image_of(task.image, found, say, checkout=task.base)
         verdict = await verify(
             task, patch, image=image, as_a_whole=True, progress=say, testing=testing
         )

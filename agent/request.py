@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent import settings
-from agent.keys import KEYS, Value
+from agent.keys import IMAGE, KEYS, Value
 from agent.settings import Settings
 from agent.settingsfile import Reader
 from sandbox.buildjob import BuildSettings
@@ -18,14 +18,14 @@ from sandbox.policy import Policy
 from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, TreeStore
 from tasks.files import read_task_file
-from tasks.repository import Overrides, detect, task_from_checkout, task_on
+from tasks.repository import FromCheckout, Overrides, detect, task_from_checkout, task_on
 from tasks.suites import suite
 from tasks.task import Task
 
 #: What a task of a suite brings with it, so that no flag may set it.
 _SUITE_OWN = (
     *("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow", "include"),
-    *("exclude", "image", "apt", "pip", "test_timeout"),
+    *("exclude", *IMAGE, "test_timeout"),
 )
 
 
@@ -110,27 +110,42 @@ def settings_of(
     return found
 
 
-async def image_of(spec: ImageSpec, found: Settings, say: Callable[[str], None]) -> Image:
-    """The image of `spec`, built as the settings say; what the engine cannot hold a sandbox to is
-    said. Raises SetupError or UsageError."""
-    image = await ensure_image(spec, progress=say, settings=_build_settings(found))
-    if line := shared_engine().lack:
-        say(line)
-    return image
+def build_settings(found: Settings) -> BuildSettings:
+    """What image builds get from this machine. Raises UsageError for what cannot be used."""
+    return BuildSettings.from_environment(
+        network=found["build_network"] if found.given("build_network") else None,
+        ca_bundle=found["ca_bundle"],
+        apt_mirror=found["apt_mirror"],
+        index_url_variable=found["index_url_variable"],
+        npm_token_variable=found["npm_token_variable"],
+        image_budget=found["image_budget"],
+    )
 
 
 def ca_bundle_of(policy: Policy, found: Settings) -> bytes | None:
     """The certificates (PEM) that programs trust in a sandbox with a way out, the same as in image
     builds. Raises UsageError for a file that is not there."""
-    path = _build_settings(found).ca_bundle if policy.network else None
+    path = build_settings(found).ca_bundle if policy.network else None
     return path.read_bytes() if path else None
 
 
-def _build_settings(found: Settings) -> BuildSettings:
-    return BuildSettings.from_environment(
-        network=found["build_network"] if found.given("build_network") else None,
-        ca_bundle=found["ca_bundle"],
-    )
+async def image_of(
+    spec: ImageSpec,
+    found: Settings,
+    say: Callable[[str], None],
+    *,
+    checkout: Base | None = None,
+    live: Callable[[str], None] | None = None,
+) -> Image:
+    """The image of `spec`, built as the settings say, with `checkout` for a Dockerfile's files;
+    `live` gets all that programs print in a build. What the engine cannot hold a sandbox to is
+    said. Raises SetupError or UsageError.
+    """
+    build = build_settings(found)
+    image = await ensure_image(spec, progress=say, live=live, settings=build, checkout=checkout)
+    if line := shared_engine().lack:
+        say(line)
+    return image
 
 
 def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, Checkout | None]:
@@ -140,7 +155,17 @@ def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, 
     """
     if request.suite_task:
         return suite_task(request, found, store), None
-    made = task_from_checkout(
+    made = from_checkout(request, found, store)
+    prepared = made.prepared
+    checkout = Checkout(prepared.checkout.top, prepared.fingerprint, prepared.head_commit)
+    return made.task, checkout
+
+
+def from_checkout(request: Request, found: Settings, store: TreeStore) -> FromCheckout:
+    """The task of working on the request's checkout, with what was detected there. Raises as
+    `task_of` does.
+    """
+    return task_from_checkout(
         request.folder,
         store,
         request.words,
@@ -148,9 +173,6 @@ def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, 
         policy=policy_of(found),
         id=request.id,
     )
-    prepared = made.prepared
-    checkout = Checkout(prepared.checkout.top, prepared.fingerprint, prepared.head_commit)
-    return made.task, checkout
 
 
 def suite_task(request: Request, found: Settings, store: TreeStore) -> Task:
@@ -214,6 +236,9 @@ def _overrides(request: Request, found: Settings) -> Overrides:
         include=found["include"],
         exclude=found["exclude"],
         image=found["image"],
+        dockerfile=found["dockerfile"],
+        python=found["python"],
+        trusted_devcontainer=found.trusted_devcontainer,
         apt=found["apt"],
         pip=found["pip"],
         setup=found["setup"],

@@ -149,7 +149,9 @@ async def start(
             for note in task.notes:
                 say(note)
             ca_bundle = _relaxed(task, found, say)
-            image, loading = await _ready(model, image_of(task.image, found, say), say)
+            image, loading = await _ready(
+                model, image_of(task.image, found, say, checkout=task.base), say
+            )
         except BaseException:
             run.remove()
             raise
@@ -190,7 +192,7 @@ async def resume(
         store = run.store()
         task = task_from(history.started["task"], store)
         ca_bundle = _relaxed(task, found, say)
-        image, _ = await _ready(model, image_of(task.image, found, say), say)
+        image, _ = await _ready(model, image_of(task.image, found, say, checkout=task.base), say)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         say(f"going on with run {run.id} at turn {history.turn + 1}")

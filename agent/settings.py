@@ -17,19 +17,22 @@ from urllib.parse import parse_qsl, urlsplit
 from agent import paths
 from agent.keys import KEYS, BadValue, Key, Value, from_toml, parse_text, plain
 from agent.settingsfile import Reader, read_toml, repository_file
-from agent.trust import is_trusted
+from agent.trust import is_trusted, trusted_devcontainer
 from sandbox.errors import UsageError
+from sandbox.redaction import secrets_in
 
 
 @dataclass(frozen=True)
 class Settings:
     """Every key's value and source; `ignored` names the keys that the repository's file set in
-    vain, with the bound it may not pass where there is one."""
+    vain, with the bound it may not pass where there is one; `trusted_devcontainer` is the digest of
+    the devcontainer.json that the user trusts in the checkout."""
 
     values: Mapping[str, Value]
     sources: Mapping[str, str]
     ignored: tuple[str, ...] = ()
     repository_file: Path | None = None
+    trusted_devcontainer: str = ""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -65,7 +68,8 @@ def load(
     found = repository_file(checkout, read) if checkout else None
     if checkout and found:
         wanted = _checked(found.table, found.label)
-        refused = {} if is_trusted(checkout, found.table) else refusals(wanted, values)
+        _check_reach(wanted, found.label)
+        refused = {} if is_trusted(checkout, found.table, read) else refusals(wanted, values)
         ignored += refused.values()
         for name in wanted.keys() - refused.keys():
             put(name, wanted[name], found.label)
@@ -74,7 +78,13 @@ def load(
     for name, value in flags.items():
         if value is not None:
             put(name, value, KEYS[name].flag)
-    return Settings(values, sources, tuple(ignored), found.path if found else None)
+    return Settings(
+        values,
+        sources,
+        tuple(ignored),
+        found.path if found else None,
+        trusted_devcontainer(checkout) if checkout else "",
+    )
 
 
 def _checked(table: Mapping[str, object], label: str) -> dict[str, Value]:
@@ -88,6 +98,16 @@ def _checked(table: Mapping[str, object], label: str) -> dict[str, Value]:
         except BadValue as problem:
             raise UsageError(f"{label}: {name}: {problem}") from None
     return values
+
+
+def _check_reach(wanted: Mapping[str, Value], label: str) -> None:
+    """Raises UsageError for what no repository's file may set, trusted or not."""
+    for name in wanted:
+        if KEYS[name].reach == "user":
+            raise UsageError(
+                f"{label}: {name} is about this machine, so no repository's file may set it",
+                f"Set it in {paths.config_file()} or as {KEYS[name].variable}.",
+            )
 
 
 _LIST_KEYS = "`greenroom config` lists every key."
@@ -129,7 +149,7 @@ def refusals(wanted: Mapping[str, Value], current: Mapping[str, Value]) -> dict[
 
 def _refusal(key: Key, value: Value, current: Value) -> str | None:
     """None when an untrusted repository may set `key` to `value`; else what to add to its name."""
-    if key.reach == "guarded":
+    if key.reach in ("guarded", "user"):
         return ""
     if key.reach == "free" or not isinstance(value, int | float):
         return None
@@ -189,12 +209,14 @@ def _with_secrets(recorded: str) -> str:
 
 
 def secrets(found: Settings, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """The texts that must never be written: the key that the model's server is given, and what an
-    address holds of the kind."""
+    """The texts that must never be written: the key that the model's server is given, what an
+    address holds of the kind, and what image builds are lent."""
     key = environment.get(found["api_key_variable"] or "OPENAI_API_KEY", "")
     parts = urlsplit(found["base_url"] or "")
     told = [value for name, value in parse_qsl(parts.query) if _TELLING.search(name)]
-    return tuple(text for text in (key, parts.password, *told) if text)
+    index = environment.get(found["index_url_variable"] or "PIP_INDEX_URL", "")
+    token = environment.get(found["npm_token_variable"] or "", "")
+    return tuple(text for text in (key, parts.password, *told, token, *secrets_in([index])) if text)
 
 
 def top_of(folder: Path) -> Path:

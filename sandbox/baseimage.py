@@ -1,39 +1,46 @@
 """The image that layers stand on: our own (Dockerfile.sandbox), or one that the user named."""
 
-import hashlib
-import io
 import re
-import tarfile
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sandbox.archives import END_OF_ARCHIVE, member
 from sandbox.bootstrap import OTHER_WAYS, bootstrap
-from sandbox.buildjob import DISK_FULL, Job, failure
+from sandbox.buildjob import DISK_FULL, BuildSettings, Job, failure
+from sandbox.dockerbuild import lent, run_build
 from sandbox.errors import SetupError, UsageError
-from sandbox.layers import IMAGE_LABEL, Layer, Step, build_layer, check_stream, image_labels
+from sandbox.layers import Layer, Step, build_layer, check_stream
 from sandbox.leftovers import owner_labels
+from sandbox.lending import FOLDER, mirror_command
+from sandbox.naming import IMAGE_LABEL, ORIGIN_LABEL, digest, image_labels
 
 _BASE = re.compile(r"^ARG BASE=(\S+)$", re.MULTILINE)
 _PACKAGES = re.compile(r'^ARG PACKAGES="([^"]+)"$', re.MULTILINE)
 
 # Exit 0: everything is there; 3: something is missing and there is no way to add it.
 _PREPARE = r"""
+add() {
+    if command -v apt-get >/dev/null 2>&1; then
+        apt-get update && apt-get install -y --no-install-recommends "$@"
+    elif command -v apk >/dev/null 2>&1; then
+        apk add --no-cache "$@"
+    elif command -v dnf >/dev/null 2>&1; then
+        dnf install -y "$@"
+    else
+        return 3
+    fi
+}
 missing=""
 command -v bash >/dev/null 2>&1 || missing="$missing bash"
 command -v python3 >/dev/null 2>&1 || missing="$missing python3"
 if [ -n "$missing" ]; then
     echo "the image lacks:$missing"
-    if command -v apt-get >/dev/null 2>&1; then
-        apt-get update && apt-get install -y --no-install-recommends $missing || exit 1
-    elif command -v apk >/dev/null 2>&1; then
-        apk add --no-cache $missing || exit 1
-    elif command -v dnf >/dev/null 2>&1; then
-        dnf install -y $missing || exit 1
-    else
-        exit 3
-    fi
+    add $missing || exit
 fi
+# For use inside only: a sandbox works without it.
+command -v git >/dev/null 2>&1 || add git || echo "git could not be added; there will be none"
 python3 -I -S -c 'import sys; sys.exit(0 if sys.version_info >= (3, 7) else 4)' || exit 4
 # Some images carry no bytecode of the standard library; on a read-only root Python could never
 # keep it, and would compile at every start.
@@ -59,11 +66,6 @@ def _argument(pattern: re.Pattern[str], text: str) -> str:
     return match[1]
 
 
-def digest(*parts: str) -> str:
-    """A content key: sha256 over the parts, in hex."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
 def inspect(api: Any, name: str) -> dict[str, Any] | None:
     """What the engine knows of an image here, or None."""
     from docker.errors import ImageNotFound  # noqa: PLC0415
@@ -75,8 +77,15 @@ def inspect(api: Any, name: str) -> dict[str, Any] | None:
     return found
 
 
-def own_base_key() -> str:
-    return digest("own base 1", dockerfile())
+def own_base_key(settings: BuildSettings) -> str:
+    """The key of our own base, which names the mirror that its packages come from."""
+    mirror = [settings.apt_mirror] if settings.apt_mirror else []
+    return digest("own base 1", dockerfile(), *mirror)
+
+
+def given_key(found: Mapping[str, Any], settings: BuildSettings) -> str:
+    """The key of what is prepared from an image that was named or built."""
+    return digest("given base 2", found["Id"], settings.apt_mirror or "")
 
 
 def build_own_base(job: Job, key: str, scratch: Path, tag: str) -> None:
@@ -90,43 +99,20 @@ def build_own_base(job: Job, key: str, scratch: Path, tag: str) -> None:
         job.say(f"{base} could not be pulled: {problem}")
         base = f"greenroom/bootstrap:{digest(text)[:16]}"
         origin = bootstrap(job, _argument(_PACKAGES, text).split(), base, scratch)
-    _build(job, text, base, tag, image_labels(key, origin))
+    _build(job, text, base, tag, image_labels(key, origin, what="Greenroom's own base"))
 
 
 def _build(job: Job, text: str, base: str, tag: str, labels: dict[str, str]) -> None:
-    from docker.errors import APIError  # noqa: PLC0415
-
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        content = text.encode()
-        entry = tarfile.TarInfo("Dockerfile")
-        entry.size = len(content)
-        tar.addfile(entry, io.BytesIO(content))
-    context.seek(0)
-    job.begin(f"building the sandbox image on {base}")
-    try:
-        answers = job.api.build(
-            fileobj=context,
-            custom_context=True,
+    with lent(job, text) as (lending, variables):
+        wipe = f"\nRUN rm -rf {FOLDER}\n" if FOLDER in lending else ""
+        run_build(
+            job,
+            (member("Dockerfile", 0o644, (lending + wipe).encode()), END_OF_ARCHIVE),
+            what=f"Building the sandbox image on {base}",
             tag=tag,
             labels=labels,
-            buildargs={"BASE": base, **_proxy_arguments(job)},
-            network_mode=job.settings.network,
-            rm=True,
-            forcerm=True,
-            decode=True,
+            buildargs={"BASE": base, **variables},
         )
-        for answer in answers:
-            job.check()
-            check_stream(job, [answer], "Building the sandbox image failed")
-    except APIError as error:
-        job.output(str(error))
-        raise failure(job, "Building the sandbox image failed") from error
-
-
-def _proxy_arguments(job: Job) -> dict[str, str]:
-    """Proxies are build arguments that the engine knows and keeps out of the image's history."""
-    return {k: v for k, v in job.settings.environment.items() if k.lower().endswith("_proxy")}
 
 
 def _origin(name: str, found: dict[str, Any] | None) -> str:
@@ -184,21 +170,25 @@ def given_base(job: Job, name: str) -> dict[str, Any]:
         if problem is not None or found is None:
             raise SetupError(
                 f"The image {name} is not here and could not be pulled: {problem}",
-                "Name one that `docker images` lists, load one with `docker load -i FILE`, or "
-                "leave --image out to use Greenroom's own.",
+                f"Load it (`docker load -i FILE`), give that name to one that is here (`docker tag "
+                f"IMAGE {name}`), or name another.",
             )
     return found
 
 
 def prepare_given(job: Job, found: dict[str, Any], name: str, key: str, tag: str) -> None:
-    """Adds what the sandbox needs (python3 from 3.7 on, bash) to a named image where it lacks."""
-    step = Step(f"preparing {name}", ("/bin/sh", "-c", _PREPARE))
+    """Adds what the sandbox needs (python3 from 3.7 on, bash; git for use inside) to an image that
+    was named or built, where it lacks.
+    """
+    mirror = job.settings.apt_mirror
+    script = f"{mirror_command(mirror)}\n{_PREPARE}" if mirror else _PREPARE
+    step = Step(f"preparing {name}", ("/bin/sh", "-c", script))
     config = found["Config"]
-    labels = {**(config.get("Labels") or {}), **image_labels(key, _origin(name, found))}
+    labels = {**(config.get("Labels") or {}), ORIGIN_LABEL: _origin(name, found)}
     copied = _copy_without_volumes(job, found, key) if config.get("Volumes") else None
     parent = {"Id": copied or found["Id"], "Config": {**config, "Labels": labels}}
     try:
-        build_layer(job, parent, Layer("base", (), (step,)), key, tag)
+        build_layer(job, parent, Layer("base", (), (step,), what=f"prepared {name}"), key, tag)
     except SetupError as error:
         raise SetupError(
             f"The image {name} cannot be used: it needs python3 (3.7 or later) and bash, and "

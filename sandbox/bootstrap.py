@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 from sandbox.aptsources import Source, distribution_sources, read_release, read_sources
 from sandbox.buildjob import Job, failure
 from sandbox.errors import SetupError
+from sandbox.lending import mirrored
+from sandbox.naming import IMAGE_LABEL
 
 OTHER_WAYS = (
     "Or load an image here (`docker load -i FILE`) or pull one from a registry that you can "
@@ -59,7 +62,10 @@ def bootstrap(job: Job, packages: list[str], tag: str, scratch: Path) -> str:
     Needs root, debootstrap and a Debian or Ubuntu whose apt has a mirror; SetupError says exactly
     what lacks. `scratch` is a folder for the tree, which is removed again.
     """
-    sources = _own_sources()
+    sources = [
+        replace(source, uri=mirrored(source.uri, job.settings.apt_mirror))
+        for source in _own_sources()
+    ]
     program = _debootstrap()
     with _folder(scratch) as root:
         _run_debootstrap(job, program, packages, sources, root)
@@ -196,7 +202,7 @@ def _bare(uri: str) -> str:
 
 
 def _import(job: Job, root: Path, tag: str) -> None:
-    from sandbox.layers import IMAGE_LABEL, check_stream  # noqa: PLC0415
+    from sandbox.layers import check_stream  # noqa: PLC0415
 
     command = ["tar", "--create", "--numeric-owner", "--one-file-system", "--directory", str(root)]
     command += [f"--exclude={pattern}" for pattern in _LEFT_OUT]

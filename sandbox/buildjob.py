@@ -9,18 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, cast
-from urllib.parse import urlsplit
 
+from sandbox import hostnetwork
 from sandbox.errors import InfrastructureError, SetupError, UsageError
+from sandbox.redaction import redact, secrets_of
 
 Progress = Callable[[str], None]
 
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "FTP_PROXY")
-_CERTIFICATES = ("GREENROOM_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
-_INDEXES = (
-    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "GOPROXY"),
-    *("NPM_CONFIG_REGISTRY", "npm_config_registry"),
-)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)")
 DISK_FULL = re.compile(
     r"No space left on device|ENOSPC|You don't have enough free space|\[Errno 28\]", re.IGNORECASE
@@ -34,14 +29,23 @@ class BuildSettings:
     """What an image build gets from this machine. None of it stays in the image.
 
     `network` is `bridge`, or `host` for machines whose containers have no working bridge.
-    `ca_bundle` is a PEM file of this machine, `environment` proxies and package indexes,
-    `time_limit` the seconds that one layer may take.
+    `ca_bundle` is a PEM file of this machine, `environment` proxies, package indexes and tokens for
+    them, `apt_mirror` the address that stands in for those of Debian and Ubuntu. `time_limit` are
+    the seconds that one layer may take. `image_budget` is what all images of ours may
+    take on the disk, in bytes; a build that goes over it removes old ones.
     """
 
     network: Literal["bridge", "host"] = "bridge"
     ca_bundle: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    apt_mirror: str | None = None
     time_limit: float = 3600.0
+    image_budget: int | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What of this must never be shown or kept."""
+        return secrets_of(self.environment)
 
     @classmethod
     def from_environment(
@@ -50,10 +54,17 @@ class BuildSettings:
         *,
         network: str | None = None,
         ca_bundle: str | None = None,
+        apt_mirror: str | None = None,
+        index_url_variable: str | None = None,
+        npm_token_variable: str | None = None,
+        image_budget: int | None = None,
     ) -> Self:
         """Reads GREENROOM_BUILD_NETWORK, certificates, proxies and indexes; arguments beat them.
 
-        Raises UsageError for an unknown network or a certificate file that cannot be read.
+        `index_url_variable` and `npm_token_variable` name variables that hold a secret: the address
+        of the Python index with its login, and the token for the npm registry. Raises UsageError
+        for an unknown network, a certificate file that cannot be read, an address that is none, and
+        a variable that is not set.
         """
         env = os.environ if environ is None else environ
         name = network or env.get("GREENROOM_BUILD_NETWORK") or "bridge"
@@ -64,45 +75,16 @@ class BuildSettings:
             )
         return cls(
             network=cast(Literal["bridge", "host"], name),
-            ca_bundle=_certificates(env, ca_bundle),
-            environment={**_proxies(env), **_indexes(env)},
+            ca_bundle=hostnetwork.certificates(env, ca_bundle),
+            environment={
+                **hostnetwork.proxies(env),
+                **hostnetwork.python_indexes(env, index_url_variable),
+                **hostnetwork.npm_registry(env, npm_token_variable),
+                **hostnetwork.module_proxies(env),
+            },
+            apt_mirror=hostnetwork.plain_address("apt_mirror", apt_mirror),
+            image_budget=image_budget,
         )
-
-
-def _certificates(env: Mapping[str, str], given: str | None) -> Path | None:
-    source, value = "ca_bundle", given
-    for name in _CERTIFICATES:
-        if not value:
-            source, value = name, env.get(name)
-    if not value:
-        return None
-    path = Path(value).expanduser()
-    if not path.is_file():
-        raise UsageError(
-            f"{source} names {value}, which is not a file.",
-            "Name a file of certificates in PEM form, or unset it.",
-        )
-    return path
-
-
-def _proxies(env: Mapping[str, str]) -> dict[str, str]:
-    """Proxy variables under both spellings: programs disagree on which one they read."""
-    found = {}
-    for name in _PROXIES:
-        value = env.get(name.lower()) or env.get(name)
-        if value:
-            found[name] = found[name.lower()] = value
-    return found
-
-
-def _indexes(env: Mapping[str, str]) -> dict[str, str]:
-    """Package indexes that a container can reach too: never a folder of this machine."""
-    found = {}
-    for name in _INDEXES:
-        urls = [u for u in env.get(name, "").split() if urlsplit(u).scheme in ("http", "https")]
-        if urls:
-            found[name] = " ".join(urls)
-    return found
 
 
 class Stopped(InfrastructureError):
@@ -110,17 +92,26 @@ class Stopped(InfrastructureError):
 
 
 class Job:
-    """A build running in a thread of its own: reports lines, can be stopped from another thread."""
+    """A build running in a thread of its own: reports lines, can be stopped from another thread.
+
+    `live` gets every line that a program prints; without it, `progress` gets some of them.
+    """
 
     api: Any  # docker-py's client for the engine, set before the first step
 
-    def __init__(self, settings: BuildSettings, progress: Progress) -> None:
+    def __init__(
+        self, settings: BuildSettings, progress: Progress, live: Progress | None = None
+    ) -> None:
         self.settings = settings
+        self.secrets = settings.secrets
+        self.live = live
+        self.built = False
         self.tail: list[str] = []
         self.step = "asking the Docker engine"
         self.step_started = self.last_line = time.monotonic()
         self._progress = progress
         self._stopped: str | None = None
+        self._stopped_at = 0.0
         self._lock = threading.Lock()
         self._stoppers: list[Callable[[], None]] = []
 
@@ -133,15 +124,18 @@ class Job:
 
     def say(self, line: str) -> None:
         self.last_line = time.monotonic()
-        self._progress(line)
+        self._progress(redact(line, self.secrets))
 
     def output(self, text: str) -> None:
         """Takes lines that a program printed: cleaned, remembered, some of them shown."""
         for raw in text.splitlines():
-            line = clean(raw)
+            line = redact(clean(raw), self.secrets)
             if line:
                 self.tail = [*self.tail[1 - _TAIL_LINES :], line]
-                if time.monotonic() - self.last_line >= _BETWEEN_LINES:
+                if self.live is not None:
+                    self.last_line = time.monotonic()
+                    self.live(line)
+                elif time.monotonic() - self.last_line >= _BETWEEN_LINES:
                     self.say(f"  {line}")
 
     def stop(self, reason: str = "the image build was stopped") -> None:
@@ -149,7 +143,7 @@ class Job:
         with self._lock:
             if self._stopped is not None:
                 return
-            self._stopped = reason
+            self._stopped, self._stopped_at = reason, time.monotonic()
             stoppers = list(self._stoppers)
         for stopper in reversed(stoppers):
             # One that fails must not keep the others from running; the thread still sees Stopped.
@@ -160,6 +154,13 @@ class Job:
         """Raises Stopped once the job was told to stop."""
         if self._stopped is not None:
             raise Stopped(f"{self._stopped[0].upper()}{self._stopped[1:]} during: {self.step}.")
+
+    def check_overdue(self, seconds: float) -> None:
+        """Raises Stopped when the job was told to stop so long ago: its thread waits for an answer
+        of the engine, which nothing can cut short.
+        """
+        if self._stopped is not None and time.monotonic() - self._stopped_at > seconds:
+            self.check()
 
     @contextmanager
     def stoppable(self, stopper: Callable[[], None]) -> Iterator[None]:
@@ -193,6 +194,7 @@ def clean(line: str) -> str:
 
 def failure(job: Job, what: str, *, shown: int = 12) -> SetupError:
     """The error for a step that failed, told from what it printed last."""
+    what = redact(what, job.secrets)
     text = "\n".join(job.tail)
     lines = "\n".join(f"  {line}" for line in job.tail[-shown:])
     for pattern, message, hint in _CAUSES:

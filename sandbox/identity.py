@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL, owner_labels
+from sandbox.naming import CREATED_LABEL, PARENT_LABEL, name_once
 from sandbox.profile import PRIVATE
 
 USER = "sandbox"
@@ -46,13 +47,17 @@ def _build(api: Any, parent: Mapping[str, Any], name: str, labels: Mapping[str, 
     try:
         known = {file: _read(api, container, file, text) for file, text in LINKED.items()}
         api.put_archive(container, "/etc", _archive(known))
-        # The labels of this container must not make a container of this image look like it.
-        own = {OWNER_LABEL: "", OPENED_LABEL: "", LABEL: _label(parent)}
-        own["greenroom.created"] = datetime.now(UTC).isoformat()
+        own = {
+            # The labels of this container must not make a container of this image look like it.
+            OWNER_LABEL: "",
+            OPENED_LABEL: "",
+            LABEL: _label(parent),
+            PARENT_LABEL: parent["Id"],
+            CREATED_LABEL: datetime.now(UTC).isoformat(),
+        }
         inherited = parent["Config"].get("Labels") or {}
         conf = {**parent["Config"], "Labels": {**inherited, **labels, **own}}
-        repository, _, tag = name.partition(":")
-        return str(api.commit(container, repository=repository, tag=tag, conf=conf)["Id"])
+        return name_once(api, api.commit(container, conf=conf)["Id"], name, LABEL)
     finally:
         api.remove_container(container, force=True, v=True)
 

@@ -12,28 +12,34 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sandbox.baseimage import (
     build_own_base,
-    digest,
     given_base,
+    given_key,
     inspect,
     own_base_key,
     prepare_given,
 )
 from sandbox.buildjob import BuildSettings, Job, Progress
 from sandbox.cache import cache_folder
+from sandbox.checkoutbuild import CheckoutBuild
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, UsageError
-from sandbox.imagestore import lock_file, mark_used
+from sandbox.imageenv import may_be_set
+from sandbox.imagestore import keep_within, lock_file, mark_used
 from sandbox.install import SCRATCH, Install
-from sandbox.layers import KEY_LABEL, ORIGIN_LABEL, Layer, Step, build_layer
+from sandbox.layers import Layer, Step, build_layer
+from sandbox.naming import KEY_LABEL, ORIGIN_LABEL, digest
 from sandbox.podman import short_name
+from sandbox.profile import WORKSPACE
+from sandbox.redaction import secrets_in
 from sandbox.scratch import process_folder
+from sandbox.trees import Base
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _HEARTBEAT = 10.0  # seconds of silence after which a long step says that it still runs
@@ -53,16 +59,27 @@ _INSTALL_ADVICE = (
 class ImageSpec:
     """What an image must hold, as plain data.
 
-    `base` is an image's name or id, None for Greenroom's own (Dockerfile.sandbox). `apt` are
+    `base` is an image's name or id, None for Greenroom's own (Dockerfile.sandbox). `dockerfile` is
+    the path of one in the checkout, to be built instead, with `context`, `target` and `build_args`
+    as in `CheckoutBuild`. `variables` are `NAME=value` for every sandbox of the image. `apt` are
     Debian packages, `installs` what a repository's own files have installed, `pip` requirement
-    strings for the system's Python, `setup` shell commands, which run as root while the image is
-    built and may only come from trusted settings.
+    strings for the system's Python. `create` and `setup` are shell commands, which run as root
+    while the image is built; the first among the checkout's files, run again when `create_inputs`
+    is another, which stands for those that matter to them. A Dockerfile, variables and commands may
+    only come from trusted settings.
     """
 
     base: str | None = None
+    dockerfile: str | None = None
+    context: str = ""
+    target: str | None = None
+    build_args: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
     installs: tuple[Install, ...] = ()
     pip: tuple[str, ...] = ()
+    create: tuple[str, ...] = ()
+    create_inputs: str = ""
     setup: tuple[str, ...] = ()
 
     def check(self) -> None:
@@ -80,8 +97,16 @@ class ImageSpec:
                     f"{requirement!r} is not a Python requirement.",
                     "Write a name with an optional version, as `requests>=2.31`.",
                 )
+        for variable in self.variables:
+            if not may_be_set(variable):
+                raise UsageError(f"{variable!r} cannot be a variable of an image.")
         if self.base is not None and (not self.base.strip() or self.base.startswith("-")):
             raise UsageError(f"{self.base!r} is not the name of an image.")
+        if self.base is not None and self.dockerfile is not None:
+            raise UsageError(
+                f"An image is named ({self.base}), and a Dockerfile ({self.dockerfile}) too.",
+                "Give one of the two.",
+            )
 
 
 @dataclass(frozen=True)
@@ -101,11 +126,8 @@ class Image:
             "id": self.reference,
             "name": self.name,
             "origin": self.origin,
-            "base": self.spec.base,
-            "apt": list(self.spec.apt),
+            **asdict(self.spec),
             "installs": [install.as_dict() for install in self.spec.installs],
-            "pip": list(self.spec.pip),
-            "setup": list(self.spec.setup),
         }
 
 
@@ -114,26 +136,36 @@ async def ensure_image(
     *,
     engine: Engine | None = None,
     progress: Progress = lambda _line: None,
+    live: Progress | None = None,
     settings: BuildSettings | None = None,
     cache: Path | None = None,
+    checkout: Base | None = None,
 ) -> Image:
     """The image of `spec`, built where it is not here yet; a few milliseconds when it is.
 
-    `progress` is called in the event loop with a line at a time, output of programs indented.
-    `cache` is the folder for locks and scratch. Raises UsageError for a bad spec and SetupError,
+    `progress` is called in the event loop with a line at a time, some of what programs print among
+    them, indented; with `live` that gets all of it instead.
+    `cache` is the folder for locks and scratch, `checkout` what a Dockerfile's files are taken
+    from. Raises UsageError for a bad spec and SetupError,
     with the failing step and its last lines, when it cannot be built; a cancelled build leaves
     no container.
     """
     spec.check()
     loop = asyncio.get_running_loop()
 
-    def say(line: str) -> None:
-        loop.call_soon_threadsafe(progress, line)
+    def in_loop(say: Progress) -> Progress:
+        def call(line: str) -> None:
+            loop.call_soon_threadsafe(say, line)
 
-    job = Job(settings or BuildSettings.from_environment(), say)
-    work = _in_thread(partial(_ensure, job, spec, engine, cache or cache_folder()))
+        return call
+
+    build = settings or BuildSettings.from_environment()
+    job = Job(build, in_loop(progress), in_loop(live) if live else None)
+    job.secrets += secrets_in([*spec.pip, *spec.create, *spec.setup])
+    work = _in_thread(partial(_ensure, job, spec, engine, cache or cache_folder(), checkout))
     try:
         while not (await asyncio.wait({work}, timeout=_HEARTBEAT))[0]:
+            job.check_overdue(_STOP_SECONDS)
             if time.monotonic() - job.last_line >= _HEARTBEAT:
                 progress(f"  still {job.step} ({time.monotonic() - job.step_started:.0f} s)")
     except asyncio.CancelledError:
@@ -168,27 +200,72 @@ def _in_thread(work: Callable[[], Image]) -> asyncio.Future[Image]:
     return future
 
 
-def _ensure(job: Job, spec: ImageSpec, engine: Engine | None, cache: Path) -> Image:
+def _ensure(
+    job: Job, spec: ImageSpec, engine: Engine | None, cache: Path, checkout: Base | None
+) -> Image:
     job.api = (engine or shared_engine()).api
-    found = _base(job, spec, engine, cache)
-    for layer in _layers(spec):
+    found = _base(job, spec, engine, cache, checkout)
+    for layer in _layers(spec, checkout):
         key = digest(f"{layer.kind} layer 1", found["Id"], json.dumps(layer.content))
         build = partial(build_layer, job, found, layer, key)
         found = _cached(job, layer.kind, key, engine, cache, build)
+    if job.built:
+        _clear_up(job, engine, cache)
     tags = [t for t in map(short_name, found["RepoTags"] or []) if t.startswith("greenroom/")]
     origin = (found["Config"].get("Labels") or {}).get(ORIGIN_LABEL, "")
     return Image(found["Id"], tags[0] if tags else found["Id"], origin, spec)
 
 
-def _base(job: Job, spec: ImageSpec, engine: Engine | None, cache: Path) -> dict[str, Any]:
-    if spec.base is None:
-        key = own_base_key()
+def _clear_up(job: Job, engine: Engine | None, cache: Path) -> None:
+    """After a build, removes what goes over the budget, and says so in a line."""
+    budget = job.settings.image_budget
+    if budget is None:
+        return
+    done = keep_within(budget, engine=engine, cache=cache)
+    gone = sum(image.own for image in done.removed)
+    if done.removed:
+        many = f"{len(done.removed)} image{'s' if len(done.removed) > 1 else ''}"
+        job.say(f"image_budget: removed {many} unused for longest, {gone / 2**30:.1f} GiB")
+    elif done.left_bytes > budget:
+        job.say(
+            f"images take {done.left_bytes / 2**30:.1f} GiB, more than image_budget; all in use"
+        )
+
+
+def _base(
+    job: Job, spec: ImageSpec, engine: Engine | None, cache: Path, checkout: Base | None
+) -> dict[str, Any]:
+    if spec.dockerfile is not None:
+        name = spec.dockerfile
+        given = _from_dockerfile(job, spec, engine, cache, checkout)
+    elif spec.base is not None:
+        name = spec.base
+        given = given_base(job, spec.base)
+    else:
+        key = own_base_key(job.settings)
         build = partial(build_own_base, job, key, cache)
         return _cached(job, "sandbox", key, engine, cache, build)
-    given = given_base(job, spec.base)
-    key = digest("given base 1", given["Id"])
-    build = partial(prepare_given, job, given, spec.base, key)
+    key = given_key(given, job.settings)
+    build = partial(prepare_given, job, given, name, key)
     return _cached(job, "given", key, engine, cache, build)
+
+
+def _from_dockerfile(
+    job: Job, spec: ImageSpec, engine: Engine | None, cache: Path, checkout: Base | None
+) -> dict[str, Any]:
+    """What the spec's Dockerfile makes. The engine keeps its steps, and gives the same image again
+    when a change of the checkout matters to none of them; so that carries no label of one key.
+    """
+    if checkout is None or spec.dockerfile is None:
+        raise UsageError("A Dockerfile can only be built with the checkout that it is in.")
+    wanted = CheckoutBuild(checkout, spec.dockerfile, spec.context, spec.target, spec.build_args)
+    key = wanted.key()
+    found = _cached(job, "dockerfile", key, engine, cache, partial(wanted.build, job), whole=True)
+    for name in map(short_name, found["RepoTags"]):
+        # Names of earlier states of the checkout, which gave the same.
+        if name.startswith("greenroom/dockerfile:") and name != f"greenroom/dockerfile:{key}":
+            job.api.remove_image(name)
+    return found
 
 
 def _cached(
@@ -198,20 +275,26 @@ def _cached(
     engine: Engine | None,
     cache: Path,
     build: Callable[[str], None],
+    *,
+    whole: bool = False,
 ) -> dict[str, Any]:
-    """The image of this key if it is here, else `build`s it, one process at a time."""
-    tag = f"greenroom/{kind}:{key[:16]}"
+    """The image of this key if it is here, else `build`s it, one process at a time. With `whole`
+    its name holds all of the key, and no label does.
+    """
+    tag = f"greenroom/{kind}:{key if whole else key[:16]}"
+    look = partial(inspect, job.api, tag) if whole else partial(_with_key, job, tag, key)
     mark_used(cache, key)
-    found = _with_key(job, tag, key)
+    found = look()
     if found is None:
         with _lock(job, lock_file(cache, key)):
-            found = _with_key(job, tag, key)
+            found = look()
             if found is None:
                 started = time.monotonic()
                 process_folder()  # its janitor removes the build's container after a kill
                 with _patient(job, engine):
                     build(tag)
                 found = inspect(job.api, tag)
+                job.built = True
                 job.say(f"{tag}: ready ({time.monotonic() - started:.0f} s)")
     if found is None:
         raise InfrastructureError(
@@ -259,8 +342,12 @@ def _lock(job: Job, path: Path) -> Iterator[None]:
         yield
 
 
-def _layers(spec: ImageSpec) -> list[Layer]:
+def _layers(spec: ImageSpec, checkout: Base | None) -> list[Layer]:
     found = []
+    if spec.variables:
+        what = f"variables: {len(spec.variables)}"
+        pairs = tuple((n, v) for n, _, v in (each.partition("=") for each in spec.variables))
+        found.append(Layer("env", spec.variables, (), what=what, environment=pairs))
     if spec.apt:
         steps = (
             Step("apt-get update", ("apt-get", "update")),
@@ -269,7 +356,8 @@ def _layers(spec: ImageSpec) -> list[Layer]:
                 ("apt-get", "install", "-y", "--no-install-recommends", *spec.apt),
             ),
         )
-        found.append(Layer("apt", spec.apt, steps))
+        what = f"apt: {' '.join(spec.apt)}"
+        found.append(Layer("apt", spec.apt, steps, what=what))
     found += [_install_layer(install) for install in spec.installs]
     if spec.pip:
         steps = (
@@ -279,13 +367,14 @@ def _layers(spec: ImageSpec) -> list[Layer]:
                 ("python3", "-m", "pip", "install", *spec.pip),
             ),
         )
-        found.append(Layer("pip", spec.pip, steps, guarded=True))
+        what = f"pip: {' '.join(map(_bare_name, spec.pip))}"
+        found.append(Layer("pip", spec.pip, steps, guarded=True, what=what))
+    if spec.create:
+        if checkout is None:
+            raise UsageError("Commands among the checkout's files need the checkout.")
+        found.append(_commands("create", spec.create, (spec.create_inputs,), checkout))
     if spec.setup:
-        commands = tuple(
-            Step(f"setup command {command!r}", ("bash", "-eo", "pipefail", "-c", command))
-            for command in spec.setup
-        )
-        found.append(Layer("setup", spec.setup, commands))
+        found.append(_commands("setup", spec.setup))
     return found
 
 
@@ -299,6 +388,24 @@ def _install_layer(install: Install) -> Layer:
         install.content(),
         steps,
         guarded=True,
+        what=f"{install.kind}: {install.what}",
         files=install.files,
         environment=install.environment,
     )
+
+
+def _commands(
+    kind: str, lines: tuple[str, ...], inputs: tuple[str, ...] = (), files: Base | None = None
+) -> Layer:
+    before = f"cd {WORKSPACE}\n" if files else ""
+    steps = tuple(
+        Step(f"{kind} command {line!r}", ("bash", "-eo", "pipefail", "-c", before + line))
+        for line in lines
+    )
+    what = f"{kind}: {len(lines)} command{'s' if len(lines) > 1 else ''}"
+    return Layer(kind, (*lines, *inputs), steps, guarded=True, what=what, workspace=files)
+
+
+def _bare_name(requirement: str) -> str:
+    """A requirement's name: its address, where it has one, may hold a password."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]

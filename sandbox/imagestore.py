@@ -1,23 +1,33 @@
-"""The images that Greenroom has made on this engine: found by label, removed by age."""
+"""The images that Greenroom has made on this engine: found by label, removed by age or by size.
 
+They stand on each other, so each is counted with what it adds to the one below it: their sum is
+what they take on the disk, shared layers once. Only one that nothing stands on can go.
+"""
+
+from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from sandbox.cache import cache_folder
 from sandbox.engine import Engine, shared_engine
-from sandbox.layers import IMAGE_LABEL, KEY_LABEL
+from sandbox.naming import IMAGE_LABEL, KEY_LABEL, PARENT_LABEL, WHAT_LABEL
 from sandbox.podman import short_name
 
-# An image may be without a name for as long as its build goes on.
-_BEING_MADE = timedelta(hours=1)
+# What was asked for so lately may be about to be opened: no budget takes it away.
+_LATELY = timedelta(hours=1)
+# An image has no name for a moment after it was made; one without a name for longer is of no use.
+_NAMELESS = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class StoredImage:
-    """One image of ours. `size` is in bytes, shared layers counted in; `used` is when it was last
-    asked for, as far as this user's cache folder knows.
+    """One image of ours. `size` is in bytes, shared layers counted in, `own` what it adds to
+    `parent`, the image that it stands on. `used` is when it was last asked for, as far as this
+    user's cache folder knows; `what` tells in a few words what it is; `in_use`: a container has it.
     """
 
     reference: str
@@ -26,6 +36,21 @@ class StoredImage:
     created: datetime
     used: datetime
     size: int
+    own: int
+    what: str = ""
+    parent: str = ""
+    in_use: bool = False
+
+
+@dataclass
+class Removal:
+    """What a clean-up did, or would do: images removed, and those that were to go and are needed by
+    a container or another image. `left_bytes` is what our images take on the disk after it.
+    """
+
+    removed: list[StoredImage] = field(default_factory=list)
+    kept: list[StoredImage] = field(default_factory=list)
+    left_bytes: int = 0
 
 
 def mark_used(cache: Path, key: str) -> None:
@@ -44,72 +69,127 @@ def list_images(*, engine: Engine | None = None, cache: Path | None = None) -> l
     """Every image that carries our label, the youngest first. `cache` is the folder
     that `ensure_image` was given. Blocks.
     """
-    api = (engine or shared_engine()).api
-    folder = cache or cache_folder()
-    found = []
-    for item in api.images(filters={"label": f"{IMAGE_LABEL}=1"}):
-        created = datetime.fromtimestamp(item["Created"], UTC)
-        key = (item.get("Labels") or {}).get(KEY_LABEL, "")
-        used = created
-        with suppress(FileNotFoundError):
-            used = datetime.fromtimestamp(lock_file(folder, key).stat().st_mtime, UTC)
-        named = (n for n in item.get("RepoTags") or () if n != "<none>:<none>")
-        names = tuple(map(short_name, named))
-        found.append(StoredImage(item["Id"], names, key, created, max(created, used), item["Size"]))
-    return sorted(found, key=lambda image: image.created, reverse=True)
+    return _stored(_everything((engine or shared_engine()).api), cache or cache_folder())
 
 
 def remove_images(
-    older_than: timedelta = timedelta(0),
+    older_than: timedelta | None,
     *,
     engine: Engine | None = None,
     cache: Path | None = None,
+    nameless: timedelta = _NAMELESS,
     dry_run: bool = False,
-) -> tuple[list[StoredImage], list[StoredImage]]:
-    """Removes our images unused for `older_than`; returns those removed and those kept because a
-    container or another image needs them. With `dry_run` only tells which it would try. Blocks.
+) -> Removal:
+    """Removes our images unused for `older_than` (None: none for its age), and those that are older
+    than `nameless` and have no name; with `dry_run` only tells which. Blocks.
     """
+    now = datetime.now(UTC)
+
+    def wanted(image: StoredImage, _left: int) -> bool:
+        if not image.names and image.created <= now - nameless:
+            return True
+        return older_than is not None and image.used <= now - older_than
+
+    return _remove((engine or shared_engine()).api, cache, wanted, dry_run)
+
+
+def keep_within(budget: int, *, engine: Engine | None = None, cache: Path | None = None) -> Removal:
+    """Removes those of our images that were unused for longest, until all of them together take no
+    more than `budget` bytes or the others are in use or were asked for within the hour. Blocks.
+    """
+    lately = datetime.now(UTC) - _LATELY
+
+    def wanted(image: StoredImage, left: int) -> bool:
+        return left > budget and image.used < lately
+
+    return _remove((engine or shared_engine()).api, cache, wanted, dry_run=False)
+
+
+@dataclass(frozen=True)
+class _Everything:
+    """All images of an engine, those without a name too, and the ids of those with a container."""
+
+    images: list[dict[str, Any]]
+    in_use: frozenset[str]
+
+
+def _everything(api: Any) -> _Everything:
+    in_use = frozenset(container["ImageID"] for container in api.containers(all=True))
+    return _Everything(api.images(all=True), in_use)
+
+
+def _parent(item: dict[str, Any]) -> str:
+    """Not every kind of engine tells it, so our own images say it in a label."""
+    told: str = item.get("ParentId") or (item.get("Labels") or {}).get(PARENT_LABEL, "")
+    return told
+
+
+def _stored(every: _Everything, cache: Path) -> list[StoredImage]:
+    sizes = {item["Id"]: item["Size"] for item in every.images}
+    found = []
+    for item in every.images:
+        labels = item.get("Labels") or {}
+        if labels.get(IMAGE_LABEL) != "1":
+            continue
+        created = used = datetime.fromtimestamp(item["Created"], UTC)
+        key, parent = labels.get(KEY_LABEL, ""), _parent(item)
+        with suppress(FileNotFoundError):
+            used = datetime.fromtimestamp(lock_file(cache, key).stat().st_mtime, UTC)
+        image = StoredImage(
+            reference=item["Id"],
+            names=tuple(short_name(n) for n in item.get("RepoTags") or () if n != "<none>:<none>"),
+            key=key,
+            created=created,
+            used=max(created, used),
+            size=item["Size"],
+            own=max(0, item["Size"] - sizes.get(parent, 0)),
+            what=labels.get(WHAT_LABEL, ""),
+            parent=parent,
+            in_use=item["Id"] in every.in_use,
+        )
+        found.append(image)
+    return sorted(found, key=lambda image: image.created, reverse=True)
+
+
+def _remove(
+    api: Any, cache: Path | None, wanted: Callable[[StoredImage, int], bool], dry_run: bool
+) -> Removal:
+    """Removes what is `wanted` gone, given the image and what all of ours take at that moment: of
+    those that nothing stands on, the one that was unused for longest, again and again.
+    """
+    every = _everything(api)
+    images = _stored(every, cache or cache_folder())
+    above = Counter(_parent(item) for item in every.images)
+    done = Removal(left_bytes=sum(image.own for image in images))
+    waiting = {image.reference: image for image in images}
+    while loose := [
+        image
+        for image in waiting.values()
+        if not above[image.reference] and not image.in_use and wanted(image, done.left_bytes)
+    ]:
+        image = waiting.pop(min(loose, key=lambda image: image.used).reference)
+        if dry_run or _removed(api, image):
+            done.removed.append(image)
+            done.left_bytes -= image.own
+            above[image.parent] -= 1
+        else:
+            done.kept.append(image)
+    kept = (image for image in waiting.values() if wanted(image, done.left_bytes))
+    done.kept += [image for image in kept if image.names]
+    return done
+
+
+def _removed(api: Any, image: StoredImage) -> bool:
+    """Removes an image; whether it is gone. It stays where something has begun to use it."""
     from docker.errors import APIError  # noqa: PLC0415
 
-    api = (engine or shared_engine()).api
-    limit = datetime.now(UTC) - older_than
-    removed, kept = [], []
-    for image in list_images(
-        engine=engine, cache=cache
-    ):  # a layer is younger than what it stands on
-        if image.used > limit:
-            continue
-        try:
-            for name in (image.names or (image.reference,)) if not dry_run else ():
-                api.remove_image(name)
-        except APIError as error:
-            if error.status_code != 409:
-                raise
-            kept.append(image)
-        else:
-            removed.append(image)
-    return removed, kept
-
-
-def remove_nameless(
-    *, engine: Engine | None = None, cache: Path | None = None, dry_run: bool = False
-) -> list[str]:
-    """Removes our images that have no name: a build that was killed or made anew leaves them. Their
-    short ids; one that is in use or young stays. With `dry_run` only tells them. Blocks.
-    """
-    from docker.errors import APIError  # noqa: PLC0415
-
-    api = (engine or shared_engine()).api
-    removed = []
-    for image in list_images(engine=engine, cache=cache):
-        if image.names or image.used > datetime.now(UTC) - _BEING_MADE:
-            continue
-        try:
-            if not dry_run:
-                api.remove_image(image.reference)
-        except APIError as error:
-            if error.status_code not in (404, 409):
-                raise
-        else:
-            removed.append(image.reference.removeprefix("sha256:")[:12])
-    return removed
+    try:
+        for name in image.names or (image.reference,):
+            api.remove_image(name)
+    except APIError as error:
+        if error.status_code == 404:  # the engine removed it with what stood on it
+            return True
+        if error.status_code != 409:
+            raise
+        return False
+    return True

@@ -8,16 +8,12 @@ from hashlib import sha256
 from typing import Any
 
 from sandbox.errors import UsageError
+from sandbox.imageenv import may_be_set
 
 #: Where the files lie and the commands run, in the build container; wiped before the commit.
 SCRATCH = "/var/tmp/greenroom-install"  # noqa: S108 - a path in the container
 
 _KIND = re.compile(r"[a-z]{1,20}")
-_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-# The supervisor, too, starts with the image's variables.
-_NOT_FOR_IMAGES = ("LD_", "PYTHON", "GCONV_PATH", "LOCPATH", "MALLOC_", "GLIBC_TUNABLES")
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -48,8 +44,9 @@ class Install:
             if {"", ".", ".."} & set(path.split("/")) or not path.isprintable():
                 raise UsageError(f"{path!r} is not a path within a folder.")
         for name, value in self.environment:
-            named = _VARIABLE.fullmatch(name) and not name.startswith(_NOT_FOR_IMAGES)
-            if not named or not value.isprintable():
+            named = "=" not in name and not name.startswith("PYTHON")
+            searched = name == "PATH" and value.isprintable()
+            if not searched and not (named and may_be_set(f"{name}={value}")):
                 raise UsageError(f"{name}={value!r} cannot be a variable of an image.")
 
     def content(self) -> tuple[str, ...]:
@@ -66,15 +63,3 @@ class Install:
             "commands": list(self.commands),
             "environment": dict(self.environment),
         }
-
-
-def with_environment(variables: list[str], added: tuple[tuple[str, str], ...]) -> list[str]:
-    """An image's `NAME=value` variables with those of an installation."""
-    found = dict(variable.partition("=")[::2] for variable in variables)
-    for name, value in added:
-        found[name] = _searched(found.get(name) or _PATH, value) if name == "PATH" else value
-    return [f"{name}={value}" for name, value in found.items()]
-
-
-def _searched(folders: str, last: str) -> str:
-    return folders if last in folders.split(":") else f"{folders}:{last}"

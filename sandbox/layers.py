@@ -4,31 +4,36 @@ What the steps need of this machine (certificates, proxies, package indexes) goe
 alone, never into the container's configuration, because a commit would copy that into the image.
 """
 
-import io
 import json
 import re
-import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from typing import Any
 
-from sandbox import certificates
+from sandbox.archives import END_OF_ARCHIVE, member, members
 from sandbox.buildjob import Job, failure
-from sandbox.errors import InfrastructureError, SetupError
-from sandbox.install import SCRATCH, with_environment
+from sandbox.errors import InfrastructureError
+from sandbox.imageenv import with_environment
+from sandbox.install import SCRATCH
+from sandbox.layerchecks import (
+    check_changes,
+    check_loader,
+    check_secrets,
+    note_runtime,
+    note_time,
+)
 from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL, owner_labels, remove_leftovers
-from sandbox.runtimeguard import ASK, Runtime, changed, runtime
+from sandbox.lending import FOLDER, lent_archive, lent_variables
+from sandbox.naming import KEY_LABEL, ORIGIN_LABEL, image_labels, name_once
+from sandbox.patch import FILE
+from sandbox.profile import WORKSPACE
+from sandbox.runtimeguard import asks_loader
+from sandbox.trees import Base
 
-IMAGE_LABEL = "greenroom.image"
-KEY_LABEL = "greenroom.key"
-CREATED_LABEL = "greenroom.created"
-ORIGIN_LABEL = "greenroom.origin"
-
-# Where this machine's certificates lie during the steps; wiped before the commit.
-_CERTIFICATES = "/var/tmp/greenroom-ca.pem"  # noqa: S108 - a path in the container
 _CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"]
 _WIPE = (
     "rm -rf /tmp/* /tmp/.[!.]* /var/tmp/* /root/.cache /var/lib/apt/lists/* /var/cache/apt/* "
@@ -51,25 +56,19 @@ class Step:
 @dataclass(frozen=True)
 class Layer:
     """Steps that make one image out of another. `guarded`: they may not change what the sandbox's
-    supervisor runs from. `files` and `environment` are as in `Install`.
+    supervisor runs from. `files` and `environment` are as in `Install`. `what` tells in a few words
+    what it adds, for lists of images: it becomes a label, so no address and no command may stand in
+    it. The steps find the files of `workspace` where a sandbox has them; they do not stay.
     """
 
     kind: str
     content: tuple[str, ...]
     steps: tuple[Step, ...]
     guarded: bool = False
+    what: str = ""
     files: tuple[tuple[str, bytes], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
-
-
-def image_labels(key: str, origin: str) -> dict[str, str]:
-    """The labels by which our images are found again."""
-    return {
-        IMAGE_LABEL: "1",
-        KEY_LABEL: key,
-        CREATED_LABEL: datetime.now(UTC).isoformat(timespec="seconds"),
-        ORIGIN_LABEL: origin,
-    }
+    workspace: Base | None = None
 
 
 def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag: str) -> None:
@@ -78,20 +77,33 @@ def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag
     Raises SetupError naming the step that failed and its last lines.
     """
     with _container(job, parent) as container, job.limited(job.settings.time_limit):
-        _send_certificates(job, container)
-        guard = _guard(job, container) if layer.guarded else None
+        _send_lent(job, container)
+        execute = partial(_execute, job, container)
+        guard = note_runtime(job, execute) if layer.guarded else None
+        begun = note_time(job, execute) if job.settings.secrets else None
         if layer.files:
-            _put(job, container, {f"{SCRATCH}/{path}": data for path, data in layer.files})
+            _send_files(job, container, layer.files)
+        if layer.workspace is not None:
+            _send_workspace(job, container, layer.workspace)
         for step in layer.steps:
             _run_step(job, container, step)
-        _execute(job, container, ("/bin/sh", "-c", _WIPE))
-        if guard is not None:
-            _check_guard(job, container, guard)
+        wipe = f"{_WIPE} {WORKSPACE}" if layer.workspace is not None else _WIPE
+        _execute(job, container, ("/bin/sh", "-c", wipe))
+        if begun is not None:
+            check_secrets(job, execute, begun)
+        # What a step left running must not change anything behind the checks.
+        job.api.kill(container)
+        job.api.wait(container)
+        changes = check_changes(job, container, guard) if guard is not None else {}
         job.begin(f"saving the {layer.kind} layer")
         origin = (parent["Config"].get("Labels") or {}).get(ORIGIN_LABEL, "")
+        what = layer.what or layer.kind
+        labels = image_labels(key, origin, what=what, parent=parent["Id"])
         variables = with_environment(parent["Config"].get("Env") or [], layer.environment)
-        config = {**parent["Config"], "Env": variables}
-        _commit(job, container, config, tag, image_labels(key, origin))
+        made = _commit(job, container, {**parent["Config"], "Env": variables}, labels)
+    if guard is not None and asks_loader(changes, guard):
+        check_loader(job, made, guard)
+    name_once(job.api, made, tag, KEY_LABEL)
 
 
 @contextmanager
@@ -140,43 +152,27 @@ def _container(job: Job, parent: Mapping[str, Any]) -> Iterator[str]:
         remove()
 
 
-def _environment(job: Job) -> dict[str, str]:
-    found = {
-        "DEBIAN_FRONTEND": "noninteractive",
-        "PIP_BREAK_SYSTEM_PACKAGES": "1",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_NO_CACHE_DIR": "1",
-        "PIP_NO_INPUT": "1",
-        "PIP_ROOT_USER_ACTION": "ignore",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **job.settings.environment,
-    }
-    if job.settings.ca_bundle is not None:
-        found |= certificates.naming(_CERTIFICATES)
-    return found
+def _send_lent(job: Job, container: str) -> None:
+    """Lays what this machine lends into the container."""
+    archive = lent_archive(job.settings, f"{FOLDER}/".lstrip("/"))
+    if archive is not None:
+        job.api.put_archive(container, "/", archive)
 
 
-def _send_certificates(job: Job, container: str) -> None:
-    if job.settings.ca_bundle is None:
-        return
-    _put(job, container, {_CERTIFICATES: job.settings.ca_bundle.read_bytes()})
+def _send_files(job: Job, container: str, files: Sequence[tuple[str, bytes]]) -> None:
+    archive = [member(f"{SCRATCH[1:]}/{path}", FILE, content) for path, content in files]
+    job.api.put_archive(container, "/", b"".join([*archive, END_OF_ARCHIVE]))
 
 
-def _put(job: Job, container: str, files: Mapping[str, bytes]) -> None:
-    """Lays files into the container, the folders above them made."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for path, content in files.items():
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(content), 0o644
-            tar.addfile(entry, io.BytesIO(content))
-    job.api.put_archive(container, "/", archive.getvalue())
+def _send_workspace(job: Job, container: str, base: Base) -> None:
+    entries = {f"{WORKSPACE[1:]}/{path}": entry for path, entry in base.entries.items()}
+    job.api.put_archive(container, "/", chain(members(base, entries), [END_OF_ARCHIVE]))
 
 
 def _run_step(job: Job, container: str, step: Step) -> None:
     job.begin(step.what)
     started = time.monotonic()
-    code = _execute(job, container, step.command, step.folder)
+    code = _execute(job, container, step.command, folder=step.folder)
     if code != 0:
         error = failure(job, _named(step, job.tail))
         error.hint = error.hint or step.advice
@@ -184,23 +180,34 @@ def _run_step(job: Job, container: str, step: Step) -> None:
     job.say(f"{step.what}: done ({time.monotonic() - started:.0f} s)")
 
 
-def _execute(job: Job, container: str, command: Sequence[str], folder: str = "/") -> int:
-    """Runs a command in the container, its output going to the job; returns its exit code."""
+def _execute(
+    job: Job,
+    container: str,
+    command: Sequence[str],
+    environment: Mapping[str, str] = {},
+    take: Callable[[str], None] | None = None,
+    *,
+    folder: str = "/",
+) -> int:
+    """Runs a command in the container, its output going to the job, or to `take` a line at a time;
+    returns its exit code.
+    """
     from docker.errors import DockerException  # noqa: PLC0415
 
+    take = take or job.output
     try:
         run = job.api.exec_create(
             container,
             list(command),
-            environment=_environment(job),
+            environment={**lent_variables(job.settings), **environment},
             workdir=folder,
         )["Id"]
         pending = b""
         for chunk in job.api.exec_start(run, stream=True):
             *lines, pending = (pending + chunk).split(b"\n")
             for line in lines:
-                job.output(line.decode(errors="replace"))
-        job.output(pending.decode(errors="replace"))
+                take(line.decode(errors="replace"))
+        take(pending.decode(errors="replace"))
         code = job.api.exec_inspect(run)["ExitCode"]
     except DockerException as error:
         job.check()  # a stop removes the container, which is what failed then
@@ -232,12 +239,10 @@ def _named(step: Step, tail: Sequence[str]) -> str:
     return f"{step.what} failed"
 
 
-def _commit(
-    job: Job, container: str, config: Mapping[str, Any], tag: str, labels: Mapping[str, str]
-) -> None:
+def _commit(job: Job, container: str, config: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Saves the container as an image without a name; its id."""
     from docker.errors import APIError  # noqa: PLC0415
 
-    repository, _, name = tag.rpartition(":")
     kept = {k: config.get(k) for k in ("Env", "Cmd", "Entrypoint", "User", "WorkingDir", "Shell")}
     # The engine fills an empty field from the container's, whose entrypoint and user are ours.
     kept["Entrypoint"] = kept["Entrypoint"] or []
@@ -249,11 +254,12 @@ def _commit(
     disowned = {OWNER_LABEL: "", OPENED_LABEL: ""}
     conf = {**kept, "Labels": {**(config.get("Labels") or {}), **labels, **disowned}}
     try:
-        job.api.commit(container, repository=repository, tag=name, conf=conf)
+        made = str(job.api.commit(container, conf=conf)["Id"])
     except APIError as error:
         job.output(str(error))
         raise failure(job, "Saving the layer failed") from error
     job.check()
+    return made
 
 
 def check_stream(job: Job, answers: Sequence[Any], what: str) -> None:
@@ -265,21 +271,3 @@ def check_stream(job: Job, answers: Sequence[Any], what: str) -> None:
         elif "error" in message:
             job.output(message["error"])
             raise failure(job, what)
-
-
-def _guard(job: Job, container: str) -> Runtime:
-    job.begin("looking at the image's Python")
-    if _execute(job, container, ("python3", "-I", "-S", "-c", ASK)) != 0:
-        raise failure(job, "The image's python3 does not run")
-    return runtime(job.tail[-1])
-
-
-def _check_guard(job: Job, container: str, guarded: Runtime) -> None:
-    changes = {change["Path"]: change["Kind"] for change in job.api.diff(container) or ()}
-    path = changed(changes, guarded)
-    if path is not None:
-        raise SetupError(
-            f"A package that was installed changed {path}, which the sandbox itself runs from; "
-            "the image was not kept.",
-            "Leave that package out, or put it into an image of your own (--image).",
-        )

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from sandbox.rebuild import Rebuild
-from tasks.python_project import IMAGE_PACKAGES, SKIPPED_FOLDERS, PythonProject
+from tasks.python_project import SKIPPED_FOLDERS, PythonProject
 from tasks.reading import table
 from tasks.requirements import Requirements
 
@@ -164,16 +164,11 @@ def _needed_packages(project: PythonProject) -> tuple[str, ...]:
     if project.backend == "hatchling":
         # What hatchling asks for when the installation is an editable one.
         needed.append("editables")
-    new = [text for text in needed if not _in_image(Requirement(text))]
+    new = [text for text in needed if not project.provides(Requirement(text))]
     if any(canonicalize_name(Requirement(text).name) == "setuptools" for text in new):
         # Newer ones than the image's ask for a newer packaging too, and do not say so to pip.
         new.append("packaging>=24.2")
     return tuple(new)
-
-
-def _in_image(requirement: Requirement) -> bool:
-    version = IMAGE_PACKAGES.get(canonicalize_name(requirement.name))
-    return version is not None and requirement.specifier.contains(version)
 
 
 def _needed_tools(project: PythonProject, compiled: bool) -> tuple[str, ...]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from sandbox.install import Install
@@ -17,7 +16,7 @@ from tasks.installs.node import builds_packages, find_node_install
 from tasks.installs.nodetools import package_manager
 from tasks.installs.python import find_python_lock
 from tasks.installs.rust import find_rust_install
-from tasks.python_project import IMAGE_PACKAGES, PythonProject
+from tasks.python_project import PythonProject
 from tasks.reading import RepositoryFiles, Table, strings, table
 from tasks.requirements import Requirements, requirement_lines
 
@@ -85,11 +84,13 @@ class Dependencies:
     installs: tuple[Install, ...] = ()
 
 
-def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
-    """What the image needs so that `setup`'s tests can run."""
+def find_dependencies(
+    files: RepositoryFiles, setup: TestSetup, project: PythonProject | None = None
+) -> Dependencies:
+    """What the image needs so that `setup`'s tests can run; `project` says what it has."""
     own = {"node": "node", "rust": "cargo", "go": "go"}.get(setup.ecosystem, "")
     apt = [*TOOLCHAINS.get(setup.framework, ()), *TOOLCHAINS.get(own, ())]
-    project = PythonProject(files)
+    project = project or PythonProject(files)
     if setup.ecosystem != "python" and not (setup.ecosystem == "make" and project.backend):
         install, said = _other_install(files, setup)
         if setup.ecosystem == "node" and builds_packages(files, package_manager(files)):
@@ -108,7 +109,7 @@ def find_dependencies(files: RepositoryFiles, setup: TestSetup) -> Dependencies:
         requirements.found = dict.fromkeys(locked.unlocked)
         notes += locked.notes
         installs += [locked.install] if locked.install else []
-    _drop_satisfied_pytest(requirements)
+    _drop_satisfied_pytest(project, requirements)
     if requirements.dropped:
         shown = "; ".join(requirements.dropped[:5])
         more = len(requirements.dropped) - 5
@@ -263,7 +264,7 @@ def _framework(project: PythonProject, setup: TestSetup, into: Requirements) -> 
     if setup.framework == "pytest":
         options = _pytest_options(project)
         wanted = options.get("minversion", "").strip()
-        if _needs_newer_pytest(wanted) and "pytest" not in named:
+        if _needs_newer_pytest(project, wanted) and "pytest" not in named:
             into.add(f"pytest>={wanted}", "pytest's minversion")
         elif "pytest" not in named and _native_table(project):
             into.add("pytest>=9", "[tool.pytest]")
@@ -280,21 +281,21 @@ def _framework(project: PythonProject, setup: TestSetup, into: Requirements) -> 
             into.add(canonicalize_name(library), "the tests' imports")
 
 
-def _needs_newer_pytest(wanted: str) -> bool:
+def _needs_newer_pytest(project: PythonProject, wanted: str) -> bool:
     try:
-        return bool(wanted) and not SpecifierSet(f">={wanted}").contains(IMAGE_PACKAGES["pytest"])
-    except InvalidSpecifier:
+        return bool(wanted) and not project.provides(Requirement(f"pytest>={wanted}"))
+    except InvalidRequirement:
         return False
 
 
-def _drop_satisfied_pytest(into: Requirements) -> None:
+def _drop_satisfied_pytest(project: PythonProject, into: Requirements) -> None:
     """pytest is in the image: it is only installed again where another version is asked for."""
     for text in list(into.found):
         requirement = Requirement(text)
         if (
             canonicalize_name(requirement.name) == "pytest"
             and not requirement.extras
-            and requirement.specifier.contains(IMAGE_PACKAGES["pytest"])
+            and project.provides(requirement)
         ):
             del into.found[text]
 

@@ -37,6 +37,8 @@ class TaskFile:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     image: str | None = None
+    dockerfile: str | None = None
+    python: str | None = None
     apt: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()

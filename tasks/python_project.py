@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -24,10 +25,26 @@ TEST_FILE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|tests?)\.py$")
 
 
 class PythonProject:
-    """Reads pyproject.toml, setup.cfg and setup.py; the last as literals only, never run."""
+    """Reads pyproject.toml, setup.cfg and setup.py; the last as literals only, never run.
 
-    def __init__(self, files: RepositoryFiles) -> None:
+    `provided` are the packages that the image has already, with their versions, `python` is that of
+    its Python.
+    """
+
+    def __init__(
+        self,
+        files: RepositoryFiles,
+        provided: Mapping[str, str] = IMAGE_PACKAGES,
+        python: str = IMAGE_PYTHON,
+    ) -> None:
         self.files = files
+        self.provided = provided
+        self.python = python
+
+    def provides(self, requirement: Requirement) -> bool:
+        """Whether the image has what a requirement asks for."""
+        version = self.provided.get(canonicalize_name(requirement.name))
+        return version is not None and requirement.specifier.contains(version)
 
     @cached_property
     def pyproject(self) -> Table:
@@ -120,19 +137,19 @@ class PythonProject:
                 return found.strip(), where
         return "", ""
 
-    def check_python(self, version: str = IMAGE_PYTHON) -> None:
-        """Raise UsageError when the repository does not take the sandbox's Python `version`."""
+    def check_python(self) -> None:
+        """Raise UsageError when the repository does not take the image's Python."""
         wanted, where = self.requires_python
         try:
-            takes = SpecifierSet(wanted).contains(version, prereleases=True)
+            takes = SpecifierSet(wanted).contains(self.python, prereleases=True)
         except InvalidSpecifier:
             # pip says so too, when it matters.
             return
         if not takes:
             raise UsageError(
-                f"{where} asks for Python {wanted}; the sandbox's image has {version}.",
-                f"Name an image that has it: --image python:{_fitting(wanted)}, or `image` in "
-                f"greenroom.toml.",
+                f"{where} asks for Python {wanted}; the sandbox's image has {self.python}.",
+                f"Ask for one that fits: --python {_fitting(wanted)}, or `python` in "
+                f"greenroom.toml (trusted); or name an image that has it: --image NAME.",
             )
 
 

@@ -57,12 +57,16 @@ class RepositoryFiles:
         ]
         contents = self._base.store.read(entry.blob for entry in new)
         for entry, content in zip(new, contents, strict=True):
-            self._texts[entry.path] = content.decode("utf-8-sig", "replace")
+            self._texts[entry.path] = decoded(content)
         return {path: self._texts[path] for path in wanted if path in self._texts}
 
     def text(self, path: str, limit: int = MAX_BYTES) -> str:
         """One file's text; empty when it is not there or too large."""
         return self.texts([path], limit).get(path, "")
+
+    def blobs(self, paths: Iterable[str]) -> dict[str, str]:
+        """What stands for the content of each of those files that are there."""
+        return {path: self._entries[path].blob for path in paths if path in self._entries}
 
     def toml(self, path: str) -> Table:
         """A TOML file; empty when it is not there or not valid."""
@@ -95,6 +99,11 @@ class RepositoryFiles:
         note = f"{path} cannot be read as it is meant: {printable(what)}"
         if note not in self.problems:
             self.problems.append(note)
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file."""
+    return content.decode("utf-8-sig", "replace")
 
 
 def table(parent: Table, *names: str) -> Table:

@@ -1,5 +1,6 @@
 """A user's checkout as a task: what it is, how it is tested, what its image needs."""
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +16,10 @@ from sandbox.trees import PAGE_BYTES, Base, TreeStore
 from tasks.build import find_build
 from tasks.dependencies import find_dependencies
 from tasks.detect import TestSetup, detect_tests, setup_for
+from tasks.devcontainer import spec_of, trusted_devcontainer
+from tasks.imagepython import newest_of, not_provided, official_image
 from tasks.protection import forbidden_patterns, protected_patterns
-from tasks.python_project import PythonProject
+from tasks.python_project import IMAGE_PACKAGES, IMAGE_PYTHON, PythonProject
 from tasks.reading import RepositoryFiles
 from tasks.requirements import agreeing
 from tasks.task import Checks, Task
@@ -34,7 +37,9 @@ class Overrides:
     """What settings say instead of what is detected; None or empty where they say nothing.
 
     `include`, `exclude` and `protected` are gitignore patterns. `test_timeout` is in seconds. With
-    `image`, nothing is installed but what `apt`, `pip` and `setup` name.
+    an `image` or a `dockerfile` (its path in the checkout), nothing is installed but what `apt`,
+    `pip` and `setup` name; `python` is the version that the image has to have, such as "3.12". One
+    of the three silences a devcontainer.json, which counts with the digest `trusted_devcontainer`.
     """
 
     test_cmd: str | None = None
@@ -49,6 +54,9 @@ class Overrides:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     image: str | None = None
+    dockerfile: str | None = None
+    python: str | None = None
+    trusted_devcontainer: str = ""
     apt: tuple[str, ...] = ()
     pip: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
@@ -88,13 +96,16 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
     """
     files = RepositoryFiles(base)
     tests = setup_for(overrides.test_cmd, files) if overrides.test_cmd else detect_tests(files)
-    project = PythonProject(files)
-    reasons = list(tests.reasons)
-    needed = find_dependencies(files, tests)
-    apt, pip = list(needed.apt), list(needed.pip)
+    ground = _ground(files, overrides)
+    brought, reasons = ground.brought, [*tests.reasons, *ground.reasons]
+    provided = IMAGE_PACKAGES if ground.spec == ImageSpec() else {}
+    project = PythonProject(files, provided, newest_of(overrides.python or IMAGE_PYTHON))
+    needed = find_dependencies(files, tests, project)
+    own = list(_requirements(overrides.pip))
+    apt, pip = list(needed.apt), [*own, *needed.pip]
     rebuild = Rebuild(overrides.rebuild) if overrides.rebuild else None
     if tests.ecosystem == "python":
-        if overrides.image is None:
+        if not brought:
             project.check_python()
         build = None if rebuild else find_build(project, version)
         if build is not None:
@@ -102,21 +113,55 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
             reasons.append(f"installed for its tests: {', '.join(build.reasons)}")
             apt += build.apt
             pip += build.pip
+        if ground.spec.base is not None:
+            pip += not_provided(project, tests, pip)
     installs = needed.installs
-    if overrides.image is not None:
-        apt, pip, installs = [], [], ()
-    wanted, left_out = agreeing([*_requirements(overrides.pip), *pip])
-    notes = [*needed.notes, *files.problems]
+    if brought:
+        apt, pip, installs = [], own, ()
+    wanted, left_out = agreeing(pip)
+    notes = [*ground.notes, *needed.notes, *files.problems]
     if left_out:
         notes.append(f"These requirements contradict others and are not used: {named(left_out)}.")
-    image = ImageSpec(
-        base=overrides.image,
+    if brought and overrides.python:
+        notes.append(f"`python` is not used: {brought} brings its own.")
+    image = replace(
+        ground.spec,
         apt=tuple(dict.fromkeys([*apt, *overrides.apt])),
         installs=installs,
         pip=wanted,
         setup=overrides.setup,
     )
     return Detected(tests, image, rebuild, tuple(reasons), tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What an image stands on. `brought` names it where it brings what tests need, so that nothing
+    is installed there but what settings name.
+    """
+
+    spec: ImageSpec
+    brought: str = ""
+    notes: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+def _ground(files: RepositoryFiles, overrides: Overrides) -> _Ground:
+    """By the first that says it: the settings `image`, `dockerfile` and `python`, a trusted
+    devcontainer.json; else our own image.
+    """
+    if overrides.image is not None:
+        return _Ground(ImageSpec(base=overrides.image), overrides.image)
+    if overrides.dockerfile is not None:
+        path = posixpath.normpath(overrides.dockerfile)
+        return _Ground(ImageSpec(dockerfile=path), path)
+    if overrides.python is not None:
+        return _Ground(ImageSpec(base=official_image(overrides.python)))
+    container, notes = trusted_devcontainer(files, overrides.trusted_devcontainer)
+    if container is None:
+        return _Ground(ImageSpec(), notes=tuple(notes))
+    reason = f"the image: {container.path} names {container.image or container.dockerfile}"
+    return _Ground(spec_of(container, files), container.path, tuple(notes), (reason,))
 
 
 def base_limits(policy: Policy) -> dict[str, int]:

@@ -5,11 +5,8 @@ import asyncio
 import os
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +17,7 @@ from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.leftovers import OWNER_LABEL, this_process
 from tests.outside import Names
 from tests.private_engine import PrivateEngine, why_not
+from tests.sandbox.serving import served
 
 # The same examples each time, so that a run says something of the change that it tests. To look for
 # more: HYPOTHESIS_PROFILE=search pytest
@@ -73,15 +71,8 @@ def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A folder served over HTTP on this machine, and its address."""
     folder = tmp_path / "web"
     folder.mkdir()
-    server = ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(folder) as port:
+        yield folder, f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module", autouse=True)

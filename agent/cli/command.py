@@ -3,9 +3,11 @@
 import argparse
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -36,9 +38,7 @@ def execute(module: ModuleType, name: str, words: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     module.configure(parser)
-    parser.add_argument("-q", "--quiet", action="store_true", help="print only the result")
-    parser.add_argument("-v", "--verbose", action="store_true", help="print more on the way")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_common(parser, False)
     # An error among the flags is told as they ask, too.
     console = Console(json="--json" in words, lines="--events" in words)
     debug = "--debug" in words or bool(os.environ.get("GREENROOM_DEBUG"))
@@ -74,6 +74,18 @@ def execute(module: ModuleType, name: str, words: Sequence[str]) -> int:
         console.error(_unexpected(error))
         return SetupError.exit_code
     return code
+
+
+def add_common(parser: argparse.ArgumentParser, default: bool | str = argparse.SUPPRESS) -> None:
+    """Adds the flags that every command has. A command adds them to the parsers of its own
+    subcommands, where they leave what was given before the subcommand as it is.
+    """
+    for names, told in (
+        (("-q", "--quiet"), "print only the result"),
+        (("-v", "--verbose"), "print more on the way"),
+        (("--debug",), "show tracebacks"),
+    ):
+        parser.add_argument(*names, action="store_true", default=default, help=told)
 
 
 def _unexpected(error: Exception) -> GreenroomError:
@@ -124,6 +136,17 @@ def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
             action="append" if key.kind == "list" else "store",
             help=key.help + default,
         )
+
+
+_AGES = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_age(text: str) -> timedelta:
+    """The age that `--older-than` gives. Raises UsageError."""
+    found = re.fullmatch(r"(\d{1,4})([hdw])", text.strip())
+    if not found:
+        raise UsageError(f"--older-than: expected an age such as 12h, 30d or 2w, got {text!r}")
+    return timedelta(**{_AGES[found[2]]: int(found[1])})
 
 
 def _plain(value: Value) -> str:

@@ -63,6 +63,8 @@ def _text(task: Task) -> str:
         found["rebuild"] = task.rebuild.command
     lines = [_HEAD]
     for name, key in KEYS.items():
+        if key.reach == "user":
+            continue
         trusted = " (trusted)" if key.reach == "guarded" else ""
         choices = f": {', '.join(key.choices)}" if key.choices else ""
         value = found.get(name, key.default)

@@ -18,6 +18,7 @@ COMMANDS = {
     "config": "show every setting and where it came from",
     "trust": "trust this checkout's settings file as it is now",
     "doctor": "try on this machine what a sandbox must hold",
+    "image": "build, list and remove the images of sandboxes",
     "models": "show the models that are at hand",
     "runs": "list the runs on this machine",
     "show": "print a run",

@@ -3,17 +3,16 @@
 import argparse
 import sys
 
-from agent import runs, trajectory
+from agent import runs, settings, trajectory
 from agent.cli.command import add_run
 from agent.cli.console import Console
 from agent.cli.process import run
 from agent.codec import task_from
+from agent.request import ca_bundle_of, image_of
 from agent.runs import Run
 from sandbox.allowlist import Allowlist
-from sandbox.buildjob import BuildSettings
 from sandbox.container import Sandbox
 from sandbox.errors import UsageError
-from sandbox.image import ensure_image
 
 DESCRIPTION = """\
 Open a shell in a fresh sandbox that holds a run's state: its base and its last change, built as for
@@ -39,15 +38,15 @@ async def _shell(found: Run, base: bool, console: Console) -> int:
     task = task_from(history.started["task"], store)
     tree = None if base else history.tree
     patch = store.between(task.base.tree, tree) if tree else None
-    build = BuildSettings.from_environment()
-    image = await ensure_image(task.image, progress=console.note, settings=build)
+    own = settings.load(None, {})
+    image = await image_of(task.image, own, console.note, checkout=task.base)
     async with Sandbox.open(
         image,
         task.base,
         task.policy,
         rebuild=task.rebuild,
         patch=patch,
-        ca_bundle=build.ca_bundle.read_bytes() if build.ca_bundle else None,
+        ca_bundle=ca_bundle_of(task.policy, own),
     ) as box:
         state = f"turn {history.turn}" if patch else "the base"
         if places := task.policy.network:

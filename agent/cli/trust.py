@@ -1,19 +1,24 @@
-"""`greenroom trust`: the user's word for a checkout's settings file, as it is now."""
+"""`greenroom trust`: the user's word for a checkout's settings file and devcontainer.json, as they
+are now."""
 
 import argparse
 import sys
+from pathlib import Path
 
 from agent import settings, trust
 from agent.cli.command import add_checkout
 from agent.cli.console import Console, flush_typed
 from agent.keys import KEYS
-from agent.settingsfile import repository_file
+from agent.settingsfile import RepositoryFile, in_folder, repository_file
 from sandbox.errors import UsageError
+from tasks.devcontainer import PLACES, DevContainer, NotUsable, find_devcontainer
+from tasks.reading import decoded
 
 DESCRIPTION = """\
-Trust this checkout's greenroom.toml (or [tool.greenroom]) as it is now. Until then it may not set
-a model's address, a key variable, an image or commands that build one, ignored files to copy, or
-raise a bound. A change of the table ends the trust.\
+Trust this checkout's greenroom.toml (or [tool.greenroom]) and its devcontainer.json as they are
+now. Until then they may not set a model's address, a key variable, an image, a Dockerfile or
+commands that build one, ignored files to copy, or raise a bound. A change of the table, of
+devcontainer.json, or of the Dockerfile that one of them names ends the trust in it.\
 """
 
 
@@ -26,29 +31,76 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, console: Console) -> int:
     checkout = settings.top_of(options.checkout)
     if options.remove:
-        known = trust.distrust(checkout)
-        console.say(f"{checkout}: {'no longer trusted' if known else 'was not trusted'}")
+        was = "no longer trusted" if trust.distrust(checkout) else "was not trusted"
+        console.say(f"{checkout}: {was}")
         return 0
-    found = repository_file(checkout)
-    if found is None:
+    found, container = repository_file(checkout), _devcontainer(checkout, console)
+    if found is None and container is None:
         raise UsageError(
-            f"{checkout} has no greenroom.toml and no [tool.greenroom]",
+            f"{checkout} has no greenroom.toml, no [tool.greenroom] and no devcontainer.json",
             "`greenroom init` writes one.",
         )
-    if trust.is_trusted(checkout, found.table):
-        console.say(f"{found.path} is trusted already")
+    new_table = found is not None and not trust.is_trusted(checkout, found.table)
+    new_container = container is not None and container.digest != trust.trusted_devcontainer(
+        checkout
+    )
+    if found and new_table:
+        _show_table(found, settings.load(checkout, {}), console)
+    if container and new_container:
+        _show_devcontainer(container, console)
+    if not new_table and not new_container:
+        known = [found.path.name] if found else []
+        known += [container.path] if container else []
+        console.say(f"{checkout}: {' and '.join(known)} trusted already")
         return 0
-    before = settings.load(checkout, {})
+    if not options.yes and not _confirmed():
+        console.say("Not trusted.")
+        return 1
+    if found and new_table:
+        trust.trust(checkout, found.table)
+    if container and new_container:
+        trust.trust_devcontainer(checkout, container.digest)
+    console.say("Trusted, until it changes.")
+    return 0
+
+
+def _devcontainer(checkout: Path, console: Console) -> DevContainer | None:
+    """The devcontainer.json that lies in the checkout now, if an image can be made of it."""
+    read = in_folder(checkout)
+
+    def text(name: str) -> str | None:
+        content = read(name)
+        return None if content is None else decoded(content)
+
+    below = (checkout / ".devcontainer").glob("*/devcontainer.json")
+    names = [*PLACES, *(path.relative_to(checkout).as_posix() for path in below)]
+    try:
+        return find_devcontainer([name for name in names if read(name) is not None], text)
+    except NotUsable as problem:
+        console.note(f"No image can be made of a devcontainer.json: {problem}.", "dim")
+        return None
+
+
+def _show_table(found: RepositoryFile, before: settings.Settings, console: Console) -> None:
     console.say(f"{found.path} sets:")
     for name, value in found.table.items():
         matters = "" if KEYS[name].reach == "free" else "   <- needs your trust"
         console.say(f"  {name} = {value!r}{matters if _held_back(before, name) else ''}")
-    if not options.yes and not _confirmed():
-        console.say("Not trusted.")
-        return 1
-    trust.trust(checkout, found.table)
-    console.say("Trusted, until it changes.")
-    return 0
+    if "dockerfile" in found.table:
+        console.say("  with the Dockerfile as it is now: see it first")
+
+
+def _show_devcontainer(found: DevContainer, console: Console) -> None:
+    console.say(f"{found.path}:   <- needs your trust")
+    if found.dockerfile:
+        console.say(f"  builds {found.dockerfile} as it is now: see it first")
+    else:
+        console.say(f"  uses the image {found.image}")
+    for what, entries in (("sets", found.variables), ("runs", found.commands)):
+        for entry in entries:
+            console.say(f"  {what} {entry}")
+    if found.unused:
+        console.say(f"  not used: {', '.join(found.unused)}")
 
 
 def _held_back(before: settings.Settings, name: str) -> bool:

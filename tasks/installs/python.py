@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from sandbox.install import Install
 from tasks.installs.pythonlocks import LOCKS, Lock, Locked, read_lock
-from tasks.python_project import IMAGE_PYTHON, PythonProject
+from tasks.python_project import PythonProject
 from tasks.reading import MAX_LOCK_BYTES, strings, table, tables
 
 MACHINES = {"arm64": "aarch64", "AMD64": "x86_64"}
@@ -81,7 +81,7 @@ class Target:
             return False
 
 
-def image_variables(python: str = IMAGE_PYTHON) -> dict[str, str]:
+def image_variables(python: str) -> dict[str, str]:
     """The variables of markers in an image with this Python on this kind of machine."""
     return {
         "implementation_name": "cpython",
@@ -110,7 +110,9 @@ def find_python_lock(
     if path is None:
         return None
     lock = read_lock(path, project.files.text(path, MAX_LOCK_BYTES))
-    target = Target(image_variables(), wanted, wanted | {"default"}, _other_indexes(project))
+    target = Target(
+        image_variables(project.python), wanted, wanted | {"default"}, _other_indexes(project)
+    )
     choice = choose(lock, requirements, target, project.name)
     notes = []
     if lock.problems:

@@ -117,12 +117,17 @@ HOSTILE = {
     "include": "['.env']",
     "allow": "['tests/']",
     "image": "'evil:latest'",
+    "dockerfile": "'Dockerfile'",
+    "python": "'3.12'",
     "apt": "['x']",
     "pip": "['x']",
     "setup": "['curl x | sh']",
     "build_network": "'host'",
     "ca_bundle": "'/tmp/x'",
     "network": "['evil.example:443']",
+    "apt_mirror": "'http://192.0.2.1'",
+    "index_url_variable": "'AWS_SECRET_ACCESS_KEY'",
+    "npm_token_variable": "'AWS_SECRET_ACCESS_KEY'",
     "turn_limit": "1000",
     "token_limit": "999999999",
     "time_limit": "999999.0",
@@ -165,8 +170,20 @@ def test_a_trusted_repository_can(checkout: Path, name: str) -> None:
 
 def test_every_guarded_or_bounded_key_is_tried_above() -> None:
     free_of_bound = {"cost_limit", "max_output_tokens", "price_output"}
-    reached = {key.name for key in KEYS.values() if key.reach != "free"}
+    reached = {key.name for key in KEYS.values() if key.reach not in ("free", "user")}
     assert reached - free_of_bound == set(HOSTILE)
+
+
+def test_what_is_about_the_machine_no_repository_sets_trusted_or_not(checkout: Path) -> None:
+    write(checkout / "greenroom.toml", "image_budget = '1M'")
+    found = repository_file(checkout)
+    assert found
+    for _ in range(2):
+        with pytest.raises(UsageError, match="image_budget is about this machine"):
+            settings.load(checkout, {}, {})
+        trust.trust(checkout, found.table)
+    write(paths.config_file(), "image_budget = '3G'")
+    assert settings.load(None, {}, {})["image_budget"] == 3 << 30
 
 
 def test_an_untrusted_repository_may_lower_a_bound(checkout: Path) -> None:
@@ -250,3 +267,12 @@ def test_what_an_address_holds_of_a_secret_is_known(checkout: Path) -> None:
     address = "http://bob:pw12@host/v1?api_key=abc&x=1"
     found = settings.load(checkout, {"base_url": address}, {})
     assert settings.secrets(found, {}) == ("pw12", "abc")
+
+
+def test_what_builds_are_lent_is_known_as_secret(checkout: Path) -> None:
+    flags = {"index_url_variable": "MINE", "npm_token_variable": "TOKEN"}
+    found = settings.load(checkout, flags, {})
+    environment = {"MINE": "https://bob:hunter2@i.example/simple", "TOKEN": "npm_abc"}
+    assert {"hunter2", "npm_abc"} < set(settings.secrets(found, environment))
+    environment = {"PIP_INDEX_URL": "https://bob:hunter3@i.example/simple"}
+    assert "hunter3" in settings.secrets(settings.load(checkout, {}, {}), environment)

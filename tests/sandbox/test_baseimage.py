@@ -4,11 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import baseimage
 from sandbox.baseimage import dockerfile
-from sandbox.buildjob import BuildSettings
+from sandbox.buildjob import BuildSettings, Job
+from sandbox.container import Sandbox
 from sandbox.engine import Engine
 from sandbox.errors import SetupError, UsageError
 from sandbox.image import Image, ImageSpec, ensure_image
+from sandbox.patch import FILE
+from sandbox.policy import Policy
+from sandbox.trees import Base, TreeStore
+from tests.sandbox.chains import remove_chain
+from tests.sandbox.serving import serve_package, served
 
 Make = Callable[..., str]
 Ensure = Callable[[str], Awaitable[Image]]
@@ -49,12 +56,40 @@ def ensure(engine: Engine, tmp_path: Path) -> Iterator[Ensure]:
 
     yield build
     for name in set(made):
-        engine.api.remove_image(name)
+        remove_chain(engine, name)
 
 
 def test_the_dockerfile_is_the_one_at_the_top() -> None:
     top = Path(__file__).parents[2] / "Dockerfile.sandbox"
     assert dockerfile() == top.read_text()
+
+
+@pytest.mark.docker
+def test_our_own_base_is_lent_what_its_build_needs_and_keeps_none_of_it(
+    engine: Engine, image: Image, tmp_path: Path
+) -> None:
+    certificates = tmp_path / "ca.pem"
+    certificates.write_text("-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n")
+    settings = BuildSettings(
+        ca_bundle=certificates, environment={"https_proxy": "http://u:hunter22@127.0.0.1:9/"}
+    )
+    job = Job(settings, lambda _line: None)
+    job.api = engine.api
+    text = dockerfile() + (
+        'RUN grep -q ours "$SSL_CERT_FILE" && apt-config dump | grep -q greenroom/ca.pem '
+        '&& test -n "$https_proxy"\n'
+    )
+    tag = f"greenroom-test:{uuid.uuid4().hex}"
+    baseimage._build(job, text, image.name, tag, {"mark": tag})
+    try:
+        told = str(engine.api.inspect_image(tag)) + str(engine.api.history(tag))
+        assert "hunter22" not in told
+        container = engine.api.create_container(tag, ["ls", "-A", "/var/tmp"])["Id"]
+        engine.api.start(container)
+        assert engine.api.logs(container, follow=True) == b""
+        engine.api.remove_container(container)
+    finally:
+        engine.api.remove_image(tag)
 
 
 @pytest.mark.docker
@@ -90,6 +125,51 @@ async def test_an_image_without_python_says_what_it_needs(make: Make, ensure: En
         await ensure(name)
     assert "the image lacks: python3" in caught.value.message
     assert "--image" in caught.value.hint
+
+
+@pytest.mark.docker
+async def test_git_is_added_where_it_can_be(
+    engine: Engine, make: Make, image: Image, tmp_path: Path
+) -> None:
+    serve_package(tmp_path, "git", "/usr/bin/git", "#!/bin/sh\necho added\n")
+    with served(tmp_path) as port:
+        source = f"deb [trusted=yes] http://127.0.0.1:{port} ./"
+        name = make(
+            "rm /usr/bin/git; dpkg --remove --force-all git; "
+            f"echo '{source}' > /etc/apt/sources.list"
+        )
+        settings = BuildSettings(network="host")
+        found = await ensure_image(
+            ImageSpec(base=name), engine=engine, settings=settings, cache=tmp_path / "cache"
+        )
+    container = engine.api.create_container(found.reference, ["git"], entrypoint=[])["Id"]
+    try:
+        engine.api.start(container)
+        assert engine.api.logs(container, follow=True) == b"added\n"
+    finally:
+        engine.api.remove_container(container)
+        engine.api.remove_image(found.name)
+
+
+@pytest.mark.docker
+async def test_an_image_that_cannot_get_git_does_without(make: Make, ensure: Ensure) -> None:
+    assert (await ensure(make("rm /usr/bin/git /usr/bin/apt-get"))).name
+
+
+@pytest.mark.docker
+async def test_programs_on_an_image_s_own_path_are_found_by_a_login_shell(
+    make: Make, ensure: Ensure, tmp_path: Path
+) -> None:
+    program = "/opt/venv/bin/mine"
+    name = make(
+        f"mkdir -p /opt/venv/bin; printf '#!/bin/sh\necho mine\n' > {program}; chmod +x {program}",
+        "ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin",
+    )
+    store = TreeStore.create(tmp_path / "store")
+    base = Base(store, store.add_tree([("a", FILE, b"")]))
+    async with Sandbox.open(await ensure(name), base, Policy()) as box:
+        result = await box.run(["bash", "-lc", "mine; command -v python3"])
+    assert result.output.text == "mine\n/usr/bin/python3\n"
 
 
 @pytest.mark.docker

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from sandbox.buildjob import BuildSettings
 from sandbox.engine import Engine
 from sandbox.errors import UsageError
 from sandbox.image import Image, ImageSpec, ensure_image
+from sandbox.imagestore import Removal, StoredImage
+from sandbox.naming import KEY_LABEL
+
+OLD = StoredImage("x", (), "", datetime.now(UTC), datetime.now(UTC), 1 << 30, 1 << 30)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +116,40 @@ async def test_each_layer_is_kept_by_itself(engine: Engine, image: Image, tmp_pa
             engine.api.remove_image(name)
 
 
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        (Removal(removed=[], left_bytes=5 << 30), []),
+        (Removal(removed=[], left_bytes=30 << 30),
+         ["images take 30.0 GiB, more than image_budget; all in use"]),
+        (Removal(removed=[OLD, OLD], left_bytes=19 << 30),
+         ["image_budget: removed 2 images unused for longest, 2.0 GiB"]),
+    ],
+)  # fmt: skip
+async def test_a_build_keeps_images_within_their_budget_and_says_so(
+    engine: Engine, image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    done: Removal, said: list[str],
+) -> None:  # fmt: skip
+    asked: list[int] = []
+
+    def keep(budget: int, **_more: object) -> Removal:
+        asked.append(budget)
+        return done
+
+    monkeypatch.setattr("sandbox.image.keep_within", keep)
+    spec = ImageSpec(setup=(f"true # {uuid.uuid4()}",))
+    settings = BuildSettings(image_budget=20 << 30)
+    lines: list[str] = []
+    for _ in range(2):
+        made = await ensure_image(
+            spec, engine=engine, settings=settings, cache=tmp_path, progress=lines.append
+        )
+    engine.api.remove_image(made.name)
+    assert asked == [20 << 30], "only a build can go over it"
+    assert [line for line in lines if "image_budget" in line] == said
+
+
 _BUILD = """
 import asyncio, sys
 from pathlib import Path
@@ -136,3 +175,25 @@ def test_two_processes_build_an_image_once(engine: Engine, image: Image, tmp_pat
     engine.api.remove_image(made.name)
     assert said.count("saving the setup layer") == 1
     assert "waiting for another process" in said
+
+
+@pytest.mark.docker
+def test_two_users_who_build_an_image_at_once_leave_one(
+    engine: Engine, image: Image, tmp_path: Path
+) -> None:
+    # Each has a cache folder of their own, so neither sees the other's lock.
+    command = f"sleep 1 # {uuid.uuid4()}"
+    both = [
+        subprocess.Popen([sys.executable, "-c", _BUILD, command, str(tmp_path / name)])
+        for name in ("one", "two")
+    ]
+    for process in both:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in both] == [0, 0]
+    made = asyncio.run(
+        ensure_image(ImageSpec(setup=(command,)), engine=engine, settings=BuildSettings())
+    )
+    key = engine.api.inspect_image(made.reference)["Config"]["Labels"][KEY_LABEL]
+    same = engine.api.images(all=True, filters={"label": f"{KEY_LABEL}={key}"})
+    engine.api.remove_image(made.name)
+    assert [found["Id"] for found in same] == [made.reference]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import UsageError
-from sandbox.install import Install, with_environment
+from sandbox.imageenv import with_environment
+from sandbox.install import Install
 
 
 def install(path: str = "a/b", **environment: str) -> Install:

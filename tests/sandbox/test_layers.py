@@ -1,23 +1,24 @@
 """Layers are built for real; package indexes are small ones that the test itself serves."""
 
 import asyncio
-import hashlib
-import io
-import tarfile
+import re
 import time
 import uuid
-import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from sandbox.buildjob import BuildSettings
+from sandbox import layers
+from sandbox.buildjob import BuildSettings, Job
 from sandbox.engine import Engine
 from sandbox.errors import SetupError
 from sandbox.image import Image, ImageSpec, ensure_image
 from sandbox.install import SCRATCH, Install
+from sandbox.layerchecks import check_changes
 from sandbox.leftovers import OWNER_LABEL, this_process
+from sandbox.runtimeguard import Runtime
+from tests.sandbox.serving import serve_package, serve_wheel
 
 pytestmark = pytest.mark.docker
 Build = Callable[..., Awaitable[Image]]
@@ -55,25 +56,6 @@ def show(engine: Engine, image: Image, command: str) -> str:
         return str(engine.api.logs(container).decode())
     finally:
         engine.api.remove_container(container, force=True)
-
-
-def serve_wheel(folder: Path, name: str, files: dict[str, str]) -> None:
-    """Puts a wheel into a package index of one package."""
-    place = folder / "simple" / name
-    place.mkdir(parents=True)
-    wheel = f"{name}-1.0-py3-none-any.whl"
-    metadata = {
-        f"{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{name}-1.0.dist-info/WHEEL": (
-            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        ),
-    }
-    with zipfile.ZipFile(place / wheel, "w") as archive:
-        for path, text in {**files, **metadata}.items():
-            archive.writestr(path, text)
-        record = "".join(f"{path},,\n" for path in archive.namelist())
-        archive.writestr(f"{name}-1.0.dist-info/RECORD", record)
-    (place / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
 
 
 def index(address: str, **more: str) -> BuildSettings:
@@ -153,6 +135,58 @@ async def test_a_package_that_replaces_python_is_refused(
         await build(index(web[1]), pip=(name,))
 
 
+async def test_a_setup_command_may_add_libraries(build: Build, engine: Engine) -> None:
+    command = (
+        "mkdir /opt/l; cp /lib/x86_64-linux-gnu/libpcre2-8.so.0 /opt/l/; "
+        "echo /opt/l > /etc/ld.so.conf.d/other.conf; ldconfig; touch /usr/bin/x; rm /usr/bin/x; "
+        "touch /usr/lib/x86_64-linux-gnu/libmore.so.1"
+    )
+    made = await build(setup=(unique(command),))
+    assert "libmore" in show(engine, made, "ls /usr/lib/x86_64-linux-gnu")
+
+
+@pytest.mark.parametrize(
+    ("command", "path"),
+    [
+        ("ln -sf true /usr/bin/python3", "/usr/bin/python3"),
+        ("printf '#!/bin/sh\n' > /usr/local/sbin/python3", "/usr/local/sbin/python3"),
+        ("echo 1 >> /usr/lib/python3.11/os.py", "/usr/lib/python3.11/os.py"),
+        ("touch -d 2001-01-01 /lib/x86_64-linux-gnu/libc.so.6", "libc.so.6"),
+        # The loader would find another library of the same name.
+        ("mkdir /opt/l; cp /lib/x86_64-linux-gnu/libz.so.1 /opt/l; "
+         "echo /opt/l > /etc/ld.so.conf.d/0.conf; ldconfig", "libz.so.1"),
+        ("D=/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v2; mkdir -p $D; "
+         "cp /lib/x86_64-linux-gnu/libexpat.so.1 $D/", "libexpat.so.1"),
+        ("cp /lib/x86_64-linux-gnu/libz.so.1 /opt/; echo /opt/libz.so.1 > /etc/ld.so.preload",
+         "/etc/ld.so.preload"),
+        # A folder above becomes a link.
+        ("mv /usr/local/sbin /usr/local/other; ln -s other /usr/local/sbin", "/usr/local/sbin"),
+    ],
+)  # fmt: skip
+async def test_a_setup_command_that_changes_what_the_supervisor_runs_from_is_refused(
+    build: Build, engine: Engine, command: str, path: str
+) -> None:
+    before = len(engine.api.images(all=True))
+    with pytest.raises(SetupError, match=rf"changed \S*{re.escape(path)}, which") as caught:
+        await build(setup=(unique(command),))
+    assert "--image" in caught.value.hint
+    assert len(engine.api.images(all=True)) == before
+
+
+async def test_nothing_runs_any_more_when_the_changes_are_looked_at(
+    build: Build, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running: list[bool] = []
+
+    def look(job: Job, container: str, guarded: Runtime) -> dict[str, int]:
+        running.append(engine.api.inspect_container(container)["State"]["Running"])
+        return check_changes(job, container, guarded)
+
+    monkeypatch.setattr(layers, "check_changes", look)
+    await build(setup=(unique("setsid sleep 60 >/dev/null 2>&1 &"),))
+    assert running == [False]
+
+
 async def test_debian_packages_are_installed(
     build: Build, engine: Engine, image: Image, web: tuple[Path, str]
 ) -> None:
@@ -173,35 +207,6 @@ async def test_a_debian_package_that_does_not_exist_is_named(
     await build(base=base.name)
     with pytest.raises(SetupError, match="Unable to locate package no-such-package"):
         await build(BuildSettings(network="host"), base=base.name, apt=("no-such-package",))
-
-
-def serve_package(folder: Path, name: str, path: str, content: str) -> None:
-    """Puts a Debian package into a flat repository of one package."""
-    control = f"Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@x.example>\n"
-    control += "Description: x\n"
-    members = {
-        "debian-binary": b"2.0\n",
-        "control.tar.gz": packed("./control", control, 0o644),
-        "data.tar.gz": packed(f".{path}", content, 0o755),
-    }
-    deb = b"!<arch>\n"
-    for member, data in members.items():
-        deb += f"{member:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n".encode()
-        deb += data + b"\n" * (len(data) % 2)
-    (folder / f"{name}.deb").write_bytes(deb)
-    digest = hashlib.sha256(deb).hexdigest()
-    (folder / "Packages").write_text(
-        f"{control}Filename: ./{name}.deb\nSize: {len(deb)}\nSHA256: {digest}\n"
-    )
-
-
-def packed(path: str, content: str, mode: int) -> bytes:
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
-        entry = tarfile.TarInfo(path)
-        entry.size, entry.mode = len(content), mode
-        tar.addfile(entry, io.BytesIO(content.encode()))
-    return archive.getvalue()
 
 
 async def test_nothing_of_this_machine_stays_in_the_layer(

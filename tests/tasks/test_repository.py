@@ -142,11 +142,37 @@ def test_a_lock_decides_on_versions_unless_an_image_is_named(top: Path, make: Ma
     assert make(overrides=Overrides(image="python:3.12")).task.image.installs == ()
 
 
+def test_a_dockerfile_brings_all_but_what_settings_name(make: Make) -> None:
+    image = make(overrides=Overrides(dockerfile="./ci/Dockerfile", pip=("attrs",))).task.image
+    assert (image.dockerfile, image.base, image.apt) == ("ci/Dockerfile", None, ())
+    assert image.pip == ("attrs",)
+    named = make(overrides=Overrides(dockerfile="x", image="y")).task.image
+    assert (named.dockerfile, named.base) == (None, "y")
+
+
+def test_another_python_is_the_official_image_with_all_that_tests_need(make: Make) -> None:
+    image = make(overrides=Overrides(python="3.13")).task.image
+    assert image.base == "python:3.13-slim"
+    assert image.pip == ("attrs", "pytest>=7", "hypothesis", "setuptools>=61", "setuptools-scm",
+                         "packaging>=24.2", "wheel")  # fmt: skip
+    assert make(overrides=Overrides(python="3.11")).task.image == make().task.image
+
+
+def test_a_python_that_a_named_image_has_not_to_have_is_said(make: Make) -> None:
+    task = make(overrides=Overrides(python="3.13", image="mine:1")).task
+    assert task.image.base == "mine:1"
+    assert "`python` is not used: mine:1 brings its own." in task.notes
+
+
 def test_the_wrong_python_is_an_error_unless_an_image_is_named(top: Path, make: Make) -> None:
     text = PACKAGE["pyproject.toml"].replace("[project]\n", "[project]\nrequires-python='>=3.14'\n")
     (top / "pyproject.toml").write_text(text)
-    with pytest.raises(UsageError, match=r"asks for Python >=3\.14"):
+    with pytest.raises(UsageError, match=r"asks for Python >=3\.14") as caught:
         make()
+    assert "--python 3.14" in caught.value.hint
+    with pytest.raises(UsageError, match=r"image has 3\.13"):
+        make(overrides=Overrides(python="3.13"))
+    assert make(overrides=Overrides(python="3.14")).task.image.base == "python:3.14-slim"
     assert make(overrides=Overrides(image="python:3.14")).task.rebuild is not None
 
 

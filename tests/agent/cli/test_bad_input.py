@@ -108,7 +108,7 @@ def test_no_test_command_can_be_given_to_init(here: Here, user: User) -> None:
 def test_a_python_that_exists_is_proposed(here: Here, user: User) -> None:
     project = '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.13"\n'
     user.write({"pyproject.toml": project})
-    usage(here("check"), "asks for Python >=3.13", "--image python:3.14")
+    usage(here("check"), "asks for Python >=3.13", "--python 3.14")
 
 
 @pytest.mark.docker

@@ -47,6 +47,7 @@ def test_an_unknown_command_names_the_nearest() -> None:
         "init",
         "config",
         "trust",
+        "image",
         "models",
         "runs",
         "show",
