@@ -140,6 +140,9 @@ async def _installed(box: Sandbox, rules: ProductRules) -> Mapping[str, bytes]:
         cwd="/",
         events_limit=INSTALLED_BYTES,
     )
+    if not taken.ok:
+        said = taken.output.text.strip()[-500:]
+        raise PatchError(f"What it installs in ~/.local cannot be read: {said}")
     if taken.events_total > INSTALLED_BYTES:
         raise PatchError(f"It installs more than {INSTALLED_BYTES // MIB} MiB in ~/.local.")
     found = dict(_entries(taken.events))

@@ -1,6 +1,9 @@
 """Attacks from the rebuild step, which runs code of the patch before the tests. Each mends nothing,
 and is solved and proved where the step runs in the room of the tests."""
 
+import base64
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.policy import Policy
 from sandbox.rebuild import Rebuild
+from sandbox.supervisor.commands import EVENTS_FD
 from tasks import rebuilding
 from tasks.products import ProductRules
 from tasks.rooms import Rooms
@@ -27,7 +31,6 @@ STILL_FAILS = f"{ADD} has to pass and fails: assert -1 == 3."
 EASY = "def test_add(): pass\ndef test_zero(): pass\ndef test_twice(): pass\n"
 ALL_PASS = "import _pytest.python\n_pytest.python.Function.runtest = lambda self: None\n"
 REWRITE = f"import pathlib; pathlib.Path('/workspace/tests/test_calc.py').write_text({EASY!r})\n"
-BROUGHT = "import greenroom_real\n"
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ IN_THE_WORKSPACE: Mapping[str, tuple[Mapping[str, str], str]] = {
     "sitecustomize.py": ({"sitecustomize.py": ALL_PASS}, HERE),
     "pytest.py": (
         {
-            "pytest.py": "import sys\nhere = sys.path.pop(0)\ndel sys.modules['pytest']\n"
+            "pytest.py": "import sys\nhere = sys.path.pop(0)\nsys.modules.pop('pytest', 0)\n"
             f"{ALL_PASS}import pytest\nsys.path.insert(0, here)\n"
             "if __name__ == '__main__': sys.exit(pytest.console_main())\n"
         },
@@ -157,12 +160,6 @@ folder = site.getusersitepackages()
 os.makedirs(folder)
 open(folder + '/easy.pth', 'w').write({REWRITE!r})
 """,
-    "a module of the project's name": f"""
-folder = site.getusersitepackages()
-os.makedirs(folder + '/calc')
-open(folder + '/calc/__init__.py', 'w').write({ALL_PASS!r})
-open(folder + '/usercustomize.py', 'w').write('import calc')
-""",
     "a program": f"""
 folder = os.path.expanduser('~/.local/bin')
 os.makedirs(folder)
@@ -182,11 +179,10 @@ open('/tmp/easy.py', 'w').write({EASY!r})
 os.remove('tests/test_calc.py')
 os.symlink('/tmp/easy.py', 'tests/test_calc.py')
 """,
-    "a test that is closed, and another folder": f"""
-os.rename('tests', 'closed')
+    "another folder in the place of one": f"""
+shutil.rmtree('tests')
 os.mkdir('tests')
 open('tests/test_calc.py', 'w').write({EASY!r})
-os.chmod('closed', 0)
 """,
     "bytecode of a test": f"""
 import importlib.metadata, marshal
@@ -238,7 +234,6 @@ async def test_a_daemon_left_by_the_rebuild_does_not_see_the_tests(
     assert (await box.run(f"{STEP}; sleep 1; {PYTEST}", timeout=60)).ok
 
 
-FORGED = ("usercustomize.py", "../../../../../workspace/conftest.py")
 REPORT = """
 import json
 lines = ''.join(
@@ -269,23 +264,23 @@ async def test_the_rebuild_step_reaches_neither_the_reports_nor_what_makes_them(
     assert "changed" not in with_channel.output.text
 
 
-async def test_what_a_test_run_of_the_harness_installs_stays_where_it_was(
+async def test_what_a_room_says_it_has_installed_is_looked_at(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forged = [[f"lib/python3.11/site-packages/{path}", ALL_PASS] for path in FORGED]
+    lines = "".join(
+        json.dumps([path, base64.b64encode(ALL_PASS.encode()).decode()]) + "\n"
+        for path in ("lib/python3.11/site-packages/usercustomize.py", "../../workspace/x.py")
+    )
+    program = f"#!/usr/bin/python3\nimport os\nos.write({EVENTS_FD}, {lines!r}.encode())\n"
     code = f"""
 folder = os.path.expanduser('~/.local/bin')
 os.makedirs(folder)
-lines = '#!/bin/sh', 'cat ~/.local/bin/forged >&$GREENROOM_EVENTS_FD'
-open(folder + '/python3', 'w').write('\\n'.join(lines))
+open(folder + '/python3', 'w').write({program!r})
 os.chmod(folder + '/python3', 0o755)
-import base64, json
-for path, text in {forged!r}:
-    line = json.dumps([path, base64.b64encode(text.encode()).decode()])
-    open(folder + '/forged', 'a').write(line + '\\n')
 """
     verdict = await attacked(judge, code)
     assert verdict.reasons == (STILL_FAILS,)
     monkeypatch.setattr(ProductRules, "belongs_to_the_project", lambda *_: True)
+    monkeypatch.setattr(rebuilding, "_USER_SITE", re.compile("lib/"))
     monkeypatch.setattr(rebuilding, "_PUT", rebuilding._PUT.replace("os.path.exists(module)", "1"))
     assert (await attacked(judge, code)).grade == "proved"
