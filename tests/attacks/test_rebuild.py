@@ -39,14 +39,19 @@ def judge(image: Image, tmp_path: Path) -> Judge:
 
 
 async def attacked(
-    judge: Judge, code: str, command: str = PYTEST, policy: Policy | None = None
+    judge: Judge,
+    code: str,
+    command: str = PYTEST,
+    *,
+    step: str = STEP,
+    policy: Policy | None = None,
 ) -> Verdict:
     """The verdict on a patch that mends nothing and whose code attacks from the rebuild step."""
     return await judge(
         CALC,
         {"calc.py": sly(code)},
         expected=(ADD,),
-        rebuild=Rebuild(STEP),
+        rebuild=Rebuild(step),
         test_command=command,
         policy=policy,
     )
@@ -137,6 +142,43 @@ async def test_an_entry_point_that_the_rebuild_step_makes_is_not_carried_over(
     assert verdict.reasons == (STILL_FAILS,)
     without_rules(monkeypatch)
     assert (await attacked(judge, written(ENTRY_POINT))).grade == "proved"
+
+
+VENV = ".venv/lib/python3.11/site-packages"
+IN_AN_ENVIRONMENT = {
+    "its python": (
+        f"open('easy.py', 'w').write({REWRITE!r})\n"
+        "lines = '#!/bin/sh', '/usr/bin/python3 easy.py', 'exec /usr/bin/python3 \"$@\"'\n"
+        "os.remove('.venv/bin/python')\n"
+        "open('.venv/bin/python', 'w').write('\\n'.join(lines))\n"
+        "os.chmod('.venv/bin/python', 0o755)\n"
+    ),
+    "a file of paths": written({f"{VENV}/x.pth": REWRITE}),
+    "a plugin": written(
+        {
+            f"{VENV}/evil-1.dist-info/entry_points.txt": "[pytest11]\nevil = evil\n",
+            f"{VENV}/evil-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: evil\nVersion: 1\n",
+            f"{VENV}/evil.py": ALL_PASS,
+        }
+    ),
+    "a module that is always imported": written({f"{VENV}/usercustomize.py": ALL_PASS}),
+    "a module of the project's name": written(
+        {f"{VENV}/calc/__init__.py": ALL_PASS, f"{VENV}/calc.pth": REWRITE}
+    ),
+}
+
+
+@pytest.mark.parametrize("what", IN_AN_ENVIRONMENT)
+async def test_an_environment_in_the_workspace_stays_the_base_s(
+    what: str, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = "python3 -m venv --without-pip --system-site-packages .venv"
+    given = {"command": ".venv/bin/python -m pytest -q", "step": f"{make} && {STEP}"}
+    code = IN_AN_ENVIRONMENT[what]
+    verdict = await attacked(judge, code, **given)
+    assert verdict.reasons[0] == STILL_FAILS
+    in_one_room(monkeypatch)
+    assert (await attacked(judge, code, **given)).grade == "proved"
 
 
 async def test_a_rebuild_step_cannot_change_the_tests(

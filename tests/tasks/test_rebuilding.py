@@ -139,13 +139,15 @@ async def test_a_step_that_may_fail_on_the_patch(judge: Judge) -> None:
 
 
 async def test_a_test_that_the_step_makes_of_the_patch_proves_nothing(judge: Judge) -> None:
-    step = Rebuild("mkdir -p dist/tests; for f in *.spec; do cp $f dist/tests/test_$f.py; done")
+    step = Rebuild(
+        "mkdir -p made/tests; for f in *.spec; do cp $f made/tests/test_${f%.spec}.py; done"
+    )
     files = CALC | {"old.spec": "def test_old(): pass\n"}
     new = "def test_new(): pass\n"
     verdict = await judge(files, {"new.spec": new, "old.spec": new}, rebuild=step)
     assert verdict.grade == "regression-only"
     assert verdict.report is not None
-    assert [id for id in verdict.report.results if "dist" in id] == [
-        "dist/tests/test_old.spec.py::test_old"
+    assert [id for id in verdict.report.results if "made" in id] == [
+        "made/tests/test_old.py::test_old"
     ]
-    assert "were not used: dist/tests/test_new.spec.py." in verdict.reasons[-1]
+    assert "were not used: made/tests/test_new.py." in verdict.reasons[-1]
