@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox import certificates
 from sandbox.delta import BaseIndex
-from sandbox.errors import UsageError
+from sandbox.errors import PatchError, UsageError
 from sandbox.history import History
 from sandbox.identity import USER
 from sandbox.policy import MIB, Policy
@@ -17,6 +17,7 @@ from sandbox.products import Rebuilt, rebuilt
 from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
+from sandbox.results import FileProblem
 from sandbox.trees import Base, Entry
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
@@ -132,12 +133,15 @@ async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebui
 
 
 async def rebuild_again(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebuilt:
-    """Run the rebuild step; what it makes counts as prepared, not as a change."""
-    await wire.ask({"op": "before_rebuild"})
-    result = await wire.run(["bash", "-c", rebuild.command], seconds=rebuild.timeout)
-    done = await wire.report(
-        {"op": "after_rebuild"}, lambda found: rebuilt(result, found), MAX_PRODUCTS
-    )
+    """Run the rebuild step; what it makes counts as prepared, not as a change. Raises PatchError
+    when that is too much to be listed."""
+    try:
+        await wire.ask({"op": "before_rebuild"})
+        result = await wire.run(["bash", "-c", rebuild.command], seconds=rebuild.timeout)
+        request = {"op": "after_rebuild"}
+        done = await wire.report(request, lambda found: rebuilt(result, found), MAX_PRODUCTS)
+    except (OSError, FileProblem) as problem:
+        raise PatchError(f"What the rebuild step made cannot be listed: {problem}") from problem
     # Most products are ignored anyway; of the others, a later touch must not look like a change.
     names = [path for path in done.made if not index.skips(path)]
     if names:

@@ -276,6 +276,20 @@ async def test_a_daemon_left_by_the_rebuild_does_not_see_the_tests(
     assert (await box.run(f"{STEP}; sleep 1; {PYTEST}", timeout=60)).ok
 
 
+NAMES = """
+for n in range(90_000):
+    folder = f'{n // 5000}{200 * "x"}'
+    if n % 5000 == 0: os.mkdir(folder)
+    open(f'{folder}/{n}{200 * "x"}', 'w').close()
+"""
+
+
+async def test_names_without_number_from_the_rebuild_step_are_a_refusal(judge: Judge) -> None:
+    verdict = await attacked(judge, NAMES)
+    assert verdict.status == "invalid patch"
+    assert "made cannot be listed" in verdict.reasons[0]
+
+
 REPORT = """
 import json
 lines = ''.join(
