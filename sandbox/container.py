@@ -4,23 +4,24 @@ import asyncio
 import contextlib
 import re
 import warnings
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from sandbox.allowlist import Allowlist
 from sandbox.background import Background
 from sandbox.controls import lacking, opening
-from sandbox.delta import BaseIndex, read_delta
+from sandbox.delta import BaseIndex, read_delta, read_files
 from sandbox.egress.record import NetworkRequest
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, PatchError, UsageError
 from sandbox.history import LARGEST, history_bytes, history_of
 from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
-from sandbox.patch import Patch, check_patch
+from sandbox.patch import DEFAULT_LIMITS, Patch, PatchLimits, check_patch
 from sandbox.policy import MIB, Policy
 from sandbox.prepare import check_fits, load_base, rebuild_again, rebuild_first
+from sandbox.products import Rebuilt
 from sandbox.profile import PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
@@ -89,7 +90,9 @@ class Sandbox:
         self.base = recipe.base
         self.policy = recipe.policy
         self.rebuild = recipe.rebuild
-        self.rebuild_result: CommandResult | None = None
+        #: What the rebuild step made of the base, and when it ran last.
+        self.prepared: Rebuilt | None = None
+        self.rebuilt: Rebuilt | None = None
         self.delta_notes: tuple[str, ...] = ()
         self.on_request: Callable[[NetworkRequest], None] | None = None
         #: The controls that this engine does not have, in words.
@@ -173,6 +176,11 @@ class Sandbox:
     def alive(self) -> bool:
         """Whether nothing has been heard of its end."""
         return not self._container.channel.failure
+
+    @property
+    def rebuild_result(self) -> CommandResult | None:
+        """How the rebuild step went when it ran last."""
+        return self.rebuilt.result if self.rebuilt else None
 
     @property
     def processors(self) -> int:
@@ -334,11 +342,23 @@ class Sandbox:
             patch, self.delta_notes = await read_delta(self._wire, self._index)
             return patch
 
-    async def apply(self, patch: Patch) -> CommandResult | None:
-        """Write a patch into the workspace; when the rebuild step depends on what it changes, run
-        that and give its result. Raises PatchError when it cannot be applied."""
+    async def files(
+        self, paths: Iterable[str], limits: PatchLimits = DEFAULT_LIMITS
+    ) -> tuple[Patch, tuple[str, ...]]:
+        """What is at `paths` now, ignored files too, as a patch on the base tree, and those paths
+        where no regular file can be read. A file that a patch may not name has to be left out by
+        the caller. Raises PatchError when they have more than `limits.total_bytes`."""
         async with self._tree:
-            return await self._apply(patch)
+            return await read_files(self._wire, self._index, paths, limits)
+
+    async def apply(
+        self, patch: Patch, *, rebuild: bool = True, limits: PatchLimits = DEFAULT_LIMITS
+    ) -> CommandResult | None:
+        """Write a patch into the workspace; when the rebuild step depends on what it changes, run
+        that (unless `rebuild` is false) and give its result. Raises PatchError when it cannot be
+        applied."""
+        async with self._tree:
+            return await self._apply(patch, rebuild=rebuild, limits=limits)
 
     async def reset(self, patch: Patch | None = None) -> None:
         """Kill everything, put all writable places back to how the base was prepared, and apply
@@ -401,7 +421,8 @@ class Sandbox:
         if self.policy.network:
             await self._open_way_out()
         if self.rebuild is not None:
-            self.rebuild_result = await rebuild_first(self._wire, self.rebuild, self._index)
+            self.prepared = await rebuild_first(self._wire, self.rebuild, self._index)
+            self.rebuilt = self.prepared
         if self._recipe.resettable:
             await self._wire.ask({"op": "pack"})
 
@@ -423,17 +444,19 @@ class Sandbox:
         if self.on_request is not None:
             self.on_request(request)
 
-    async def _apply(self, patch: Patch) -> CommandResult | None:
+    async def _apply(
+        self, patch: Patch, *, rebuild: bool = True, limits: PatchLimits = DEFAULT_LIMITS
+    ) -> CommandResult | None:
         modes = {path: entry.mode for path, entry in self._index.entries.items()}
-        check_patch(patch, base=modes)
+        check_patch(patch, limits, modes)
         try:
             await self._wire.send({"op": "apply"}, patch_records(patch))
         except (OSError, FileProblem) as error:
             raise PatchError(f"The patch could not be applied: {error}") from error
-        if self.rebuild is None or not self.rebuild.needed_for(patch):
+        if self.rebuild is None or not rebuild or not self.rebuild.needed_for(patch):
             return None
-        self.rebuild_result = await rebuild_again(self._wire, self.rebuild, self._index)
-        return self.rebuild_result
+        self.rebuilt = await rebuild_again(self._wire, self.rebuild, self._index)
+        return self.rebuilt.result
 
 
 def _check_pattern(pattern: str, *, literal: bool) -> None:

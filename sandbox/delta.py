@@ -82,9 +82,10 @@ class BaseIndex:
         """Whether an added file at `path` is ignored by the base's rules or is a by-product."""
         if path in self.entries:
             return False
-        return self._by_product(path) or self._base.ignores(path)
+        return self.by_product(path) or self._base.ignores(path)
 
-    def _by_product(self, path: str) -> bool:
+    def by_product(self, path: str) -> bool:
+        """Whether an added file at `path` is one that running or building leaves, by its name."""
         parts = path.split("/")
         if parts[-1] in BY_PRODUCT_NAMES or any(p.endswith(BY_PRODUCT_ENDINGS) for p in parts):
             return True
@@ -120,6 +121,24 @@ async def read_delta(
     except (OSError, FileProblem) as problem:
         raise PatchError(f"The changes of the workspace cannot be taken: {problem}") from problem
     return Patch(tuple(changes)), _bounded(notes)
+
+
+async def read_files(
+    wire: Wire, index: BaseIndex, paths: Iterable[str], limits: PatchLimits
+) -> tuple[Patch, tuple[str, ...]]:
+    """What is at `paths` of a workspace, where it differs from the base, and the paths where there
+    is no regular file that can be read. Raises PatchError when the files are too large together."""
+    wanted = Wanted((), dict.fromkeys(paths, 0), ())
+    collector = Collector(wanted, limits)
+    names = json.dumps(list(wanted.fetched)).encode("ascii")
+    try:
+        await wire.receive(
+            {"op": "fetch", "limit": limits.total_bytes}, collector.feed, names=names
+        )
+    except (OSError, FileProblem) as problem:
+        raise PatchError(f"The files of the workspace cannot be taken: {problem}") from problem
+    changes = wire.understand(lambda: collector.changes(index.entries))
+    return Patch(tuple(changes)), tuple(collector.missing())
 
 
 def choose(report: Mapping[str, Any], index: BaseIndex, limits: PatchLimits) -> Wanted:

@@ -9,14 +9,15 @@ from typing import Any
 
 from sandbox import certificates
 from sandbox.delta import BaseIndex
-from sandbox.errors import UsageError
+from sandbox.errors import PatchError, UsageError
 from sandbox.history import History
 from sandbox.identity import USER
 from sandbox.policy import MIB, Policy
+from sandbox.products import Rebuilt, rebuilt
 from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
-from sandbox.results import CommandResult
+from sandbox.results import FileProblem
 from sandbox.trees import Base, Entry
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
@@ -117,9 +118,10 @@ async def load_base(
     return reply
 
 
-async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> CommandResult:
+async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebuilt:
     """Run the rebuild step on the base. Raises UsageError when it fails and is not optional."""
-    result = await rebuild_again(wire, rebuild, index)
+    first = await rebuild_again(wire, rebuild, index)
+    result = first.result
     if not result.ok and not rebuild.optional:
         ended = f"status {result.exit_code}" if result.exit_code is not None else result.reason
         raise UsageError(
@@ -127,19 +129,24 @@ async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Comma
             f"{result.output.text.strip()[-2000:]}",
             "Correct it in the settings, or see what the image lacks.",
         )
-    return result
+    return first
 
 
-async def rebuild_again(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> CommandResult:
-    """Run the rebuild step; what it makes counts as prepared, not as a change."""
-    await wire.ask({"op": "before_rebuild"})
-    result = await wire.run(["bash", "-c", rebuild.command], seconds=rebuild.timeout)
-    made = await wire.report({"op": "after_rebuild"}, lambda found: map(str, found), MAX_PRODUCTS)
+async def rebuild_again(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebuilt:
+    """Run the rebuild step; what it makes counts as prepared, not as a change. Raises PatchError
+    when that is too much to be listed."""
+    try:
+        await wire.ask({"op": "before_rebuild"})
+        result = await wire.run(["bash", "-c", rebuild.command], seconds=rebuild.timeout)
+        request = {"op": "after_rebuild"}
+        done = await wire.report(request, lambda found: rebuilt(result, found), MAX_PRODUCTS)
+    except (OSError, FileProblem) as problem:
+        raise PatchError(f"What the rebuild step made cannot be listed: {problem}") from problem
     # Most products are ignored anyway; of the others, a later touch must not look like a change.
-    names = [path for path in made if not index.skips(path)]
+    names = [path for path in done.made if not index.skips(path)]
     if names:
         await wire.collect({"op": "identify"}, 0, names=json.dumps(names).encode("ascii"))
-    return result
+    return done
 
 
 async def _in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:

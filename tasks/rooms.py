@@ -14,7 +14,9 @@ from sandbox.policy import MIB
 from sandbox.pool import Pool
 from sandbox.recipe import Recipe
 from sandbox.results import CommandResult
+from tasks.rebuilding import Build, bring, build
 from tasks.runner import run_tests, support_files
+from tasks.screening import guarded
 from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
 
@@ -69,6 +71,9 @@ class Rooms:
         self._pool = pool
         self._progress = progress or (lambda _: None)
         self._testing = testing
+        #: The tests' run on the base, once it is known: what reported in it is protected.
+        self.baseline: TestReport | None = None
+        self._built: dict[Patch, Build | None] = {}
         self._installed: frozenset[str] | None = None
         self._warned = False
 
@@ -84,20 +89,18 @@ class Rooms:
         """Run the tests (`only` those ids) on the base with `patch`. `repeat` runs them so many
         times, fewer where that takes long.
 
-        A required rebuild step that fails on the patch leaves a report that says so. Raises
-        InfrastructureError when the room dies, and what `Sandbox.open` raises for the base.
+        A required rebuild step that fails on the patch, or makes too much, leaves a report that
+        says so. Raises InfrastructureError when the room dies, PatchError when the patch cannot be
+        applied, and what `Sandbox.open` raises for the base.
         """
         self._progress(f"Clean room: {purpose}.")
         task = self.task
-        async with self._open() as box:
-            rebuilt = await box.apply(patch) if patch else box.rebuild_result
-            if (
-                rebuilt is not None
-                and not rebuilt.ok
-                and task.rebuild
-                and not task.rebuild.optional
-            ):
-                return RoomRun(_not_rebuilt(task, rebuilt), rebuilt)
+        built = await self._rebuilt(patch) if patch else None
+        if built and not built.result.ok and task.rebuild and not task.rebuild.optional:
+            return RoomRun(_not_rebuilt(task, built.result), built.result)
+        if built and built.problem:
+            return RoomRun(_not_rebuilt(task, built.result, built.problem), built.result)
+        async with self._open(patch, built) as box:
             reports: list[TestReport] = []
             while len(reports) < repeat and sum(r.seconds for r in reports) < REPEATED_SECONDS:
                 reports.append(
@@ -110,6 +113,7 @@ class Rooms:
                         on_progress=self._testing,
                     )
                 )
+            rebuilt = built.result if built else box.rebuild_result
         return RoomRun(reports[0], rebuilt, tuple(reports[1:]))
 
     async def lint(self, purpose: str, patch: Patch | None = None) -> CommandResult | None:
@@ -118,9 +122,8 @@ class Rooms:
         if command is None:
             return None
         self._progress(f"Clean room: {purpose}.")
-        async with self._open() as box:
-            if patch:
-                await box.apply(patch)
+        built = await self._rebuilt(patch) if patch else None
+        async with self._open(patch, built) as box:
             return await box.run(command, timeout=LINT_TIMEOUT)
 
     async def installed(self) -> frozenset[str]:
@@ -136,12 +139,37 @@ class Rooms:
             self._installed = frozenset(found.output.text.split())
         return self._installed
 
+    @property
+    def held_back(self) -> tuple[str, ...]:
+        """The files that the rebuild step changed on a patch, and that were not used."""
+        builds = filter(None, self._built.values())
+        return tuple(sorted({path for one in builds for path in one.products.held_back}))
+
+    async def _rebuilt(self, patch: Patch) -> Build | None:
+        """What the rebuild step makes of a patch, in a room where nothing else runs; once for each
+        patch. None where the patch does not concern it."""
+        if self.task.rebuild is None or not self.task.rebuild.needed_for(patch):
+            return None
+        if patch not in self._built:
+            checks = guarded(self.task, self.baseline)
+            async with self._open() as box:
+                self._built[patch] = await build(box, patch, checks, self.installed)
+        return self._built[patch]
+
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[Sandbox]:
+    async def _open(
+        self, patch: Patch | None = None, built: Build | None = None
+    ) -> AsyncIterator[Sandbox]:
+        """A room with the base, and the patch with what was built of it."""
         async with Sandbox.of(self._recipe, pool=self._pool) as box:
             if box.unexpected and not self._warned:
                 self._warned = True
                 self._progress(lack(box.unexpected))
+            if patch:
+                # Never the step itself: it is code of the patch, and tests run here.
+                await box.apply(patch, rebuild=False)
+            if built:
+                await bring(box, built.products)
             yield box
 
 
@@ -163,15 +191,16 @@ async def side_by_side(
     return tasks[0].result(), tasks[1].result()
 
 
-def _not_rebuilt(task: Task, result: CommandResult) -> TestReport:
+def _not_rebuilt(task: Task, result: CommandResult, problem: str = "") -> TestReport:
     command = task.rebuild.command if task.rebuild else ""
+    fails = f"The rebuild step `{command}` fails on the patch, so no test was run."
     return TestReport(
         results={},
         complete=False,
         command=task.checks.test_command,
         framework=task.checks.framework,
         errors=(last_words(result),),
-        reason=f"The rebuild step `{command}` fails on the patch, so no test was run.",
+        reason=problem or fails,
         output=result.output.text,
     )
 

@@ -44,7 +44,7 @@ class Modules:
         if found is None:
             return ""
         folder, name = found
-        if name in SPECIAL or name in HARNESS:
+        if self.runs_by_itself(path):
             return "a module that runs before the tests or reports on them"
         if folder in self._known.get(name, ()) or not self._searched(folder):
             return ""
@@ -60,6 +60,17 @@ class Modules:
         if others and not _TEST_FILE.search(path):
             return f"the project's own {posixpath.join(others[0], name)}"
         return ""
+
+    def runs_by_itself(self, path: str) -> bool:
+        """Whether a file makes a module that runs before the tests or reports on them."""
+        found = self._place(path)
+        return found is not None and found[1] in SPECIAL | HARNESS
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The names of the base's modules, but for those that something else has, too."""
+        others = SPECIAL | HARNESS | RUNNERS | sys.stdlib_module_names
+        return tuple(name for name in self._known if name not in others)
 
     def new_names(self, paths: Iterable[str]) -> bool:
         """Whether any of these added files makes a module that the base does not have there."""

@@ -152,6 +152,7 @@ class _Verification:
         task = self._task
         if self._baseline is None or _partial(self._baseline):
             self._baseline = (await self._rooms.run("running the tests on the base")).report
+        self._rooms.baseline = self._baseline
         checks = guarded(task, self._baseline)
         added = [c.path for c in self._patch if not c.deleted]
         new = [path for path in added if path not in task.base.store.modes(task.base.tree)]
@@ -292,7 +293,7 @@ class _Verification:
                 f"{count(comparison.still_failing, 'fails', 'fail')} with and without the patch: "
                 f"{listed(comparison.still_failing)}."
             )
-        reasons = (evidence.sentence, *self._notes)
+        reasons = (evidence.sentence, *self._notes, *self._held_back_note())
         return Verdict(
             "solved",
             reasons,
@@ -304,13 +305,22 @@ class _Verification:
         )
 
     def _failed(self, reasons: Sequence[str], report: TestReport | None) -> Verdict:
-        notes = tuple(self._notes)
+        notes = (*self._notes, *self._held_back_note())
         return Verdict(
             "failed",
             (*reasons, *notes),
             report=report,
             baseline=self._baseline,
             left_out=self._left_out,
+        )
+
+    def _held_back_note(self) -> tuple[str, ...]:
+        """On what the rebuild step did to files that only the base decides on."""
+        if not self._rooms.held_back:
+            return ()
+        return (
+            "The rebuild step changed files on the patch that it may not, and these changes were "
+            f"not used: {listed(self._rooms.held_back, NAMED)}.",
         )
 
 

@@ -77,12 +77,12 @@ class Tree:
         """Note the state from which a rebuild starts."""
         self._before = self._walk(MAX_NEW_TEXT).found
 
-    def after_rebuild(self) -> list[str]:
-        """Take what the rebuild made or changed as prepared; the paths of it. What had been changed
-        before the rebuild stays a change."""
+    def after_rebuild(self) -> dict[str, list[str]]:
+        """Take what the rebuild made or changed as prepared; the paths of it, and of what is gone.
+        What had been changed before the rebuild stays a change."""
         before, self._before = self._before, {}
         current = self._walk(MAX_NEW_TEXT).found
-        made = []
+        made, gone = [], []
         for path in set(before) | set(current):
             if before.get(path) == current.get(path) or self._dirty(path, before.get(path)):
                 continue
@@ -90,8 +90,10 @@ class Tree:
             if path in current:
                 self.prepared[path] = Prepared(current[path], None)
                 made.append(path)
+            else:
+                gone.append(path)
         self._note_time()
-        return sorted(made)
+        return {"made": sorted(made), "gone": sorted(gone)}
 
     def identify(self, names: Iterable[str]) -> None:
         """Remember the contents of prepared files, not only their times."""

@@ -8,7 +8,6 @@ import pytest
 
 from sandbox.container import Sandbox
 from sandbox.image import Image
-from sandbox.rebuild import Rebuild
 from tasks.formats.junit import parse_junit
 from tasks.task import Verdict
 from tests.tasks.judging import ADD, CALC, FIX, TWICE, Judge, judging
@@ -239,30 +238,6 @@ async def test_a_program_planted_before_the_others_does_not_reach_the_verdict(
     assert verdict.reasons == (f"{ADD} has to pass and fails: assert -1 == 3.",)
 
 
-DAEMON = (
-    f"{BROKEN}import os, sys, time\n"
-    "if 'pytest' not in sys.modules and os.fork() == 0:\n"
-    "    os.setsid()\n"
-    "    if os.fork(): os._exit(0)\n"
-    "    for fd in (0, 1, 2): os.close(fd)\n"
-    "    while True:\n"
-    "        time.sleep(0.5)\n"
-    "        open('easy', 'w').write('def test_add(): pass\\n')\n"
-    "        os.replace('easy', 'tests/test_calc.py')\n"
-)
-
-
-async def test_a_daemon_left_by_the_rebuild_does_not_see_the_tests(
-    judge: Judge, exit_code: Exit
-) -> None:
-    step = "python3 -c 'import calc'"
-    verdict = await judge(CALC, {"calc.py": DAEMON}, expected=(ADD,), rebuild=Rebuild(step))
-    assert verdict.reasons == (f"{ADD} has to pass and fails: assert -1 == 3.",)
-    # In one command with the tests, it is alive when they run.
-    command = f"{step}; sleep 1; {PYTEST}"
-    assert await exit_code(CALC, {"calc.py": DAEMON}, command) == 0
-
-
 # -- what is known and not excluded: these fail as soon as it is ----------------------------------
 
 
@@ -270,13 +245,4 @@ async def test_a_daemon_left_by_the_rebuild_does_not_see_the_tests(
 async def test_a_pass_cannot_be_forged_from_inside_the_test_s_process(judge: Judge) -> None:
     forged = f"{BROKEN}import _pytest.python as p\np.Function.runtest = lambda self: None\n"
     verdict = await judge(CALC, {"calc.py": forged}, expected=(ADD,))
-    assert not verdict.solved
-
-
-@pytest.mark.xfail(strict=True, reason="the rebuild step runs code of the patch before the tests")
-async def test_a_rebuild_step_cannot_change_the_tests(judge: Judge) -> None:
-    easy = "def test_add(): pass\ndef test_zero(): pass\ndef test_twice(): pass\n"
-    forged = f"{BROKEN}open('tests/test_calc.py', 'w').write({easy!r})\n"
-    step = Rebuild("python3 -c 'import calc'")
-    verdict = await judge(CALC, {"calc.py": forged}, expected=(ADD,), rebuild=step)
     assert not verdict.solved

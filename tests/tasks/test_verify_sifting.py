@@ -23,6 +23,8 @@ class ScriptedRooms:
     def __init__(self, task: Task, on_patch: Outcomes, on_base: Outcomes) -> None:
         self.task = task
         self.asked: list[str] = []
+        self.baseline: TestReport | None = None
+        self.held_back: tuple[str, ...] = ()
         self._letters = {True: dict(on_patch), False: dict(on_base)}
 
     async def run(
