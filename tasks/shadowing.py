@@ -93,8 +93,12 @@ class Modules:
 
     @cached_property
     def _packages(self) -> frozenset[str]:
-        paths = (*self._files.paths, *self._added)
-        return frozenset(posixpath.dirname(p) for p in paths if p.endswith("/__init__.py"))
+        """The folders that are packages. An added `__init__.py` makes none of a folder on the path:
+        what lies in that is imported from there all the same."""
+        old = _package_folders(self._files.paths)
+        folders = {p.rpartition("/")[0] for p in self._files.paths if _MODULE.search(p)}
+        on_path = (folders - old) | _SOURCES | self._configured
+        return old | (_package_folders(self._added) - on_path)
 
     @cached_property
     def _known(self) -> Mapping[str, set[str]]:
@@ -132,3 +136,7 @@ class Modules:
             value = table(self._files.toml(name), "pytest").get("pythonpath")
             named += value.split() if isinstance(value, str) else strings(value)
         return frozenset(posixpath.normpath(one).removeprefix("./").strip(".") for one in named)
+
+
+def _package_folders(paths: Iterable[str]) -> frozenset[str]:
+    return frozenset(posixpath.dirname(p) for p in paths if p.endswith("/__init__.py"))

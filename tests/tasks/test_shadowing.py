@@ -40,6 +40,15 @@ def test_a_new_module_must_not_hide_one_of_pythons_own(hides: Hides, path: str) 
     assert hides(path) == "a module of Python's own"
 
 
+@pytest.mark.parametrize("folder", ["src", "tests", "checks", "extra"])
+def test_a_folder_on_the_path_stays_there_when_it_is_made_a_package(
+    hides: Hides, folder: str
+) -> None:
+    settings = '[tool.pytest.ini_options]\npythonpath = ["extra"]\n'
+    found = hides(f"{folder}/json.py", f"{folder}/__init__.py", settings=settings)
+    assert found == "a module of Python's own"
+
+
 @pytest.mark.parametrize("path", ["pytest.py", "src/pluggy.py", "pytest_mock.py", "tests/yaml.py"])
 def test_or_one_that_is_installed(hides: Hides, path: str) -> None:
     assert hides(path, installed=("pytest_mock", "yaml")) == "an installed module"
