@@ -17,19 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sandbox.baseimage import (
-    build_own_base,
-    given_base,
-    given_key,
-    inspect,
-    own_base_key,
-    prepare_given,
-)
+from sandbox.baseimage import build_own_base, inspect, own_base_key
 from sandbox.buildjob import BuildSettings, Job, Progress
 from sandbox.cache import cache_folder
 from sandbox.checkoutbuild import CheckoutBuild
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, UsageError
+from sandbox.givenimage import given_base, given_key, prepare_given
 from sandbox.imageenv import may_be_set
 from sandbox.imagestore import keep_within, lock_file, mark_used
 from sandbox.install import SCRATCH, Install
@@ -203,7 +197,8 @@ def _in_thread(work: Callable[[], Image]) -> asyncio.Future[Image]:
 def _ensure(
     job: Job, spec: ImageSpec, engine: Engine | None, cache: Path, checkout: Base | None
 ) -> Image:
-    job.api = (engine or shared_engine()).api
+    job.engine = engine or shared_engine()
+    job.api = job.engine.api
     found = _base(job, spec, engine, cache, checkout)
     for layer in _layers(spec, checkout):
         key = digest(f"{layer.kind} layer 1", found["Id"], json.dumps(layer.content))
@@ -307,13 +302,13 @@ def _cached(
 def _patient(job: Job, engine: Engine | None) -> Iterator[None]:
     """A connection of the build's own: saving a layer takes longer than other requests may."""
     own = engine or Engine.connect()
-    shared, job.api = job.api, own.api
+    shared, job.engine, job.api = job.engine, own, own.api
     if engine is None:
         own.api.timeout = _REQUEST_SECONDS
     try:
         yield
     finally:
-        job.api = shared
+        job.engine, job.api = shared, shared.api
         if engine is None:
             own.close()
 
