@@ -230,18 +230,18 @@ def failure(
     what: str,
     *,
     shown: int = 12,
-    refused: tuple[str, str] = ("", ""),
+    trouble: tuple[str, str] = ("", ""),
     unreachable: tuple[str, str] = _NO_NETWORK,
 ) -> SetupError:
-    """The error for a step that failed, told from what it printed last. `refused` says what it was
-    refused, if anything, and what to do then; `unreachable` the same where its output tells that
-    it found no network.
+    """The error for a step that failed, told from what it printed last. `trouble` is what else is
+    known of it and what to do then; `unreachable` the same where its output tells that it found no
+    network.
     """
     what = redact(what, job.secrets)
     text = "\n".join(job.tail)
     lines = "\n".join(f"  {line}" for line in job.tail[-shown:])
     known = [(told, hint) for pattern, told, hint in _CAUSES if pattern.search(text)]
-    known += [refused] if refused[0] else []
+    known += [trouble] if trouble[0] else []
     known += [unreachable] if _UNREACHABLE.search(text) else []
     if known:
         message, hint = known[0]

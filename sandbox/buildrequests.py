@@ -12,8 +12,7 @@ _SHOWN = 8  # hosts in a line
 
 
 class Requests:
-    """What one build asked of the way out. `denied` are those of the step that runs which were not
-    carried out."""
+    """What one build asked of the way out; `denied` are the first that were not carried out."""
 
     def __init__(self, job: Job) -> None:
         self.denied: list[NetworkRequest] = []
@@ -40,30 +39,22 @@ class Requests:
         hosts += [f"{more} others"] if more else []
         self._job.say(f"requests: {', '.join(hosts)}; {self._received / 1e6:,.1f} MB received")
 
-    def refused(self) -> tuple[str, str]:
-        """What the step may not reach, and what to do; empty where there was nothing."""
-        found = {_where(r): r.why for r in self.denied if r.outcome == "refused"}
-        if not found:
-            return "", ""
-        told = "; ".join(dict.fromkeys(found.values()))
-        return f"it asked for what a build may not reach: {told}", (
-            "If it is right to ask for that, name it in your settings, as "
-            f'build_places = ["{next(iter(found))}"]; a name in a private network with that '
-            "network, as index.corp:443@10.0.0.0/8."
-        )
-
-    def unreachable(self) -> tuple[str, str]:
-        """What there is to say to a step that found no network, and what to do."""
-        failed = (f"{_where(r)}: {r.why}" for r in self.denied if r.outcome == "failed")
-        told = "; ".join(dict.fromkeys(failed))
-        if told:
-            return f"what it asked for could not be reached: {told}", (
-                "Requests leave from this machine, by HTTPS_PROXY where that is set. For another "
-                "index set PIP_INDEX_URL, npm_config_registry or apt_mirror."
+    def trouble(self) -> tuple[str, str]:
+        """What was not carried out, and what to do; empty where there was nothing."""
+        refused = {_where(r): r.why for r in self.denied if r.outcome == "refused"}
+        if refused:
+            told = "; ".join(dict.fromkeys(refused.values()))
+            return f"it asked for what a build may not reach: {told}", (
+                "If it is right to ask for that, name it in your settings, as "
+                f'build_places = ["{next(iter(refused))}"]; a name in a private network with that '
+                "network, as index.corp:443@10.0.0.0/8."
             )
-        return "it found no network", (
-            "A layer is built without a network device: what it needs has to be asked for over "
-            "http or https, by a program that heeds the variable https_proxy."
+        failed = "; ".join(dict.fromkeys(f"{_where(r)}: {r.why}" for r in self.denied))
+        if not failed:
+            return "", ""
+        return f"what it asked for could not be reached: {failed}", (
+            "Requests leave from this machine, by HTTPS_PROXY where that is set. For another index "
+            "set PIP_INDEX_URL, npm_config_registry or apt_mirror."
         )
 
 

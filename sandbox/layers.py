@@ -32,6 +32,12 @@ _WIPE = (
     "/var/log/apt /var/log/dpkg.log"
 )
 
+_NO_NETWORK = (
+    "it found no network",
+    "A layer is built without a network device: what it needs has to be asked for over http or "
+    "https, by a program that heeds the variable https_proxy.",
+)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -97,7 +103,6 @@ def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag
 
 def _run_step(job: Job, room: BuildRoom, step: Step) -> None:
     job.begin(step.what)
-    room.requests.denied.clear()
     started = time.monotonic()
     if room.run(step.command, folder=step.folder) != 0:
         raise _failed(job, room, step)
@@ -105,9 +110,8 @@ def _run_step(job: Job, room: BuildRoom, step: Step) -> None:
 
 
 def _failed(job: Job, room: BuildRoom, step: Step) -> SetupError:
-    asked = room.requests
-    what = _named(step, job.tail)
-    error = failure(job, what, refused=asked.refused(), unreachable=asked.unreachable())
+    trouble = room.requests.trouble()
+    error = failure(job, _named(step, job.tail), trouble=trouble, unreachable=_NO_NETWORK)
     error.hint = error.hint or step.advice
     return error
 

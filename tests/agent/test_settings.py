@@ -123,6 +123,7 @@ HOSTILE = {
     "pip": "['x']",
     "setup": "['curl x | sh']",
     "build_network": "'host'",
+    "build_places": "['10.0.0.1:443']",
     "ca_bundle": "'/tmp/x'",
     "network": "['evil.example:443']",
     "apt_mirror": "'http://192.0.2.1'",

@@ -318,7 +318,7 @@ async def test_a_layer_is_built_once_and_keeps_what_its_base_was(
         return await ensure_image(
             ImageSpec(setup=("echo made > /opt/made",)),
             engine=service,
-            settings=BuildSettings(network="host"),
+            settings=BuildSettings(),
             cache=tmp_path,
         )
 
