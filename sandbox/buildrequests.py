@@ -59,4 +59,5 @@ class Requests:
 
 
 def _where(request: "NetworkRequest") -> str:
-    return f"{request.host}:{request.port}"
+    text = f"[{request.host}]" if ":" in request.host else request.host
+    return f"{text}:{request.port}"
