@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.buildjob import Job, failure
+from sandbox.errors import SetupError
 from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL
 
 
@@ -28,5 +29,13 @@ def commit(job: Job, container: str, config: Mapping[str, Any], labels: Mapping[
     except APIError as error:
         job.output(str(error))
         raise failure(job, "Saving the layer failed") from error
+    lost = set(kept["Env"]) - set(job.api.inspect_image(made)["Config"].get("Env") or [])
+    if lost:  # Podman cannot be told of some
+        job.api.remove_image(made)
+        name = min(lost).partition("=")[0]
+        raise SetupError(
+            f"The engine cannot give an image the variable {name} with its value.",
+            "Leave out quotes, dollar signs and backslashes, or build the image with Docker.",
+        )
     job.check()
     return made
