@@ -18,7 +18,7 @@ def commit(job: Job, container: str, config: Mapping[str, Any], labels: Mapping[
     # The engine fills an empty field from the container's, whose entrypoint and user are ours.
     kept["Entrypoint"] = kept["Entrypoint"] or []
     kept["Cmd"] = kept["Cmd"] or ["/bin/sh"]
-    kept["Env"] = kept["Env"] or ["LANG=C.UTF-8"]
+    variables = kept["Env"] = list(kept["Env"] or ["LANG=C.UTF-8"])
     kept["User"] = kept["User"] or "0:0"
     kept["WorkingDir"] = kept["WorkingDir"] or "/"
     # The labels of the build container must not make a sandbox of this image look like it.
@@ -29,7 +29,7 @@ def commit(job: Job, container: str, config: Mapping[str, Any], labels: Mapping[
     except APIError as error:
         job.output(str(error))
         raise failure(job, "Saving the layer failed") from error
-    lost = set(kept["Env"]) - set(job.api.inspect_image(made)["Config"].get("Env") or [])
+    lost = set(variables) - set(job.api.inspect_image(made)["Config"].get("Env") or [])
     if lost:  # Podman cannot be told of some
         job.api.remove_image(made)
         name = min(lost).partition("=")[0]

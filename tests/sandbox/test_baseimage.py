@@ -173,7 +173,7 @@ async def test_what_is_added_to_an_image_is_lent_what_it_needs_and_keeps_none_of
         ca_bundle=certificates,
         environment={
             "https_proxy": "http://u:hunter22@127.0.0.1:9/",
-            "PIP_INDEX_URL": "https://b:sesame@i.test/simple",
+            "PIP_INDEX_URL": "https://b:pw4711pw@i.test/simple",
         },
     )
     seen = (
@@ -200,7 +200,7 @@ async def test_what_is_added_to_an_image_is_lent_what_it_needs_and_keeps_none_of
         engine.api.remove_container(container)
         engine.api.remove_image(found.name)
     assert b"hunter22" not in saved
-    assert b"sesame" not in saved
+    assert b"pw4711pw" not in saved
 
 
 @pytest.mark.docker
