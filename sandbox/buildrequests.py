@@ -1,5 +1,6 @@
 """The requests of a build: counted, told in a line, and named where they were not carried out."""
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from sandbox.egress.record import NetworkRequest
 
 _SHOWN = 8  # hosts in a line
+# How the way out says what would let a name lead into a private network.
+_ENTRY = re.compile(r" an entry such as (\S+)$")
 
 
 class Requests:
@@ -44,10 +47,12 @@ class Requests:
         refused = {_where(r): r.why for r in self.denied if r.outcome == "refused"}
         if refused:
             told = "; ".join(dict.fromkeys(refused.values()))
+            where, why = next(iter(refused.items()))
+            wanted = _ENTRY.search(why)
             return f"it asked for what a build may not reach: {told}", (
                 "If it is right to ask for that, name it in your settings, as "
-                f'build_places = ["{next(iter(refused))}"]; a name in a private network with that '
-                "network, as index.corp:443@10.0.0.0/8."
+                f'build_places = ["{wanted[1] if wanted else where}"]; a name in a private network '
+                "with that network, as index.corp:443@10.0.0.0/8."
             )
         failed = "; ".join(dict.fromkeys(f"{_where(r)}: {r.why}" for r in self.denied))
         if not failed:

@@ -127,8 +127,15 @@ class BuildRoom:
 
     def kill(self) -> None:
         """End everything inside; what it made of the image stays to be looked at."""
-        self._job.api.kill(self.ident)
-        self._job.api.wait(self.ident)
+        from docker.errors import DockerException  # noqa: PLC0415
+
+        try:
+            self._job.api.kill(self.ident)
+            self._job.api.wait(self.ident)
+        except DockerException as error:
+            raise InfrastructureError(
+                f"The build sandbox died during: {self._job.step} ({error})."
+            ) from error
 
     def start(self) -> None:
         """Open it, with what this machine lends and the files of the workspace."""
