@@ -245,7 +245,9 @@ def failure(
     known += [unreachable] if _UNREACHABLE.search(text) else []
     if known:
         message, hint = known[0]
-        return SetupError(f"{what}: {message}. The last lines were:\n{lines}", hint)
+        return SetupError(
+            f"{what}: {redact(message, job.secrets)}. The last lines were:\n{lines}", hint
+        )
     return SetupError(f"{what}. The last lines were:\n{lines}" if lines else f"{what}.")
 
 

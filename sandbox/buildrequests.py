@@ -46,7 +46,7 @@ class Requests:
         """What was not carried out, and what to do; empty where there was nothing."""
         refused = {_where(r): r.why for r in self.denied if r.outcome == "refused"}
         if refused:
-            told = "; ".join(dict.fromkeys(refused.values()))
+            told = "; ".join(f"{where}: {why}" for where, why in refused.items())
             where, why = next(iter(refused.items()))
             wanted = _ENTRY.search(why)
             return f"it asked for what a build may not reach: {told}", (
