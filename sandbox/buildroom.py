@@ -18,6 +18,7 @@ from sandbox.buildrequests import Requests
 from sandbox.controls import lacking, opening
 from sandbox.engine import Engine
 from sandbox.errors import InfrastructureError
+from sandbox.imageenv import USUAL_PATH
 from sandbox.lending import FOLDER, lent_files, lent_variables, proxies_of
 from sandbox.lifecycle import Container
 from sandbox.policy import GIB, MIB, Policy
@@ -70,11 +71,13 @@ class BuildRoom:
     Everything raises InfrastructureError when it dies, and Stopped once the job was told to stop.
     """
 
-    def __init__(self, job: Job, engine: Engine, image: str, workspace: Base | None) -> None:
+    def __init__(
+        self, job: Job, engine: Engine, image: Mapping[str, Any], workspace: Base | None
+    ) -> None:
         self.requests = Requests(job)
         self._job = job
         self._engine = engine
-        self._image = image
+        self._image: str = image["Id"]
         self._workspace = workspace
         self._policy = build_policy(job, engine, files=workspace is not None)
         self._container = Container(engine, self._policy, stays=True)
@@ -83,7 +86,10 @@ class BuildRoom:
         self._runner = asyncio.Runner()
         own = proxies_of(job.settings)  # they stand behind the way out, which is the only one
         lent = {n: v for n, v in lent_variables(job.settings).items() if n not in own}
-        self._variables = {**lent, **way_out_variables(job.settings)}
+        given = dict(each.partition("=")[::2] for each in image["Config"].get("Env") or [])
+        # As the supervisor itself finds its programs: a sandbox's commands look at home first.
+        path = {"PATH": given.get("PATH") or USUAL_PATH}
+        self._variables = {**lent, **way_out_variables(job.settings), **path}
 
     @property
     def ident(self) -> str:
@@ -222,10 +228,12 @@ class BuildRoom:
 
 
 @contextmanager
-def build_room(job: Job, image: str, workspace: Base | None = None) -> Iterator[BuildRoom]:
-    """A build sandbox on `image` (an id), removed at the end, with the files of `workspace` where
-    any sandbox has them. What its requests were is said at the end. Raises SetupError when the
-    engine refuses, InfrastructureError when it dies.
+def build_room(
+    job: Job, image: Mapping[str, Any], workspace: Base | None = None
+) -> Iterator[BuildRoom]:
+    """A build sandbox on `image` (as inspected), removed at the end, with the files of `workspace`
+    where any sandbox has them. What its requests were is said at the end. Raises SetupError when
+    the engine refuses, InfrastructureError when it dies.
     """
     room = BuildRoom(job, job.engine, image, workspace)
     try:

@@ -76,7 +76,7 @@ def build_layer(job: Job, parent: Mapping[str, Any], layer: Layer, key: str, tag
     """
     with (
         job.limited(job.settings.time_limit),
-        build_room(job, parent["Id"], layer.workspace) as room,
+        build_room(job, parent, layer.workspace) as room,
     ):
         guard = note_runtime(job, room.run) if layer.guarded else None
         begun = note_time(job, room.run) if job.settings.secrets else None

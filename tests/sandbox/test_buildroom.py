@@ -241,6 +241,16 @@ async def test_commands_find_the_checkout_with_its_modes_and_links_and_it_does_n
 
 
 @pytest.mark.docker
+async def test_programs_are_found_by_the_image_s_own_path_and_may_be_added_at_home(
+    build: Build, engine: Engine
+) -> None:
+    made = await build("echo $PATH > /found; mkdir -p ~/.local/bin; touch ~/.local/bin/python3")
+    told = printed(engine, made, "cat /found; echo $PATH; ls /root/.local/bin")
+    assert len(set(told.split()[:2])) == 1
+    assert told.split()[2] == "python3"
+
+
+@pytest.mark.docker
 async def test_scratch_space_is_not_a_small_file_system_in_memory(
     build: Build, engine: Engine
 ) -> None:
