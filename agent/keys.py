@@ -80,6 +80,8 @@ KEYS: Mapping[str, Key] = {
         Key("ca_bundle", "text", None, "guarded", "certificates that image builds trust",
             example="/etc/ssl/certs/ca-certificates.crt"),
         Key("network", "list", (), "guarded", "places the sandbox may reach, as NAME:PORT"),
+        Key("network_limit", "size", 1 << 30, "lower", "bytes exchanged with those places",
+            minimum=1 << 10),
         Key("apt_mirror", "text", None, "guarded", "address in the place of Debian's and Ubuntu's",
             example="https://mirror.example.org"),
         Key("index_url_variable", "text", None, "guarded",

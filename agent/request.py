@@ -267,6 +267,7 @@ def policy_of(found: Settings) -> Policy:
         home_bytes=int(usual.home_bytes * share),
         command_timeout=found["command_timeout"],
         network=found["network"],
+        network_bytes=found["network_limit"],
     )
     policy.check()
     return policy

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from agent import paths, settings, trust
 from agent.keys import KEYS, BadValue, check, parse_size, parse_text
+from agent.request import policy_of
 from agent.settingsfile import repository_file
 from sandbox.errors import UsageError
+from sandbox.policy import GIB, MIB
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,22 @@ def test_defaults_hold_when_nothing_is_given(checkout: Path) -> None:
     assert found["turn_limit"] == 50
     assert found.sources["turn_limit"] == "default"
     assert not found.given("turn_limit")
+
+
+def test_the_sandbox_s_bounds_are_those_of_the_settings(checkout: Path) -> None:
+    given = {
+        "memory": "3G",
+        "pids": "99",
+        "workspace_size": "300M",
+        "command_timeout": "7",
+        "network": "packages.example:443",
+        "network_limit": "5M",
+    }
+    found = settings.load(checkout, {}, {f"GREENROOM_{n.upper()}": v for n, v in given.items()})
+    policy = policy_of(found)
+    assert (policy.memory_bytes, policy.pids, policy.command_timeout) == (3 * GIB, 99, 7)
+    assert (policy.workspace_bytes, policy.network_bytes) == (300 * MIB, 5 * MIB)
+    assert policy.network == ("packages.example:443",)
 
 
 def test_flags_beat_environment_beats_repository_beats_user(checkout: Path) -> None:
@@ -126,6 +144,7 @@ HOSTILE = {
     "build_places": "['10.0.0.1:443']",
     "ca_bundle": "'/tmp/x'",
     "network": "['evil.example:443']",
+    "network_limit": "'64G'",
     "apt_mirror": "'http://192.0.2.1'",
     "index_url_variable": "'AWS_SECRET_ACCESS_KEY'",
     "npm_token_variable": "'AWS_SECRET_ACCESS_KEY'",
