@@ -119,6 +119,7 @@ def build_settings(found: Settings) -> BuildSettings:
         index_url_variable=found["index_url_variable"],
         npm_token_variable=found["npm_token_variable"],
         image_budget=found["image_budget"],
+        places=found["build_places"],
     )
 
 

@@ -37,27 +37,34 @@ class Place:
     network: Network | None = None
 
     @classmethod
-    def parse(cls, entry: str) -> Self:
-        """Read an entry. Raises UsageError that shows it and what is expected."""
+    def parse(cls, entry: str, setting: str = "network") -> Self:
+        """Read an entry of a setting. Raises UsageError that shows it and what is expected."""
+        try:
+            return cls._read(entry)
+        except ValueError as error:
+            raise UsageError(f"The entry {entry!r} in `{setting}` {error}.", _EXPECTED) from None
+
+    @classmethod
+    def _read(cls, entry: str) -> Self:
         if "*" in entry:
-            raise _refused(entry, "has a `*`, and no entry stands for several names")
+            raise ValueError("has a `*`, and no entry stands for several names")
         if "://" in entry or "/" in entry.partition("@")[0]:
-            raise _refused(entry, "is a URL")
+            raise ValueError("is a URL")
         where, at, behind = entry.strip().partition("@")
         try:
             host, port = split_host_and_port(_ascii(where))
         except ValueError as error:
-            raise _refused(entry, f"cannot be read: {error}") from None
+            raise ValueError(f"cannot be read: {error}") from None
         if not at:
             return cls(host, port)
         if not isinstance(host, str):
-            raise _refused(entry, "gives a network for an address, which needs none")
+            raise ValueError("gives a network for an address, which needs none")
         try:
             network = ip_network(behind)
         except ValueError as error:
-            raise _refused(entry, f"names no network: {error}") from None
+            raise ValueError(f"names no network: {error}") from None
         if network.prefixlen < _WIDEST[network.version]:
-            raise _refused(entry, f"names a network wider than /{_WIDEST[network.version]}")
+            raise ValueError(f"names a network wider than /{_WIDEST[network.version]}")
         return cls(host, port, network)
 
     def takes(self, address: Address) -> bool:
@@ -81,10 +88,11 @@ class Allowlist:
     public_web: bool = False
 
     @classmethod
-    def parse(cls, entries: Sequence[str]) -> Self:
-        """Read the entries of a policy. Raises UsageError that shows the one which is wrong."""
+    def parse(cls, entries: Sequence[str], setting: str = "network") -> Self:
+        """Read the entries of a setting. Raises UsageError that shows the one which is wrong."""
         named = [entry for entry in entries if entry != PUBLIC_WEB]
-        return cls(tuple(map(Place.parse, named)), len(named) < len(entries))
+        places = tuple(Place.parse(entry, setting) for entry in named)
+        return cls(places, len(named) < len(entries))
 
     def places_for(self, host: str | Address, port: int) -> tuple[Place, ...]:
         """The places that a request for this host and port may be meant for; none: refuse it."""
@@ -164,7 +172,3 @@ def _ascii(where: str) -> str:
         # Letters that standards map differently: it might become another name than the one meant.
         raise ValueError("its name has to be given in ASCII letters (xn--...)")
     return encoded.decode("ascii") + colon + port
-
-
-def _refused(entry: str, why: str) -> UsageError:
-    return UsageError(f"The entry {entry!r} in `network` {why}.", _EXPECTED)

@@ -13,7 +13,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from sandbox.aptsources import Source, distribution_sources, read_release, read_sources
-from sandbox.buildjob import Job, failure
+from sandbox.buildjob import Job, check_stream, failure
 from sandbox.errors import SetupError
 from sandbox.lending import mirrored
 from sandbox.naming import IMAGE_LABEL
@@ -202,8 +202,6 @@ def _bare(uri: str) -> str:
 
 
 def _import(job: Job, root: Path, tag: str) -> None:
-    from sandbox.layers import check_stream  # noqa: PLC0415
-
     command = ["tar", "--create", "--numeric-owner", "--one-file-system", "--directory", str(root)]
     command += [f"--exclude={pattern}" for pattern in _LEFT_OUT]
     repository, _, name = tag.rpartition(":")

@@ -1,18 +1,23 @@
 """One image build as it goes: what it may reach, where its output goes, how it is stopped."""
 
+import json
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from sandbox import hostnetwork
+from sandbox.allowlist import Allowlist
 from sandbox.errors import InfrastructureError, SetupError, UsageError
 from sandbox.redaction import redact, secrets_of
+
+if TYPE_CHECKING:
+    from sandbox.engine import Engine
 
 Progress = Callable[[str], None]
 
@@ -28,17 +33,20 @@ _BETWEEN_LINES = 2.0  # seconds; package managers print hundreds of lines
 class BuildSettings:
     """What an image build gets from this machine. None of it stays in the image.
 
-    `network` is `bridge`, or `host` for machines whose containers have no working bridge.
-    `ca_bundle` is a PEM file of this machine, `environment` proxies, package indexes and tokens for
-    them, `apt_mirror` the address that stands in for those of Debian and Ubuntu. `time_limit` are
-    the seconds that one layer may take. `image_budget` is what all images of ours may
-    take on the disk, in bytes; a build that goes over it removes old ones.
+    `network` is that of Dockerfiles' steps, and of what is added to a named image: `bridge`, or
+    `host` for machines whose containers have no working bridge. `places` are what layers may reach
+    beside the public web and what is named here, as `sandbox.allowlist` reads them. `ca_bundle` is
+    a PEM file of this machine, `environment` proxies, package indexes and tokens for them,
+    `apt_mirror` the address that stands in for those of Debian and Ubuntu. `time_limit` are the
+    seconds that one layer may take. `image_budget` is what all images of ours may take on the disk,
+    in bytes; a build that goes over it removes old ones.
     """
 
     network: Literal["bridge", "host"] = "bridge"
     ca_bundle: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     apt_mirror: str | None = None
+    places: tuple[str, ...] = ()
     time_limit: float = 3600.0
     image_budget: int | None = None
 
@@ -58,13 +66,14 @@ class BuildSettings:
         index_url_variable: str | None = None,
         npm_token_variable: str | None = None,
         image_budget: int | None = None,
+        places: tuple[str, ...] = (),
     ) -> Self:
         """Reads GREENROOM_BUILD_NETWORK, certificates, proxies and indexes; arguments beat them.
 
         `index_url_variable` and `npm_token_variable` name variables that hold a secret: the address
         of the Python index with its login, and the token for the npm registry. Raises UsageError
-        for an unknown network, a certificate file that cannot be read, an address that is none, and
-        a variable that is not set.
+        for an unknown network, a certificate file that cannot be read, an address or a place that
+        is none, and a variable that is not set.
         """
         env = os.environ if environ is None else environ
         name = network or env.get("GREENROOM_BUILD_NETWORK") or "bridge"
@@ -73,6 +82,7 @@ class BuildSettings:
                 f"The network of image builds is {name!r}, which is not one Greenroom knows.",
                 "Set GREENROOM_BUILD_NETWORK to bridge or host.",
             )
+        Allowlist.parse(places, "build_places")
         return cls(
             network=cast(Literal["bridge", "host"], name),
             ca_bundle=hostnetwork.certificates(env, ca_bundle),
@@ -84,6 +94,7 @@ class BuildSettings:
             },
             apt_mirror=hostnetwork.plain_address("apt_mirror", apt_mirror),
             image_budget=image_budget,
+            places=places,
         )
 
 
@@ -97,7 +108,9 @@ class Job:
     `live` gets every line that a program prints; without it, `progress` gets some of them.
     """
 
-    api: Any  # docker-py's client for the engine, set before the first step
+    # Set before the first step: docker-py's client for the engine, and the engine.
+    api: Any
+    engine: "Engine"
 
     def __init__(
         self, settings: BuildSettings, progress: Progress, live: Progress | None = None
@@ -192,40 +205,75 @@ def clean(line: str) -> str:
     return "".join(c if c.isprintable() else " " for c in visible).rstrip()
 
 
-def failure(job: Job, what: str, *, shown: int = 12) -> SetupError:
-    """The error for a step that failed, told from what it printed last."""
+def check_stream(job: Job, answers: Iterable[Any], what: str) -> None:
+    """Reads an engine's JSON answers (bytes, text or parsed); raises SetupError for an error."""
+    for answer in answers:
+        message = json.loads(answer) if isinstance(answer, (str, bytes)) else answer
+        if "stream" in message:
+            job.output(message["stream"])
+        elif "error" in message:
+            job.output(message["error"])
+            raise failure(job, what)
+
+
+#: How a line begins that tells that the kernel ended a step.
+OUT_OF_MEMORY = "out of memory"
+_NO_NETWORK = (
+    "the network cannot be reached from the build container",
+    "Behind a proxy set HTTPS_PROXY, for another index PIP_INDEX_URL; if containers have no "
+    "network on this machine, set GREENROOM_BUILD_NETWORK=host.",
+)
+
+
+def failure(
+    job: Job,
+    what: str,
+    *,
+    shown: int = 12,
+    trouble: tuple[str, str] = ("", ""),
+    unreachable: tuple[str, str] = _NO_NETWORK,
+) -> SetupError:
+    """The error for a step that failed, told from what it printed last. `trouble` is what else is
+    known of it and what to do then; `unreachable` the same where its output tells that it found no
+    network.
+    """
     what = redact(what, job.secrets)
     text = "\n".join(job.tail)
     lines = "\n".join(f"  {line}" for line in job.tail[-shown:])
-    for pattern, message, hint in _CAUSES:
-        if pattern.search(text):
-            return SetupError(f"{what}: {message} The last lines were:\n{lines}", hint)
+    known = [(told, hint) for pattern, told, hint in _CAUSES if pattern.search(text)]
+    known += [trouble] if trouble[0] else []
+    known += [unreachable] if _UNREACHABLE.search(text) else []
+    if known:
+        message, hint = known[0]
+        return SetupError(
+            f"{what}: {redact(message, job.secrets)}. The last lines were:\n{lines}", hint
+        )
     return SetupError(f"{what}. The last lines were:\n{lines}" if lines else f"{what}.")
 
 
 _CAUSES = (
     (
         DISK_FULL,
-        "the disk is full.",
+        "the disk is full",
         "Free some space (`docker system df` shows what images hold; `greenroom prune --images` "
         "removes ours), then try again.",
     ),
     (
         re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSL certificate problem"),
-        "the server's certificate is not trusted inside the build container.",
+        "the server's certificate is not trusted inside the build container",
         "If your network inspects TLS, set GREENROOM_CA_BUNDLE to the file of certificates that "
         "this machine trusts.",
     ),
     (
-        re.compile(
-            r"Temporary failure (in name resolution|resolving)|Could not resolve|"
-            r"Name or service not known|Network is unreachable|No route to host|Could not connect|"
-            r"Connection (timed out|refused)|NewConnectionError|ConnectTimeoutError|"
-            r"Cannot connect to proxy|no such host|i/o timeout",
-            re.IGNORECASE,
-        ),
-        "the network cannot be reached from the build container.",
-        "Behind a proxy set HTTPS_PROXY, for another index PIP_INDEX_URL; if containers have no "
-        "network on this machine, set GREENROOM_BUILD_NETWORK=host.",
+        re.compile(f"^{OUT_OF_MEMORY}: (.+)", re.MULTILINE),
+        "it ran out of memory",
+        "Give the engine's machine more, or have less done at once (such as `make -j1`).",
     ),
+)
+_UNREACHABLE = re.compile(
+    r"Temporary failure (in name resolution|resolving)|Could not resolve|"
+    r"Name or service not known|Network is unreachable|No route to host|Could not connect|"
+    r"Connection (timed out|refused)|NewConnectionError|ConnectTimeoutError|"
+    r"Cannot connect to proxy|no such host|i/o timeout|took too long to",
+    re.IGNORECASE,
 )

@@ -12,11 +12,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from sandbox.buildjob import BuildSettings, Job, failure
+from sandbox.buildjob import BuildSettings, Job, check_stream, failure
 from sandbox.dockerfile import Stage, arguments, with_lines
 from sandbox.errors import SetupError, UsageError
-from sandbox.layers import check_stream
-from sandbox.lending import FOLDER, lent_archive, mirror_command, network_variables
+from sandbox.lending import (
+    FOLDER,
+    lent_archive,
+    mirror_command,
+    network_variables,
+    proxies_of,
+)
 from sandbox.naming import IMAGE_LABEL
 from sandbox.redaction import has_login, redact
 
@@ -30,7 +35,7 @@ def lent(job: Job, text: str) -> Iterator[tuple[str, dict[str, str]]]:
     """A Dockerfile's text with lines that let its steps have what this machine lends, and the
     build arguments for it. Raises UsageError where it would keep a proxy's login.
     """
-    proxies = {n: v for n, v in job.settings.environment.items() if n.lower().endswith("_proxy")}
+    proxies = proxies_of(job.settings)
     _check_proxies(proxies, text)
     others = {n: v for n, v in job.settings.environment.items() if n not in proxies}
     hidden = sorted(n for n, v in others.items() if redact(v, job.settings.secrets) != v)

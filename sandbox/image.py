@@ -17,26 +17,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sandbox.baseimage import (
-    build_own_base,
-    given_base,
-    given_key,
-    inspect,
-    own_base_key,
-    prepare_given,
-)
+from sandbox.baseimage import build_own_base, inspect, own_base_key
 from sandbox.buildjob import BuildSettings, Job, Progress
 from sandbox.cache import cache_folder
 from sandbox.checkoutbuild import CheckoutBuild
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, UsageError
+from sandbox.givenimage import given_base, given_key, prepare_given
 from sandbox.imageenv import may_be_set
 from sandbox.imagestore import keep_within, lock_file, mark_used
-from sandbox.install import SCRATCH, Install
-from sandbox.layers import Layer, Step, build_layer
+from sandbox.install import Install
+from sandbox.layerplan import layers_of
+from sandbox.layers import build_layer
 from sandbox.naming import KEY_LABEL, ORIGIN_LABEL, digest
 from sandbox.podman import short_name
-from sandbox.profile import WORKSPACE
 from sandbox.redaction import secrets_in
 from sandbox.scratch import process_folder
 from sandbox.trees import Base
@@ -45,14 +39,6 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
 _HEARTBEAT = 10.0  # seconds of silence after which a long step says that it still runs
 _STOP_SECONDS = 5.0  # how long a cancelled build may take to end
 _REQUEST_SECONDS = 900.0  # without an answer, while building
-_FIND_PIP = (
-    "python3 -m pip --version || { command -v apt-get >/dev/null && apt-get update && "
-    "apt-get install -y --no-install-recommends python3-pip; } || python3 -m ensurepip"
-)
-
-_INSTALL_ADVICE = (
-    "If it cannot be installed like that, name an image that has what the tests need (--image)."
-)
 
 
 @dataclass(frozen=True)
@@ -203,9 +189,10 @@ def _in_thread(work: Callable[[], Image]) -> asyncio.Future[Image]:
 def _ensure(
     job: Job, spec: ImageSpec, engine: Engine | None, cache: Path, checkout: Base | None
 ) -> Image:
-    job.api = (engine or shared_engine()).api
+    job.engine = engine or shared_engine()
+    job.api = job.engine.api
     found = _base(job, spec, engine, cache, checkout)
-    for layer in _layers(spec, checkout):
+    for layer in layers_of(spec, checkout):
         key = digest(f"{layer.kind} layer 1", found["Id"], json.dumps(layer.content))
         build = partial(build_layer, job, found, layer, key)
         found = _cached(job, layer.kind, key, engine, cache, build)
@@ -340,72 +327,3 @@ def _lock(job: Job, path: Path) -> Iterator[None]:
                 job.check()
                 time.sleep(0.2)
         yield
-
-
-def _layers(spec: ImageSpec, checkout: Base | None) -> list[Layer]:
-    found = []
-    if spec.variables:
-        what = f"variables: {len(spec.variables)}"
-        pairs = tuple((n, v) for n, _, v in (each.partition("=") for each in spec.variables))
-        found.append(Layer("env", spec.variables, (), what=what, environment=pairs))
-    if spec.apt:
-        steps = (
-            Step("apt-get update", ("apt-get", "update")),
-            Step(
-                "apt-get install " + " ".join(spec.apt),
-                ("apt-get", "install", "-y", "--no-install-recommends", *spec.apt),
-            ),
-        )
-        what = f"apt: {' '.join(spec.apt)}"
-        found.append(Layer("apt", spec.apt, steps, what=what))
-    found += [_install_layer(install) for install in spec.installs]
-    if spec.pip:
-        steps = (
-            Step("looking for pip", ("/bin/sh", "-c", _FIND_PIP)),
-            Step(
-                "pip install " + " ".join(spec.pip),
-                ("python3", "-m", "pip", "install", *spec.pip),
-            ),
-        )
-        what = f"pip: {' '.join(map(_bare_name, spec.pip))}"
-        found.append(Layer("pip", spec.pip, steps, guarded=True, what=what))
-    if spec.create:
-        if checkout is None:
-            raise UsageError("Commands among the checkout's files need the checkout.")
-        found.append(_commands("create", spec.create, (spec.create_inputs,), checkout))
-    if spec.setup:
-        found.append(_commands("setup", spec.setup))
-    return found
-
-
-def _install_layer(install: Install) -> Layer:
-    steps = tuple(
-        Step(command, ("/bin/sh", "-euc", command), SCRATCH, _INSTALL_ADVICE)
-        for command in install.commands
-    )
-    return Layer(
-        install.kind,
-        install.content(),
-        steps,
-        guarded=True,
-        what=f"{install.kind}: {install.what}",
-        files=install.files,
-        environment=install.environment,
-    )
-
-
-def _commands(
-    kind: str, lines: tuple[str, ...], inputs: tuple[str, ...] = (), files: Base | None = None
-) -> Layer:
-    before = f"cd {WORKSPACE}\n" if files else ""
-    steps = tuple(
-        Step(f"{kind} command {line!r}", ("bash", "-eo", "pipefail", "-c", before + line))
-        for line in lines
-    )
-    what = f"{kind}: {len(lines)} command{'s' if len(lines) > 1 else ''}"
-    return Layer(kind, (*lines, *inputs), steps, guarded=True, what=what, workspace=files)
-
-
-def _bare_name(requirement: str) -> str:
-    """A requirement's name: its address, where it has one, may hold a password."""
-    return re.split(r"[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0]

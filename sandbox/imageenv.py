@@ -9,7 +9,7 @@ _NOT_FOR_IMAGES = (
     *("LD_", "GCONV_PATH", "LOCPATH", "MALLOC_", "GLIBC_TUNABLES", "GREENROOM_"),
     *("PATH=", "HOME=", "USER=", "LOGNAME=", "SHELL=", "TERM="),
 )
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def may_be_set(variable: str) -> bool:
@@ -23,7 +23,7 @@ def with_environment(variables: Iterable[str], added: Sequence[tuple[str, str]])
     """An image's `NAME=value` variables with others; a PATH is searched after the image's own."""
     found = dict(variable.partition("=")[::2] for variable in variables)
     for name, value in added:
-        found[name] = _searched(found.get(name) or _PATH, value) if name == "PATH" else value
+        found[name] = _searched(found.get(name) or USUAL_PATH, value) if name == "PATH" else value
     return [f"{name}={value}" for name, value in found.items()]
 
 

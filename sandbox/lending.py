@@ -50,6 +50,11 @@ def network_variables(settings: BuildSettings) -> dict[str, str]:
     return found
 
 
+def proxies_of(settings: BuildSettings) -> dict[str, str]:
+    """Those of the settings' variables that name this machine's own proxies."""
+    return {n: v for n, v in settings.environment.items() if n.lower().endswith("_proxy")}
+
+
 def lent_files(settings: BuildSettings) -> dict[str, bytes]:
     """The files of FOLDER by name, none where there is nothing to lend. Raises SetupError for
     certificates that cannot be read.
@@ -77,9 +82,9 @@ def _certificates(path: Path) -> bytes:
         ) from problem
 
 
-def lent_archive(settings: BuildSettings, folder: str = "") -> bytes | None:
-    """The lent files as a tar archive, below `folder` in it; None where there are none."""
-    parts = [member(f"{folder}{name}", FILE, data) for name, data in lent_files(settings).items()]
+def lent_archive(settings: BuildSettings) -> bytes | None:
+    """The lent files as a tar archive; None where there are none."""
+    parts = [member(name, FILE, data) for name, data in lent_files(settings).items()]
     return b"".join([*parts, END_OF_ARCHIVE]) if parts else None
 
 

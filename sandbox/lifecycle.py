@@ -33,11 +33,13 @@ def new_uid(*, mapped: bool) -> int:
 
 
 class Container:
-    """One container with a supervisor in it, and the channel to that."""
+    """One container with a supervisor in it, and the channel to that. One that `stays` is there,
+    until it is closed, when it has ended."""
 
-    def __init__(self, engine: Engine, policy: Policy) -> None:
+    def __init__(self, engine: Engine, policy: Policy, *, stays: bool = False) -> None:
         self._engine = engine
         self._policy = policy
+        self._stays = stays
         self.name = f"greenroom-{secrets.token_hex(8)}"
         self.uid = 0 if policy.as_root else new_uid(mapped=engine.abilities.maps_uids)
         self.ident = ""
@@ -149,6 +151,7 @@ class Container:
                 owner_labels(),
                 private_bytes=private_bytes,
                 abilities=self._engine.abilities,
+                stays=self._stays,
             )
             return self._engine.create(config, self.name)
 

@@ -21,7 +21,7 @@ PERIOD = 100_000  # microseconds, of which a share of the processors is reckoned
 # Podman gives the root of a tmpfs with options to root. The supervisor hands it over before
 # anything else, and gives these two up for good.
 HANDING_OVER = ("CHOWN", "SETPCAP")
-_PLAIN = re.compile(r"[\w .,:;/@+-]*", re.ASCII)
+_PLAIN = re.compile(r"[\w .,:;/@+=*-]*", re.ASCII)
 # What the two APIs call the same.
 _SAME = {
     "Image": "image",
@@ -95,10 +95,12 @@ def short_name(name: str) -> str:
 
 def changes_to(conf: Mapping[str, Any]) -> list[str]:
     """What an image's configuration changes in that of its container. Podman 4 takes a value as it
-    stands, Podman 5 as a Dockerfile does, so only labels that are the same to both are told; the
-    other labels and the variables come from the container, which has them from its image."""
+    stands, Podman 5 as a Dockerfile does, so only labels and variables that are the same to both
+    are told; the others come from the container, which has them from its image."""
     labels = conf.get("Labels") or {}
     found = [f'LABEL "{name}"="{text}"' for name, text in labels.items() if _PLAIN.fullmatch(text)]
+    variables = [each.partition("=") for each in conf.get("Env") or []]
+    found += [f'ENV "{name}"="{text}"' for name, _, text in variables if _PLAIN.fullmatch(text)]
     for name in ("Entrypoint", "Cmd"):
         if name in conf:
             found.append(f"{name.upper()} {json.dumps(conf[name] or [])}")

@@ -35,11 +35,11 @@ ENVIRONMENT = {
 }
 NO_WAY_OUT = {"PIP_NO_INDEX": "1"}
 CERTIFICATES = "certificates.pem"
-_PROXY = f"http://127.0.0.1:{PROXY_PORT}"
+PROXY = f"http://127.0.0.1:{PROXY_PORT}"
 _LOOPBACK = "localhost,127.0.0.1,::1"
 # Under both spellings: programs disagree on which one they read.
 WAY_OUT = {
-    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), _PROXY),
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), PROXY),
     **dict.fromkeys(("NO_PROXY", "no_proxy"), _LOOPBACK),
 }
 
@@ -107,13 +107,13 @@ async def load_base(
     if policy.network and recipe.ca_bundle:
         private[CERTIFICATES] = recipe.ca_bundle
     if private:
-        request = {"op": "support", "moment_ns": moment}
+        request = {"op": "support", "root": PRIVATE, "moment_ns": moment}
         await wire.send(request, file_records(private))
     records = chain(
         base_records(recipe.base),
         file_records(history.workspace if history else {}),
     )
-    await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))
+    await wire.send({"op": "load", "moment_ns": moment}, in_thread(records))
     await wire.ask({"op": "remember"})
     return reply
 
@@ -149,7 +149,7 @@ async def rebuild_again(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebui
     return done
 
 
-async def _in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """What a blocking iterator gives."""
     while True:
         chunk = await asyncio.to_thread(next, chunks, None)

@@ -64,9 +64,10 @@ def container_config(
     *,
     private_bytes: int,
     abilities: Abilities,
+    stays: bool = False,
 ) -> dict[str, Any]:
     """The body of the API's create call. `private_bytes` is the size of the supervisor's folder,
-    `abilities` what the engine's machine can do."""
+    `abilities` what the engine's machine can do. One that `stays` is there when it has ended."""
     return {
         "Image": image,
         "Entrypoint": list(COMMAND),
@@ -84,7 +85,10 @@ def container_config(
         "Healthcheck": {"Test": ["NONE"]},
         # PID 1 takes no signal, from inside or outside, but this one.
         "StopSignal": "SIGKILL",
-        "HostConfig": _host_config(policy, uid, private_bytes, abilities),
+        "HostConfig": {
+            **_host_config(policy, uid, private_bytes, abilities),
+            "AutoRemove": not stays,
+        },
     }
 
 
@@ -111,7 +115,6 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         optional["Sysctls"] = dict(IPC_LIMITS)
     return {
         **optional,
-        "AutoRemove": True,
         "Init": False,
         # Not NetworkDisabled, although that starts in half the time: /etc/hosts would be empty, and
         # `localhost` no name. The resolvers of the host are nobody's business.

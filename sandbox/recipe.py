@@ -2,11 +2,14 @@
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from sandbox.image import Image
 from sandbox.policy import MIB, Policy
 from sandbox.rebuild import Rebuild
 from sandbox.trees import Base
+
+if TYPE_CHECKING:
+    from sandbox.image import Image  # images are built in sandboxes too
 
 # What an idle sandbox takes beside its files: the supervisor, shims, the engine's own.
 IDLE_BYTES = 64 * MIB
@@ -16,7 +19,7 @@ IDLE_BYTES = 64 * MIB
 class Recipe:
     """The image, the base in /workspace, and how it is prepared; see `Sandbox.open`."""
 
-    image: Image
+    image: "Image"
     base: Base
     policy: Policy
     rebuild: Rebuild | None = None

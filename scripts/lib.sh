@@ -263,7 +263,7 @@ prepare_image() {
     fi
     if ! has_bridge && [ -z "${GREENROOM_BUILD_NETWORK:-}" ]; then
         export GREENROOM_BUILD_NETWORK=host
-        note "this engine has no network bridge: image builds use the host's (GREENROOM_BUILD_NETWORK=host)"
+        note "this engine has no network bridge: the base image is built with the host's network (GREENROOM_BUILD_NETWORK=host)"
     fi
     "$VENV/bin/python" - <<'PYTHON'
 import asyncio, sys, time

@@ -121,8 +121,13 @@ class Dialer:
             exchange.via += ", which resolved the name"
 
     def _proxy(self, target: Target) -> Proxy | None:
-        url = self._variable("http_proxy" if target.path else "https_proxy")
+        url = self._variable("http_proxy" if target.path else "https_proxy") or self._for_all()
         return Proxy.parse(url) if url and not self._direct(target) else None
+
+    def _for_all(self) -> str:
+        """The proxy for whatever has none of its own, where it speaks HTTP; SOCKS is not spoken."""
+        url = self._variable("all_proxy")
+        return "" if url.lower().startswith("socks") else url
 
     def _direct(self, target: Target) -> bool:
         """Whether NO_PROXY names a host: it, a domain above it, a network, or all with `*`."""

@@ -1,7 +1,7 @@
 """What all connections of one sandbox share: what is allowed, what is left, what is logged."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sandbox.allowlist import Allowlist
 from sandbox.egress.dial import Dialer
@@ -21,9 +21,10 @@ class Gate:
         total_bytes: int,
         on_request: Callable[[NetworkRequest], None] | None,
         on_shut: Callable[[Denied], None],
+        environment: Mapping[str, str],
     ) -> None:
         self.allowlist = allowlist
-        self.dialer = Dialer()
+        self.dialer = Dialer(environment)
         self.requests: deque[NetworkRequest] = deque(maxlen=KEPT)
         self._total = self._left = total_bytes
         self._served = 0

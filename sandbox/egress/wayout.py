@@ -1,7 +1,8 @@
 """The way out of one sandbox: its connections, from the frames that open them to their end."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 
 from sandbox import protocol
 from sandbox.allowlist import Allowlist
@@ -19,7 +20,8 @@ _MOST_OPENED = 100_000
 class WayOut:
     """Serves the connections that a sandbox's supervisor reports. Belongs to one event loop.
 
-    `on_request` is told of each request when it has ended; the last ones are in `requests`.
+    `on_request` is told of each request when it has ended; the last ones are in `requests`. The
+    proxies that stand before this machine are in `environment`.
     """
 
     def __init__(
@@ -29,8 +31,9 @@ class WayOut:
         *,
         total_bytes: int,
         on_request: Callable[[NetworkRequest], None] | None = None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
-        self._gate = Gate(allowlist, total_bytes, on_request, self._end_all)
+        self._gate = Gate(allowlist, total_bytes, on_request, self._end_all, environment)
         self._carrier = carrier
         self._links: dict[int, Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -164,7 +164,7 @@ class Supervisor:
             os.chown(paths.ROOT, request["uid"], request["uid"])
         self._tree = Tree(self._account)
         self._environment = accounts.environment(request["env"], request["home"])
-        if request["profile"]:
+        if request["profile"]:  # there is none where the image's files are to stay as they are
             with self._account.acting():
                 accounts.write_profile(request["profile"], self._environment["PATH"])
         self._adopts = request["look_for_reaper"] and not processes.has_subreapers()
@@ -183,7 +183,7 @@ class Supervisor:
         self._uploads[ident] = Upload(self._acting(loader.feed), answering_nothing(loader.finish))
 
     def _op_support(self, ident: int, request: dict[str, Any]) -> None:
-        loader = records.Loader(accounts.PRIVATE, request["moment_ns"])
+        loader = records.Loader(request["root"], request["moment_ns"])
         self._uploads[ident] = Upload(loader.feed, answering_nothing(loader.finish))
 
     def _op_remember(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ class Loader:
     the same time, `moment_ns`: build tools then see nothing as out of date."""
 
     def __init__(self, root: str, moment_ns: int, tree: Tree | None = None) -> None:
+        os.makedirs(root, exist_ok=True)
         self._root = root + "/"
         self._moment = (moment_ns, moment_ns)
         self._tree = tree

@@ -141,6 +141,7 @@ HOSTILE = {
     "pip": "['x']",
     "setup": "['curl x | sh']",
     "build_network": "'host'",
+    "build_places": "['10.0.0.1:443']",
     "ca_bundle": "'/tmp/x'",
     "network": "['evil.example:443']",
     "network_limit": "'64G'",

@@ -1,10 +1,11 @@
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sandbox import baseimage
+from sandbox import baseimage, givenimage
 from sandbox.baseimage import dockerfile
 from sandbox.buildjob import BuildSettings, Job
 from sandbox.container import Sandbox
@@ -125,6 +126,81 @@ async def test_an_image_without_python_says_what_it_needs(make: Make, ensure: En
         await ensure(name)
     assert "the image lacks: python3" in caught.value.message
     assert "--image" in caught.value.hint
+
+
+@pytest.fixture
+def networks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The networks of the containers in which an image was prepared."""
+    used: list[str] = []
+    real = givenimage._container
+
+    def container(job: Job, image: str, network: str) -> Any:
+        used.append(network)
+        return real(job, image, network)
+
+    monkeypatch.setattr(givenimage, "_container", container)
+    return used
+
+
+@pytest.mark.docker
+async def test_an_image_that_lacks_nothing_is_prepared_without_a_network(
+    make: Make, ensure: Ensure, networks: list[str]
+) -> None:
+    await ensure(make())
+    assert networks == ["none"]
+
+
+@pytest.mark.docker
+async def test_what_an_image_has_others_do_when_they_build_on_it_is_not_done(
+    engine: Engine, make: Make, ensure: Ensure
+) -> None:
+    found = await ensure(make("true", "ONBUILD RUN touch /done"))
+    container = engine.api.create_container(found.reference, ["ls", "/"], entrypoint=[])["Id"]
+    try:
+        engine.api.start(container)
+        assert b"done" not in engine.api.logs(container, follow=True)
+    finally:
+        engine.api.remove_container(container)
+
+
+@pytest.mark.docker
+async def test_what_is_added_to_an_image_is_lent_what_it_needs_and_keeps_none_of_it(
+    engine: Engine, make: Make, tmp_path: Path, networks: list[str]
+) -> None:
+    certificates = tmp_path / "ca.pem"
+    certificates.write_text("-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n")
+    settings = BuildSettings(
+        ca_bundle=certificates,
+        environment={
+            "https_proxy": "http://u:hunter22@127.0.0.1:9/",
+            "PIP_INDEX_URL": "https://b:pw4711pw@i.test/simple",
+        },
+    )
+    seen = (
+        "grep -q ours $SSL_CERT_FILE && grep -q ca.pem $APT_CONFIG && echo $https_proxy | "
+        "grep -q hunter && [ -z $PIP_INDEX_URL ] && ln -sf true /usr/bin/git"
+    )
+    name = make(
+        f"rm /usr/bin/git; printf '%s\\n' '#!/bin/sh' '{seen}' > /usr/bin/apt-get; "
+        "mkdir -p /var/tmp"
+    )
+    found = await ensure_image(
+        ImageSpec(base=name), engine=engine, settings=settings, cache=tmp_path / "cache"
+    )
+    assert networks == ["none", "bridge"]
+    told = str(engine.api.inspect_image(found.name)) + str(engine.api.history(found.name))
+    saved = b"".join([*engine.api.get_image(found.name), told.encode()])
+    container = engine.api.create_container(
+        found.reference, ["sh", "-c", "readlink /usr/bin/git; ls -A /var/tmp"], entrypoint=[]
+    )["Id"]
+    try:
+        engine.api.start(container)
+        assert engine.api.logs(container, follow=True) == b"true\n"
+    finally:
+        engine.api.remove_container(container)
+        engine.api.remove_image(found.name)
+    assert b"hunter22" not in saved
+    assert b"pw4711pw" not in saved
 
 
 @pytest.mark.docker

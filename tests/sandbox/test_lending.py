@@ -111,7 +111,7 @@ def private(tmp_path: Path) -> Iterator[tuple[BuildSettings, str]]:
             "npm_config_registry": f"http://127.0.0.1:{port}/npm",
         }
         settings = BuildSettings.from_environment(
-            env, network="host", index_url_variable="MINE", npm_token_variable="TOKEN"
+            env, index_url_variable="MINE", npm_token_variable="TOKEN"
         )
         quick = {**settings.environment, "PIP_RETRIES": "0"}
         yield replace(settings, environment=quick), name
@@ -191,7 +191,7 @@ async def test_apt_asks_the_mirror_in_the_place_of_the_archive(
     await build(BuildSettings(), base=base.name)
     asked: list[str] = []
     with served(tmp_path) as port:
-        settings = BuildSettings(network="host", apt_mirror=f"http://127.0.0.1:{port}/mirror")
+        settings = BuildSettings(apt_mirror=f"http://127.0.0.1:{port}/mirror")
         with pytest.raises(SetupError):
             await build(settings, asked, base=base.name, apt=("no-such-package",))
     assert any("/mirror/debian x " in line for line in asked)

@@ -20,6 +20,7 @@ from sandbox.container import Sandbox
 from sandbox.engine import Engine
 from sandbox.errors import InfrastructureError, SetupError
 from sandbox.image import Image, ImageSpec, ensure_image
+from sandbox.install import Install
 from sandbox.leftovers import OWNER_LABEL
 from sandbox.podman import changes_to, container_body, short_name
 from sandbox.policy import MIB, Policy
@@ -107,8 +108,11 @@ def test_a_cache_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
 def test_an_image_s_configuration_is_told_as_changes_to_it() -> None:
     conf = {"Labels": {"a": "b c", "d": ""}, "Cmd": None, "Entrypoint": ["x"], "User": ""}
-    told = changes_to(conf)
-    assert told == ['LABEL "a"="b c"', 'LABEL "d"=""', 'ENTRYPOINT ["x"]', "CMD []"]
+    told = changes_to({**conf, "Env": ["PATH=/bin:/opt", 'ODD=$x"']})
+    assert told == [
+        *('LABEL "a"="b c"', 'LABEL "d"=""', 'ENV "PATH"="/bin:/opt"'),
+        *('ENTRYPOINT ["x"]', "CMD []"),
+    ]
 
 
 def test_a_label_that_two_versions_would_read_differently_is_left_to_the_base() -> None:
@@ -318,7 +322,7 @@ async def test_a_layer_is_built_once_and_keeps_what_its_base_was(
         return await ensure_image(
             ImageSpec(setup=("echo made > /opt/made",)),
             engine=service,
-            settings=BuildSettings(network="host"),
+            settings=BuildSettings(),
             cache=tmp_path,
         )
 
@@ -332,3 +336,29 @@ async def test_a_layer_is_built_once_and_keeps_what_its_base_was(
     policy = Policy(memory_bytes=1024 * MIB, workspace_bytes=64 * MIB)
     async with Sandbox.open(image, make_base({"a": "a"}), policy, engine=service) as box:
         assert (await box.run("cat /opt/made")).output.text == "made\n"
+
+
+@pytest.mark.docker
+@first_runtime
+async def test_a_layer_on_a_named_image_finds_its_files_and_leaves_variables(
+    service: Engine, own: Image, make_base: Any, tmp_path: Path
+) -> None:
+    install = Install(
+        "other",
+        "",
+        (("deep/file", b"content\n"),),
+        ("cp deep/file /opt/file",),
+        (("TOOL_HOME", "/opt/tool"), ("PATH", "/opt/tool/bin")),
+    )
+    checkout = make_base({"run": (0o100755, b"#!/bin/sh\necho ran > /opt/ran\n")})
+    image = await ensure_image(
+        ImageSpec(base=own.name, installs=(install,), create=("./run; touch left",)),
+        engine=service,
+        settings=BuildSettings(),
+        cache=tmp_path,
+        checkout=checkout,
+    )
+    policy = Policy(memory_bytes=1024 * MIB, workspace_bytes=64 * MIB)
+    async with Sandbox.open(image, make_base({"a": "a"}), policy, engine=service) as box:
+        told = await box.run("cat /opt/file /opt/ran; ls; echo $TOOL_HOME; echo ${PATH##*:}")
+    assert told.output.text.split() == ["content", "ran", "a", "/opt/tool", "/opt/tool/bin"]

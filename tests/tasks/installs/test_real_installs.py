@@ -21,6 +21,7 @@ from sandbox.patch import FILE
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
 from tasks.repository import detect
+from tests.outside import LOOPBACK, Names
 
 pytestmark = pytest.mark.docker
 
@@ -199,15 +200,20 @@ checksum = "{checksum}"
             "src/bin/me.rs": "fn main() {}\n\n"
             "#[test]\nfn it() { assert_eq!(tiny_crate::answer(), 42); }\n",
         },
-        BuildSettings(network="host"),
+        BuildSettings(places=(address.removeprefix("http://"),)),
         {".cargo/config.toml": served},
     )
     assert "1 passed" in output
 
 
 @pytest.mark.compilers
-async def test_go_tests_with_modules_of_the_image(run: Run, web: tuple[Path, str]) -> None:
+async def test_go_tests_with_modules_of_the_image(
+    run: Run, web: tuple[Path, str], names: Names
+) -> None:
     folder, address = web
+    # Go asks no proxy for an address of the loopback.
+    served = f"modules.test:{address.rpartition(':')[2]}"
+    names.known["modules.test"] = ["127.0.0.1"]
     module, version = "tiny.example/mod", "v1.2.3"
     gomod = f"module {module}\n\ngo 1.18\n"
     archive = io.BytesIO()
@@ -231,7 +237,9 @@ async def test_go_tests_with_modules_of_the_image(run: Run, web: tuple[Path, str
             "me_test.go": f'package me\n\nimport (\n\t"testing"\n\n\t"{module}"\n)\n\n'
             "func TestIt(t *testing.T) {\n\tif mod.Answer() != 42 {\n\t\tt.Fatal()\n\t}\n}\n",
         },
-        BuildSettings(network="host", environment={"GOPROXY": f"{address},direct"}),
+        BuildSettings(
+            environment={"GOPROXY": f"http://{served},direct"}, places=(f"{served}@{LOOPBACK}",)
+        ),
     )
     assert "ok" in output
 
