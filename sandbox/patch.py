@@ -157,10 +157,15 @@ def check_place(path: str) -> None:
             raise PatchError(f"The path {shown} is inside a .git folder.")
 
 
+def folded(name: str) -> str:
+    """What some file system would open under this name: in any case, without ignorable code points
+    (HFS+), without a stream or trailing dots and blanks (NTFS)."""
+    return name.translate(HFS_IGNORED).lower().split(":", 1)[0].rstrip(". ")
+
+
 def _means_git_folder(name: str) -> bool:
-    """Whether some file system would open `.git` under this name: in any case, with ignorable
-    code points (HFS+), with a stream or trailing dots and blanks, or in short form (NTFS)."""
-    plain = name.translate(HFS_IGNORED).lower().split(":", 1)[0].rstrip(". ")
+    """Whether some file system would open `.git` under this name, NTFS also by its short form."""
+    plain = folded(name)
     return plain == ".git" or re.fullmatch(r"git~\d+", plain) is not None
 
 
