@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from sandbox.errors import PatchError
@@ -147,7 +148,7 @@ def check_place(path: str) -> None:
     for name in path.split("/"):
         if not name or name == ".":
             raise PatchError(f"The path {shown} is not in its shortest form.")
-        if len(encode_path(name)) > MAX_NAME_BYTES:
+        if 4 * len(name) > MAX_NAME_BYTES and len(encode_path(name)) > MAX_NAME_BYTES:
             raise PatchError(f"A name in the path {shown[:80]}... is over {MAX_NAME_BYTES} bytes.")
     # A backslash separates names where a checkout may be unpacked on Windows.
     for name in re.split(r"[/\\]", path):
@@ -163,6 +164,7 @@ def folded(name: str) -> str:
     return name.translate(HFS_IGNORED).lower().split(":", 1)[0].rstrip(". ")
 
 
+@lru_cache(maxsize=4096)
 def _means_git_folder(name: str) -> bool:
     """Whether some file system would open `.git` under this name, NTFS also by its short form."""
     plain = folded(name)
