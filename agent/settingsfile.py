@@ -29,7 +29,10 @@ def in_folder(folder: Path) -> Reader:
 
     def read(name: str) -> bytes | None:
         path = folder / name
-        return _content(path) if path.is_file() else None
+        try:
+            return _content(path) if path.is_file() else None
+        except OSError as problem:  # such as a name too long for any file
+            raise _unreadable(path, problem) from None
 
     return read
 
@@ -84,7 +87,7 @@ def parse_toml(data: bytes, path: Path) -> dict[str, object]:
         raise UsageError(
             f"{path} is not valid TOML: not UTF-8 text (at line {line})", "Mend the file."
         ) from None
-    except tomllib.TOMLDecodeError as problem:
+    except ValueError as problem:  # also a number of more digits than Python reads
         raise UsageError(f"{path} is not valid TOML: {problem}", "Mend the file.") from None
     except RecursionError:
         raise UsageError(f"{path} is not valid TOML: nested too deeply", "Mend the file.") from None
@@ -95,4 +98,8 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as stream:
             return stream.read(_MAX_FILE + 1)
     except OSError as problem:
-        raise UsageError(f"cannot read {path}: {problem.strerror}") from None
+        raise _unreadable(path, problem) from None
+
+
+def _unreadable(path: Path, problem: OSError) -> UsageError:
+    return UsageError(f"cannot read {path}: {problem.strerror}")

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from math import sqrt
 
 from tasks.task import FAILING, PASSING, TestReport
@@ -18,9 +18,11 @@ from tasks.task import FAILING, PASSING, TestReport
 HEADING = "Code that the failing tests ran, the most suspicious first:"
 _MODULE = "<module>"
 _ENTRY = re.compile(
-    r"- (?P<path>.+):(?P<first>\d+)-(?P<last>\d+) (?P<function>\S+): lines (?P<lines>.+)"
+    r"- (?P<path>.+):(?P<first>\d{1,9})-(?P<last>\d{1,9}) (?P<function>\S+): lines (?P<lines>.+)"
 )
-_SPAN = re.compile(r"(\d+)(?:-(\d+))? \((\d\.\d\d)\)")
+_SPAN = re.compile(r"\b(\d{1,9})(?:-(\d{1,9}))? \((\d\.\d\d)\)")
+# Of one function; what a test prints may look like a section.
+_MOST_LINES = 10_000
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,9 @@ def parse_suspects(text: str) -> list[Suspect]:
 
 
 def _expanded(spans: str) -> list[tuple[int, float]]:
-    return [
+    expanded = (
         (line, float(score))
         for first, last, score in _SPAN.findall(spans)
         for line in range(int(first), int(last or first) + 1)
-    ]
+    )
+    return list(islice(expanded, _MOST_LINES))

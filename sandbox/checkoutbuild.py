@@ -1,20 +1,24 @@
 """A Dockerfile of a checkout, built with the checkout's own files as its context."""
 
+import posixpath
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
 
 from sandbox.archives import END_OF_ARCHIVE, member, members
 from sandbox.buildjob import Job
 from sandbox.dockerbuild import lent, run_build
 from sandbox.errors import UsageError
+from sandbox.ignore import Pattern
 from sandbox.naming import digest
-from sandbox.patch import SYMLINK, printable
+from sandbox.patch import SYMLINK, parents, printable
 from sandbox.trees import Base, Entry
 
 IGNORE_FILE = ".dockerignore"
+# Stars that begin a name and are not all of it.
+_ANY_FOLDER = re.compile(r"(?<=/)\*\*+(?=[^/*])")
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,23 @@ class CheckoutBuild:
 
 def _ignored(rules: str) -> Callable[[str], bool]:
     """Whether a path is left out of the context, by .dockerignore's rules as the docker program
-    reads them.
+    reads them: from the top, the last one that names the path or a folder above it decides. (But
+    for `a**b`, which reaches no other folder here.)
     """
-    from docker.utils.build import PatternMatcher  # noqa: PLC0415
-
     lines = [line.strip() for line in rules.splitlines()]
-    matcher = PatternMatcher([line for line in lines if line and not line.startswith("#")])
-    return lambda path: bool(matcher.matches(cast(Any, path)))
+    patterns = [_pattern(line) for line in lines if line and not line.startswith("#")]
+
+    def ignored(path: str) -> bool:
+        for pattern in reversed(patterns):
+            if any(pattern.matches(at, is_folder=True) for at in (path, *parents(path))):
+                return not pattern.negative
+        return False
+
+    return ignored
+
+
+def _pattern(line: str) -> Pattern:
+    """A line as one of .gitignore's, whose matching takes no time without end."""
+    mark, text = ("!", line[1:].strip()) if line.startswith("!") else ("", line)
+    whole = posixpath.normpath("/" + text.lstrip("/"))
+    return Pattern.parse(mark + _ANY_FOLDER.sub("**/*", whole))

@@ -10,6 +10,7 @@ from typing import Any
 
 from sandbox import protocol
 from sandbox.errors import PatchError
+from sandbox.folders import Inherited
 from sandbox.patch import (
     DEFAULT_LIMITS,
     EXECUTABLE,
@@ -86,19 +87,25 @@ class BaseIndex:
 
     def by_product(self, path: str) -> bool:
         """Whether an added file at `path` is one that running or building leaves, by its name."""
-        parts = path.split("/")
-        if parts[-1] in BY_PRODUCT_NAMES or any(p.endswith(BY_PRODUCT_ENDINGS) for p in parts):
+        folder, _, name = path.rpartition("/")
+        if name in BY_PRODUCT_NAMES or name.endswith(BY_PRODUCT_ENDINGS):
             return True
-        for depth, name in enumerate(parts[:-1]):
-            above = "/".join(parts[:depth])
-            if f"{above}/{name}".lstrip("/") in self.folders:
-                continue
-            if name in BY_PRODUCT_FOLDERS:
-                return True
-            beside = (f"{above}/{owner}".lstrip("/") for owner in TARGET_OWNERS)
-            if name == "target" and any(owner in self.entries for owner in beside):
-                return True
-        return False
+        return self._by_product_folders(folder)
+
+    @cached_property
+    def _by_product_folders(self) -> Inherited[bool]:
+        return Inherited(False, lambda path, above: above or self._is_by_product(path))
+
+    def _is_by_product(self, folder: str) -> bool:
+        above, slash, name = folder.rpartition("/")
+        if name.endswith(BY_PRODUCT_ENDINGS):
+            return True
+        if folder in self.folders:
+            return False
+        beside = (f"{above}{slash}{owner}" for owner in TARGET_OWNERS)
+        return name in BY_PRODUCT_FOLDERS or (
+            name == "target" and any(owner in self.entries for owner in beside)
+        )
 
 
 async def read_delta(
@@ -150,13 +157,14 @@ def choose(report: Mapping[str, Any], index: BaseIndex, limits: PatchLimits) -> 
             "Build products may be among them: see that .gitignore names them.",
         )
     notes = [printable(f"{path} {text}") for path, text in report["notes"]]
-    nested = _nested(report["notes"], index)
+    roots = _nested(report["notes"], index)
+    nested = Inherited(False, lambda folder, above: above or folder in roots)
     gone = {str(path) for path in report["deleted"]} & index.entries.keys()
     # No patch may name these, so they stay, and with them the folders that they are in.
     staying = {path for path in gone if _forbidden(path)}
     notes += [_forbidden(path) for path in sorted(staying)]
     held = {folder for path in staying for folder in parents(path)}
-    fetched = {}
+    fetched: dict[str, int] = {}
     for path, kind, size, _ in report["changed"]:
         if not isinstance(path, str) or not isinstance(size, int):
             raise TypeError("a changed path that is no text")
@@ -164,7 +172,8 @@ def choose(report: Mapping[str, Any], index: BaseIndex, limits: PatchLimits) -> 
         size_of_path = len(path.encode("utf-8", "surrogateescape"))
         if size_of_path <= MAX_PATH_BYTES and index.skips(path):
             continue
-        problem = _problem(path, kind, nested, held)
+        # One that is refused in any case may have many more paths, and long ones.
+        problem = "" if len(fetched) > limits.changes else _problem(path, kind, nested, held)
         if problem:
             notes.append(problem)
         else:
@@ -185,11 +194,11 @@ def _nested(notes: Iterable[Any], index: BaseIndex) -> frozenset[str]:
     return frozenset(root for root in roots if root not in index.folders)
 
 
-def _problem(path: str, kind: str, nested: Set[str], held: Set[str]) -> str:
+def _problem(path: str, kind: str, nested: Inherited[bool], held: Set[str]) -> str:
     forbidden = _forbidden(path)
     if forbidden:
         return forbidden
-    if any(folder in nested for folder in parents(path)):
+    if nested(path.rpartition("/")[0]):
         return f"{printable(path)} is in a repository of its own and was left out"
     if kind != "file":
         return f"{printable(path)} is a symbolic link and was left out"

@@ -2,9 +2,11 @@
 
 The engine's own builder runs the steps, so what this machine lends them goes in by lines added to
 each stage. A build argument stays in the image's history: so nothing with a login is lent, but to
-the proxies, which the builder itself keeps out of it.
+the proxies, which the builder itself keeps out of it. A Dockerfile can still put them there: so the
+result is looked at before it is used.
 """
 
+import json
 import re
 import time
 import uuid
@@ -91,7 +93,8 @@ def run_build(
 ) -> None:
     """Has the engine build the context in `archive`; `options` are docker-py's.
 
-    Raises SetupError, beginning with `what`, that names the failing step and its last lines.
+    Raises SetupError, beginning with `what`, that names the failing step and its last lines, and
+    UsageError for an image that tells what this machine lent in secret.
     """
     from docker.errors import APIError  # noqa: PLC0415
 
@@ -125,6 +128,22 @@ def run_build(
             job.output(str(error.explanation or error))
             raise _failure(job, what, step) from error
     _told(job, step, started)
+    _check_result(job, what, tag)
+
+
+def _check_result(job: Job, what: str, tag: str) -> None:
+    """What an image tells of itself, its variables above all, every sandbox of it can read."""
+    config, history = job.api.inspect_image(tag)["Config"], job.api.history(tag)
+    told = json.dumps([config, [each["CreatedBy"] for each in history]])
+    if redact(told, (json.dumps(secret)[1:-1] for secret in job.secrets)) == told:
+        return
+    job.api.remove_image(tag)
+    raise UsageError(
+        f"{what} made an image that shows the login of this machine's proxy, in a variable, a "
+        "label or its history; it was removed.",
+        "Do not use the proxy's variables (http_proxy and its kin) in ENV, LABEL or ARG: steps are "
+        "given them without that.",
+    )
 
 
 def _told(job: Job, step: str, started: float) -> None:

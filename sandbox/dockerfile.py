@@ -4,6 +4,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+# What the engine takes for white space, which is less than Python does.
+_SPACE = "".join(c for c in map(chr, range(0x3001)) if c.isspace() and c not in "\x1c\x1d\x1e\x1f")
+_BYTE_ORDER_MARK = "\ufeff"
+
 
 @dataclass(frozen=True)
 class Instruction:
@@ -26,13 +30,16 @@ class Stage:
 
 def instructions(text: str) -> Iterator[Instruction]:
     """The instructions in their order, lines that go on joined, comments left out."""
+    text = text.removeprefix(_BYTE_ORDER_MARK)
     escape = re.escape(_escape(text))
+    goes_on = re.compile(rf"(?<!{escape}){escape}[ \t]*\Z")  # two of them are none
     parts: list[str] = []
-    for number, line in enumerate(text.split("\n")):
-        bare = line.strip()
+    for number, whole in enumerate(text.split("\n")):
+        line = whole.removesuffix("\r")
+        bare = line.strip(_SPACE)
         if not bare or bare.startswith("#"):
             continue
-        continued = re.search(rf"{escape}\s*$", line)
+        continued = goes_on.search(line)
         parts.append(line[: continued.start()] if continued else line)
         if not continued:
             yield _instruction(parts, number + 1)

@@ -33,10 +33,13 @@ def certificates(env: Mapping[str, str], given: str | None) -> Path | None:
 
 
 def proxies(env: Mapping[str, str]) -> dict[str, str]:
-    """Proxy variables under both spellings: programs disagree on which one they read."""
+    """Proxy variables under both spellings: programs disagree on which one they read. An address
+    is given its scheme where it has none: so a login in it is known for one."""
     found = {}
     for name in _PROXIES:
         value = env.get(name.lower()) or env.get(name)
+        if value and name != "NO_PROXY" and "://" not in value:
+            value = f"http://{value}"
         if value:
             found[name] = found[name.lower()] = value
     return found

@@ -6,11 +6,12 @@ byte by byte; libraries that translate a pattern for whole trees decide some neg
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from sandbox.patch import encode_path, parents
+from sandbox.folders import Inherited
+from sandbox.patch import encode_path
 
 Rules = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -42,25 +43,30 @@ class IgnoreRules:
     def ignores(self, path: str, *, folder: bool = False) -> bool:
         """Whether git would ignore an untracked file (or `folder`) at `path`. Nothing can be
         included again below an ignored folder."""
-        above = (self._folder_ignored(parent) for parent in parents(path))
-        return any(above) or self._decision(path, is_folder=folder)
+        ignored, places = self._folders(path.rpartition("/")[0])
+        return ignored or self._decision(path, places, is_folder=folder)
 
-    def _folder_ignored(self, path: str) -> bool:
-        if path not in self._folders:
-            self._folders[path] = self._decision(path, is_folder=True)
-        return self._folders[path]
-
-    def _decision(self, path: str, *, is_folder: bool) -> bool:
-        for place in (*parents(path), ""):
+    def _decision(self, path: str, places: Sequence[str], *, is_folder: bool) -> bool:
+        for place in places:
             inner = path[len(place) + 1 :] if place else path
-            for pattern in self._patterns.get(place, ()):
+            for pattern in self._patterns[place]:
                 if pattern.matches(inner, is_folder=is_folder):
                     return not pattern.negative
         return False
 
     @cached_property
-    def _folders(self) -> dict[str, bool]:
-        return {}
+    def _folders(self) -> Inherited[tuple[bool, tuple[str, ...]]]:
+        """Whether a folder is ignored, and which folders above what is in it have rules, the inner
+        ones first."""
+        root = ("",) if "" in self._patterns else ()
+        return Inherited((False, root), self._entered)
+
+    def _entered(
+        self, path: str, above: tuple[bool, tuple[str, ...]]
+    ) -> tuple[bool, tuple[str, ...]]:
+        ignored, places = above
+        ignored = ignored or self._decision(path, places, is_folder=True)
+        return ignored, (path, *places) if path in self._patterns else places
 
     @cached_property
     def _patterns(self) -> dict[str, list["Pattern"]]:

@@ -5,6 +5,7 @@ container. But a process killed between create and start leaves a container that
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ OWNER_LABEL = "greenroom.owner"
 OPENED_LABEL = "greenroom.opened"
 # Opening takes seconds; a container that another host created so long ago is nobody's.
 FOREIGN_AGE = 24 * 3600.0
+# An image may have labels of any text, and containers of it have them too.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Owner:
     def parse(cls, label: str) -> "Owner | None":
         """The owner that a label names, None for a label that names none."""
         parts = label.split("/")
-        if len(parts) != 4 or not parts[2].isdecimal():
+        if len(parts) != 4 or not _NUMBER.fullmatch(parts[2]):
             return None
         return cls(parts[0], parts[1], int(parts[2]), parts[3])
 
@@ -94,7 +97,7 @@ def _is_leftover(labels: dict[str, str], now: float) -> bool:
     if alive is not None:
         return not alive
     opened = labels.get(OPENED_LABEL, "")
-    return opened.isdecimal() and now - int(opened) > FOREIGN_AGE
+    return bool(_NUMBER.fullmatch(opened)) and now - int(opened) > FOREIGN_AGE
 
 
 def _boot() -> str:

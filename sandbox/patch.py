@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from sandbox.errors import PatchError
@@ -147,7 +148,7 @@ def check_place(path: str) -> None:
     for name in path.split("/"):
         if not name or name == ".":
             raise PatchError(f"The path {shown} is not in its shortest form.")
-        if len(encode_path(name)) > MAX_NAME_BYTES:
+        if 4 * len(name) > MAX_NAME_BYTES and len(encode_path(name)) > MAX_NAME_BYTES:
             raise PatchError(f"A name in the path {shown[:80]}... is over {MAX_NAME_BYTES} bytes.")
     # A backslash separates names where a checkout may be unpacked on Windows.
     for name in re.split(r"[/\\]", path):
@@ -157,10 +158,16 @@ def check_place(path: str) -> None:
             raise PatchError(f"The path {shown} is inside a .git folder.")
 
 
+def folded(name: str) -> str:
+    """What some file system would open under this name: in any case, without ignorable code points
+    (HFS+), without a stream or trailing dots and blanks (NTFS)."""
+    return name.translate(HFS_IGNORED).lower().split(":", 1)[0].rstrip(". ")
+
+
+@lru_cache(maxsize=4096)
 def _means_git_folder(name: str) -> bool:
-    """Whether some file system would open `.git` under this name: in any case, with ignorable
-    code points (HFS+), with a stream or trailing dots and blanks, or in short form (NTFS)."""
-    plain = name.translate(HFS_IGNORED).lower().split(":", 1)[0].rstrip(". ")
+    """Whether some file system would open `.git` under this name, NTFS also by its short form."""
+    plain = folded(name)
     return plain == ".git" or re.fullmatch(r"git~\d+", plain) is not None
 
 

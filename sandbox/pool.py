@@ -67,14 +67,13 @@ class Pool:
     async def take(self, recipe: Recipe) -> Sandbox:
         """A sandbox of this recipe that was never used, and another one opened ahead; the caller
         has to close it. Raises as `Sandbox.open` does."""
-        key = recipe.key
-        for warm in [one for one in self._warm if one.key == key]:
-            box = await self._opened(warm)
-            if box is not None:
-                await self.prepare(recipe)
-                return box
-        box = await Sandbox.start_new(recipe, self._engine)
-        await self.prepare(recipe)
+        box = await self._ready(recipe.key) or await Sandbox.start_new(recipe, self._engine)
+        try:
+            await self.prepare(recipe)
+        except BaseException:
+            # Nobody gets it, so nobody else could close it.
+            await to_its_end(box.close())
+            raise
         return box
 
     async def prepare(self, recipe: Recipe) -> None:
@@ -96,6 +95,14 @@ class Pool:
         """Wait until nothing is being opened any more."""
         while opening := [warm.opening for warm in self._warm if not warm.opening.done()]:
             await asyncio.wait(opening)
+
+    async def _ready(self, key: Hashable) -> Sandbox | None:
+        """One that waits."""
+        for warm in [one for one in self._warm if one.key == key]:
+            box = await self._opened(warm)
+            if box is not None:
+                return box
+        return None
 
     async def _opened(self, warm: _Warm) -> Sandbox | None:
         """The sandbox, None when it could not be opened, has died since, or is another's now."""

@@ -109,7 +109,7 @@ def _read(path: Path) -> Mapping[str, object]:
     try:
         with path.open("rb") as stream:
             return tomllib.load(stream)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except ValueError as problem:  # no TOML, no text, or a number of too many digits
         raise UsageError(f"{path} is not valid TOML: {problem}", "Mend the file.") from None
     except RecursionError:
         raise UsageError(f"{path} is not valid TOML: nested too deeply", "Mend the file.") from None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from sandbox.ignore import IgnoreRules
-from sandbox.patch import Patch, printable
+from sandbox.patch import Patch, folded, printable
 from sandbox.trees import Base
 from tasks.reading import RepositoryFiles
 from tasks.shadowing import Modules
@@ -116,8 +116,17 @@ def forbidden_patterns(ecosystem: str) -> tuple[str, ...]:
 
 def matches(patterns: Sequence[str], path: str) -> bool:
     """Whether patterns hold a path, the last that matches deciding. Unlike in git, one that begins
-    with `!` also frees what is below a folder that another one holds."""
-    return _rules(tuple(patterns)).ignores(path) and not freed(patterns, path)
+    with `!` also frees what is below a folder that another one holds. What runs elsewhere is held
+    in every spelling that some file system takes for it."""
+    held = _rules(tuple(patterns)).ignores(path) or (
+        tuple(patterns[: len(ELSEWHERE)]) == ELSEWHERE and _runs_elsewhere(path)
+    )
+    return held and not freed(patterns, path)
+
+
+def _runs_elsewhere(path: str) -> bool:
+    lower = tuple(pattern.lower() for pattern in ELSEWHERE)
+    return _rules(lower).ignores("/".join(map(folded, path.split("/"))))
 
 
 def freed(patterns: Sequence[str], path: str) -> bool:

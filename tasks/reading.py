@@ -72,7 +72,10 @@ class RepositoryFiles:
         """A TOML file; empty when it is not there or not valid."""
         try:
             return tomllib.loads(self.text(path))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # also a number of more digits than Python reads
             self._problem(path, str(error))
             return {}
 

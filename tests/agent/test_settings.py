@@ -101,6 +101,7 @@ def test_no_setting_frees_files_but_the_one_that_needs_trust(checkout: Path) -> 
         ("memory = 'lots'", "expected a size such as 512M or 2G, got 'lots'"),
         ("test_cmd = ''", "expected a text, got an empty one"),
         ("test_cmd = ", "is not valid TOML"),
+        (f"turn_limit = {'9' * 5000}", "is not valid TOML"),
     ],
 )
 def test_a_bad_file_is_named_with_what_was_expected(checkout: Path, text: str, said: str) -> None:
@@ -109,6 +110,12 @@ def test_a_bad_file_is_named_with_what_was_expected(checkout: Path, text: str, s
         settings.load(checkout, {}, {})
     assert said in str(caught.value)
     assert "greenroom.toml" in str(caught.value)
+
+
+def test_a_dockerfile_with_a_name_of_no_file_is_said(checkout: Path) -> None:
+    write(checkout / "greenroom.toml", f"dockerfile = '{'a' * 300}'")
+    with pytest.raises(UsageError, match=r"cannot read .*aaa: File name too long"):
+        settings.load(checkout, {}, {})
 
 
 def test_a_file_that_is_no_text_is_named(checkout: Path) -> None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.suspects import Suspect, parse_suspects, rank, render_suspects
+from agent.suspects import HEADING, Suspect, parse_suspects, rank, render_suspects
 from tasks.task import Executed, Status, TestReport, TestResult
 
 
@@ -78,3 +78,10 @@ def test_what_is_rendered_is_parsed_again(found: list[Suspect], before: str, aft
 @given(st.text())
 def test_any_text_can_be_parsed(text: str) -> None:
     parse_suspects(text)
+
+
+def test_text_that_looks_like_a_section_takes_no_memory_without_end() -> None:
+    spans = ", ".join(["1-999999999 (1.00)"] * 100)
+    (found,) = parse_suspects(f"{HEADING}\n- a.py:1-2 f: lines {spans}\n")
+    assert len(found.lines) == 10_000
+    assert parse_suspects(f"{HEADING}\n- a.py:1-{'9' * 5000} f: lines 1 (1.00)\n") == []

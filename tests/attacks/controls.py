@@ -253,11 +253,15 @@ CONTROLS: Mapping[str, Control] = {
 
 @asynccontextmanager
 async def sandbox_without(
-    *controls: str | Control, image: Image, base: Base, policy: Policy = POLICY
+    *controls: str | Control,
+    image: Image,
+    base: Base,
+    policy: Policy = POLICY,
+    resettable: bool = True,
 ) -> AsyncIterator[Sandbox]:
     """A sandbox as any other, but for the controls given or named."""
     removed = [CONTROLS[c] if isinstance(c, str) else c for c in controls]
-    opening = Sandbox.open(image, base, policy, resettable=True)
+    opening = Sandbox.open(image, base, policy, resettable=resettable)
     with pytest.MonkeyPatch.context() as patch:
         for control in removed:
             _take_out(control, patch)

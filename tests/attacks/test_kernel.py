@@ -1,10 +1,14 @@
 """Attacks on the kernel: system calls, namespaces, what the machine has one share of."""
 
+from dataclasses import replace
+
 import pytest
 
 from sandbox.container import Sandbox
+from sandbox.image import Image
+from sandbox.trees import Base
 from tests.attacks.conftest import Attack, Plainly, Without
-from tests.attacks.controls import attack_in, verdicts
+from tests.attacks.controls import POLICY, attack_in, sandbox_without, verdicts
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -106,6 +110,60 @@ async def test_the_machine_s_asynchronous_io_cannot_be_used_up(
     assert verdicts(await attack_in(await without("seccomp"), script)) == {"setup": "worked"}
 
 
+async def test_the_machine_s_compiled_filters_cannot_be_used_up(
+    attack: Attack, without: Without
+) -> None:
+    # net.core.bpf_jit_limit is one number for the whole machine, and what counts against it is in
+    # no memory limit. When it is used up, no container's profile can be loaded any more.
+    script = (
+        "code = ctypes.create_string_buffer(struct.pack('HBBI', 6, 0, 0, 0x7fff0000))\n"
+        "program = struct.pack('HxxxxxxQ', 1, ctypes.addressof(code))\n"
+        "kinds = dict(inet=socket.AF_INET, inet6=socket.AF_INET6, unix=socket.AF_UNIX)\n"
+        "for name, kind in kinds.items():\n"
+        "    each = socket.socket(kind, socket.SOCK_DGRAM)\n"
+        "    print(name, attempt(each.setsockopt, socket.SOL_SOCKET, 26, program))\n"
+        "    print(name + '-port', attempt(each.setsockopt, socket.SOL_SOCKET, 51, program))\n"
+        "print('usual', attempt(each.setsockopt, socket.SOL_SOCKET, socket.SO_RCVBUF, 4096))\n"
+        "high = 1 << 32\n"
+        "number = 208 if arm else 54\n"
+        "print('high', call(number, each.fileno(), 1, high | 26, program, 16))\n"
+        "print('prctl', call(167 if arm else 157, 22, 2, program))\n"
+        "print('high-prctl', call(167 if arm else 157, high | 22, 2, program))\n"
+        "print('seccomp', call(277 if arm else 317, 1, 0, program))\n"
+    )
+    found = verdicts(await attack(script))
+    assert found.pop("usual") == "worked"
+    assert (found.pop("prctl"), found.pop("seccomp")) == ("EINVAL", "ENOSYS")
+    assert set(found.values()) == {"EPERM"}
+    bare = verdicts(await attack_in(await without("seccomp"), script))
+    names = ("inet", "inet6", "unix", "high", "prctl", "high-prctl", "seccomp")
+    assert {bare[name] for name in names} == {"worked"}
+
+
+async def test_no_line_discipline_is_loaded_and_no_terminal_typed_into(
+    attack: Attack, without: Without
+) -> None:
+    # The kernel loads a module for a line discipline that it does not have yet.
+    script = (
+        "import pty\n"
+        "ours, theirs = pty.openpty()\n"
+        "number, null = 29 if arm else 16, ctypes.create_string_buffer(struct.pack('i', 27))\n"
+        "print('controls', call(number, theirs, 0x540E, 0))\n"
+        "for high in (0, 1 << 32, 1 << 63):\n"
+        "    print(f'type{high:x}', call(number, theirs, high | 0x5412, ctypes.c_char_p(b'x')))\n"
+        "    print(f'size{high:x}', call(number, theirs, high | 0x5413, null))\n"
+        "    print(f'set{high:x}', call(number, theirs, high | 0x5423, null))\n"
+    )
+    found = verdicts(await attack(script))
+    assert {said for name, said in found.items() if name.startswith(("type", "set"))} == {"EPERM"}
+    assert {said for name, said in found.items() if name.startswith(("size", "c"))} == {"worked"}
+    bare = verdicts(await attack_in(await without("seccomp"), script))
+    # Not every kernel has this one, and a setting may forbid to type.
+    assert bare["set0"] in ("worked", "EINVAL")
+    assert bare["set100000000"] in ("worked", "EINVAL")
+    assert bare["type0"] in ("worked", "EIO")
+
+
 async def test_the_machine_s_huge_pages_cannot_be_taken(attack: Attack, without: Without) -> None:
     # They come from a pool that no memory limit counts.
     script = (
@@ -118,6 +176,21 @@ async def test_the_machine_s_huge_pages_cannot_be_taken(attack: Attack, without:
     bare = verdicts(await attack_in(await without("seccomp"), script))
     assert bare["map"] in ("worked", "ENOMEM")  # as many as the machine has, mostly none
     assert bare["memfd"] in ("worked", "ENODEV", "ENOENT")
+
+
+async def test_root_inside_cannot_take_the_machine_s_huge_pages(image: Image, base: Base) -> None:
+    # As shared memory, the group of root needs no privilege for them.
+    policy = replace(POLICY, preset="compat")
+    script = (
+        "number = 194 if arm else 29\n"
+        "print('plain', call(number, 0, 4096, 0o1600))\n"
+        "print('huge', call(number, 0, 2 << 20, 0o5600))\n"
+    )
+    async with Sandbox.open(image, base, policy) as box:
+        assert verdicts(await attack_in(box, script)) == {"plain": "worked", "huge": "EPERM"}
+    opening = sandbox_without("seccomp", image=image, base=base, policy=policy, resettable=False)
+    async with opening as bare:
+        assert verdicts(await attack_in(bare, script))["huge"] in ("worked", "ENOMEM")
 
 
 async def test_no_command_can_put_itself_before_others(attack: Attack, plainly: Plainly) -> None:

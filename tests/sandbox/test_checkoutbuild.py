@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.utils.build import PatternMatcher
 
 from sandbox.buildjob import BuildSettings
-from sandbox.checkoutbuild import CheckoutBuild
+from sandbox.checkoutbuild import CheckoutBuild, _ignored
 from sandbox.engine import Engine
 from sandbox.errors import SetupError, UsageError
 from sandbox.image import Image, ImageSpec, ensure_image
@@ -97,6 +98,40 @@ def test_the_context_is_the_checkout_without_what_is_ignored(store: TreeStore) -
         *("Dockerfile", ".dockerignore", "deep/b.log", "data/keep.csv", "src/main.py")
     }
     assert set(CheckoutBuild(checkout, "Dockerfile", "src").files) == {"main.py"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "ignored"),
+    [
+        ("*.log", "a.log", True),
+        ("*.log", "a/b.log", False),
+        ("**/*.log", "a/b/c.log", True),
+        ("**.log", "a/b/c.log", True),
+        ("**.log", "c.log", True),
+        ("a/**", "a/b/c", True),
+        ("a", "a/b/c", True),
+        ("/a/", "a/b", True),
+        ("b", "a/b", False),
+        ("./a/../b", "b", True),
+        ("../a", "a", True),
+        ("*\n!a/b", "a/b/c", False),
+        ("!a\na", "a", True),
+        ("*\n!*.md\nREADME.md", "README.md", True),
+        ("*\n!*.md\nREADME.md", "x.md", False),
+        ("a?[b-d]", "axc", True),
+        ("a?[b-d]", "a/c", False),
+    ],
+)
+def test_rules_of_a_context_are_read_as_docker_s(rules: str, path: str, ignored: bool) -> None:
+    assert _ignored(rules)(path) is ignored
+    if rules != "**.log":  # which docker-py reads otherwise than the program
+        assert bool(PatternMatcher(rules.splitlines()).matches(path)) is ignored
+
+
+@pytest.mark.parametrize("rules", ["*a" * 40 + "b", "**/" * 40 + "b", "a*" * 40 + "/b"])
+def test_a_hostile_rule_of_a_context_does_not_hold_the_host_up(rules: str) -> None:
+    ignored = _ignored(rules)
+    assert not any(ignored(path) for path in ("a" * 250, "a/" * 200 + "c"))
 
 
 def test_the_key_tells_what_decides_on_the_result(store: TreeStore) -> None:
@@ -221,3 +256,21 @@ async def test_a_dockerfile_that_would_keep_a_proxy_s_login_is_refused(build: Bu
             {"Dockerfile": "BASE\nARG https_proxy\nRUN true\n"},
             BuildSettings(environment={"https_proxy": PROXY}),
         )
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    "lines",
+    ["ENV mine=$http_proxy", "LABEL mine=${HTTP_PROXY}", 'ARG "HTTP_PROXY"', "ARG HTTP_${REST}"],
+)
+async def test_an_image_that_would_show_a_proxy_s_login_is_not_kept(
+    build: Build, engine: Engine, lines: str
+) -> None:
+    before = {each["Id"] for each in engine.api.images()}
+    with pytest.raises(UsageError, match="shows the login of this machine's proxy"):
+        await build(
+            {"Dockerfile": f"BASE\nENV REST=PROXY\n{lines}\nRUN true\n"},
+            BuildSettings(environment={"http_proxy": PROXY, "HTTP_PROXY": PROXY}),
+        )
+    after = [each for each in engine.api.images() if each["Id"] not in before]
+    assert "hunter2" not in str([engine.api.inspect_image(each["Id"]) for each in after])

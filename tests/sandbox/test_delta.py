@@ -287,6 +287,25 @@ def test_paths_out_of_the_tree_are_left_out_and_named(base: Base) -> None:
     assert len(found.notes) == 3
 
 
+def test_each_folder_of_deep_paths_is_looked_at_once(make_base: Any) -> None:
+    looked: list[str] = []
+
+    class Folders(frozenset[str]):
+        def __contains__(self, folder: object) -> bool:
+            looked.append(str(folder))
+            return super().__contains__(folder)
+
+    index = BaseIndex(make_base({"a": ""}, ignore=(("", ("*.log",)),)))
+    index.__dict__["folders"] = Folders()
+    chains = ["/".join([f"{n}", *["a"] * 200]) for n in range(10)]
+    files = [f"{chain}/{n}" for chain in chains for n in range(100)]
+    found = report(changed=[[path, "file", 0, False] for path in files])
+    assert set(choose(found, index, LIMITS).fetched) == set(files)
+    assert len(looked) == len(set(looked)) == 10 * 201
+    with pytest.raises(PatchError, match="changes 1000 files; at most 5"):
+        choose(found, index, PatchLimits(changes=5))
+
+
 def test_a_path_without_end_is_left_out_at_once(base: Base) -> None:
     found = choose(report(changed=[["a/" * 500_000, "file", 1, False]]), BaseIndex(base), LIMITS)
     assert not found.fetched

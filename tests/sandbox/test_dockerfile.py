@@ -1,8 +1,12 @@
 import pytest
+from docker.errors import APIError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.archives import END_OF_ARCHIVE, member
 from sandbox.dockerfile import arguments, instructions, stages, with_lines
+from sandbox.engine import Engine
+from sandbox.patch import FILE
 
 TEXT = """\
 # syntax=docker/dockerfile:1
@@ -59,6 +63,45 @@ def test_arguments_are_named_without_their_values() -> None:
 def test_another_mark_may_say_that_a_line_goes_on(end: str) -> None:
     text = end.join(["# escape=`", "FROM x", "RUN a `", "  b", "RUN c \\", ""])
     assert [each.rest for each in instructions(text)] == ["x", "a b", "c \\"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\ufeffFROM x\nLABEL a=1\n", ["FROM", "LABEL"]),
+        ("\ufeff# escape=`\nFROM x\nLABEL a=1 `\n b=2\n", ["FROM", "LABEL"]),
+        ("FROM x\nLABEL a=1\\\\\nLABEL b=2\n", ["FROM", "LABEL", "LABEL"]),
+        ("FROM x\nLABEL a=1\\\u00a0\nLABEL b=2\n", ["FROM", "LABEL", "LABEL"]),
+        ("FROM x\nLABEL a=1\\\x0b\nLABEL b=2\n", ["FROM", "LABEL", "LABEL"]),
+        ("FROM x\nLABEL a=1 \\ \t\n b=2\n", ["FROM", "LABEL"]),
+        ("FROM x\nLABEL a=1 \\\r\n b=2\r\n", ["FROM", "LABEL"]),
+        ("FROM x\nLABEL a=1 \\\n\u00a0# c\n b=2\n", ["FROM", "LABEL"]),
+        ("FROM x\nLABEL a=1 \\\n c=\x1c#\nLABEL b=2\n", ["FROM", "LABEL", "LABEL"]),
+    ],
+)
+def test_odd_lines_are_read_as_the_engine_reads_them(text: str, words: list[str]) -> None:
+    assert [each.word for each in instructions(text)] == words
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("start", ["", "\ufeff", "# syntax=x\n", "# escape=`\n", "#escape = `\r\n"])
+@pytest.mark.parametrize(
+    "end", ["\\", "\\\\", "\\ \t", "\\\xa0", "\\\x0b", "`", "``", "\\\r", "\x1c"]
+)
+def test_the_engine_reads_it_so_too(engine: Engine, start: str, end: str) -> None:
+    text = f"{start}FROM scratch\nLABEL two=2{end}\n LABEL three=3\n"
+    archive = member("Dockerfile", FILE, text.encode()) + END_OF_ARCHIVE
+    try:
+        said = list(
+            engine.api.build(fileobj=iter([archive]), custom_context=True, decode=True, rm=True)
+        )
+    except APIError:  # it takes both lines for one, in which the second word is no label
+        made = []
+    else:
+        made = [each["aux"]["ID"] for each in said if "aux" in each]
+    for ident in made:
+        engine.api.remove_image(ident)
+    assert len(list(instructions(text))) == 2 + len(made)
 
 
 def test_lines_are_added_after_each_from() -> None:

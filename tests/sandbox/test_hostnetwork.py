@@ -2,7 +2,7 @@ import pytest
 
 from sandbox.buildjob import BuildSettings
 from sandbox.errors import UsageError
-from sandbox.hostnetwork import npm_registry, plain_address, python_indexes
+from sandbox.hostnetwork import npm_registry, plain_address, proxies, python_indexes
 from sandbox.redaction import NPM_TOKEN
 
 
@@ -10,6 +10,14 @@ def test_a_named_variable_gives_the_index() -> None:
     env = {"MINE": "https://bob:pw12@i.example/simple", "PIP_INDEX_URL": "https://other.example"}
     assert python_indexes(env, "MINE") == {"PIP_INDEX_URL": env["MINE"]}
     assert python_indexes(env, None) == {"PIP_INDEX_URL": env["PIP_INDEX_URL"]}
+
+
+def test_a_proxy_without_a_scheme_is_given_one_so_that_its_login_is_secret() -> None:
+    env = {"HTTPS_PROXY": "bob:pw12pw12@proxy.example:3128", "no_proxy": "a.example,b.example"}
+    address = "http://bob:pw12pw12@proxy.example:3128"
+    given = {"HTTPS_PROXY": address, "https_proxy": address}
+    assert proxies(env) == {**given, "NO_PROXY": env["no_proxy"], "no_proxy": env["no_proxy"]}
+    assert "pw12pw12" in BuildSettings.from_environment(env).secrets
 
 
 @pytest.mark.parametrize("value", ["", "  ", None])

@@ -123,7 +123,7 @@ def test_an_owner_survives_the_way_through_a_label() -> None:
     owner = this_process()
     assert Owner.parse(owner.label()) == owner
     assert owner.alive() is True
-    for text in ("", "a/b/c", "a/b/x/d", "a/b/1/c/d"):
+    for text in ("", "a/b/c", "a/b/x/d", "a/b/1/c/d", f"a/b/{'9' * 5000}/d"):
         assert Owner.parse(text) is None
 
 
@@ -154,3 +154,4 @@ def test_owners_out_of_sight_are_only_judged_by_age() -> None:
         assert not leftovers._is_leftover(young, now)
         assert leftovers._is_leftover(old, now)
     assert not leftovers._is_leftover({OWNER_LABEL: "odd"}, now)
+    assert not leftovers._is_leftover({OWNER_LABEL: "odd", OPENED_LABEL: "9" * 5000}, now)

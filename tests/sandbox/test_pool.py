@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ from sandbox.container import Sandbox
 from sandbox.engine import Engine
 from sandbox.errors import UsageError
 from sandbox.image import Image
+from sandbox.leftovers import OWNER_LABEL, this_process
 from sandbox.patch import FILE, Change, Patch
 from sandbox.policy import MIB, Policy
 from sandbox.pool import Pool
@@ -94,6 +96,33 @@ async def test_the_end_leaves_nothing(engine: Engine, image: Image, base: Base) 
     assert ready.container_id not in names
     await pool.prepare(Recipe(image, base, Policy()))
     assert pool.waiting == 0
+
+
+@pytest.mark.parametrize("warm", [False, True])
+async def test_one_that_nobody_gets_is_closed(
+    engine: Engine, image: Image, base: Base, warm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, held, go_on = Recipe(image, base, Policy()), asyncio.Event(), threading.Event()
+    loop, ours = asyncio.get_running_loop(), {"label": f"{OWNER_LABEL}={this_process().label()}"}
+
+    def slow(_recipe: Recipe) -> int:
+        loop.call_soon_threadsafe(held.set)
+        go_on.wait(30)
+        return 0
+
+    async with Pool() as pool:
+        if warm:
+            await pool.prepare(recipe)
+            await pool.settled()
+        monkeypatch.setattr(Recipe, "idle_bytes", slow)
+        taking = asyncio.create_task(pool.take(recipe))
+        await held.wait()
+        assert engine.api.containers(all=True, filters=ours)
+        taking.cancel()  # as at Ctrl-C, while the next one is thought of
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        go_on.set()
+        assert engine.api.containers(all=True, filters=ours) == []
 
 
 async def test_one_that_died_while_it_waited_is_not_handed_out(

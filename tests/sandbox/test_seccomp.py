@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox.abilities import Abilities
 from sandbox.policy import Policy
@@ -21,7 +23,12 @@ REFUSED = {
     "io_setup", "io_submit",
 }  # fmt: skip
 
-CHECKED = {"socket", "socketpair", "clone", "personality", "mmap", "memfd_create"}
+CHECKED = {
+    "socket", "socketpair", "clone", "personality", "mmap", "memfd_create", "shmget", "ioctl",
+    "setsockopt", "prctl",
+}  # fmt: skip
+REGISTER = st.integers(0, (1 << 64) - 1)
+TYPED, LINUX, DISCIPLINE = 0x5412, 0x541C, 0x5423
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -55,6 +62,46 @@ def test_some_are_allowed_by_their_arguments_only(machine: str) -> None:
         if rule["names"] == ["socket"]
     }
     assert families == {1, 2, 10, 16}
+
+
+def allowed(name: str, *arguments: int) -> bool:
+    """Whether the profiles allow a call, by what the registers hold."""
+
+    def met(test: dict[str, Any]) -> bool:
+        value = arguments[test["index"]]
+        if test["op"] == "SCMP_CMP_EQ":
+            return bool(value == test["value"])
+        return bool(value & test["value"] == test["valueTwo"])
+
+    rules = json.loads(seccomp_profile("x86_64"))["syscalls"][1:]
+    mine = [rule for rule in rules if rule["names"] == [name]]
+    return any(rule["action"] == "SCMP_ACT_ALLOW" and all(map(met, rule["args"])) for rule in mine)
+
+
+@given(REGISTER | st.sampled_from([TYPED, LINUX, DISCIPLINE]), REGISTER)
+def test_every_request_of_a_device_but_three_is_allowed(request: int, above: int) -> None:
+    # The kernel looks at the lower half of the register.
+    lower = request & 0xFFFFFFFF
+    for register in (lower, lower | above & ~0xFFFFFFFF):
+        assert allowed("ioctl", 3, register) == (lower not in (TYPED, LINUX, DISCIPLINE))
+
+
+def test_every_request_of_a_terminal_but_three_is_allowed() -> None:
+    refused = [n for n in range(0x5300, 0x5600) if not allowed("ioctl", 3, n)]
+    assert refused == [TYPED, LINUX, DISCIPLINE]
+
+
+def test_no_filter_can_be_given_to_a_socket_or_a_process() -> None:
+    assert [n for n in range(128) if not allowed("setsockopt", 3, 1, n)] == [26, 50, 51, 52]
+    assert [n for n in range(128) if not allowed("prctl", n)] == [22]
+
+
+@given(REGISTER.filter(lambda high: high >> 32))
+def test_the_upper_half_of_a_register_opens_no_filter(high: int) -> None:
+    above = high & ~0xFFFFFFFF
+    assert not allowed("setsockopt", 3, above | 1, 26)
+    assert not allowed("setsockopt", 3, 1, above | 26)
+    assert not allowed("prctl", above | 22)
 
 
 def test_the_profiles_say_the_same_as_far_as_the_machines_do() -> None:

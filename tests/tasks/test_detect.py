@@ -188,6 +188,9 @@ def test_files_that_cannot_be_parsed_are_noted_and_passed_over(
     assert detect_tests(files).framework == "pytest"
     assert len(files.problems) == 2
     assert all(problem.isprintable() for problem in files.problems)
+    number = read({"pyproject.toml": f"a = {'9' * 5000}", "test_a.py": PYTEST})
+    assert detect_tests(number).framework == "pytest"
+    assert len(number.problems) == 1
 
 
 def test_notes_name_what_the_sandbox_does_not_have(detect: Detect) -> None:

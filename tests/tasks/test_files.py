@@ -86,6 +86,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         ("instruction = 'x'\nmemory = '2X'", ["memory: expected a size", "'2X'"]),
         ("instruction = 'x'\nrepository = 'gone'", ["repository: there is no folder", "gone"]),
         ("instruction = ", ["dates.toml is not valid TOML", "end of document"]),
+        (f"instruction = {'9' * 5000}", ["dates.toml is not valid TOML", "4300 digits"]),
     ],
 )
 def test_a_bad_file_is_named_with_its_field(tmp_path: Path, text: str, words: list[str]) -> None:

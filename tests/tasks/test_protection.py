@@ -102,6 +102,25 @@ def test_additions_that_change_the_run_are_forbidden(ecosystem: str, path: str) 
     assert matches(forbidden_patterns(ecosystem), path)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".VSCode/tasks.json",
+        ".vs\u200ccode/tasks.json",
+        ".vscode./tasks.json",
+        ".vscode::$INDEX_ALLOCATION/tasks.json",
+        "sub/.GITATTRIBUTES",
+        ".Envrc",
+        "jenkinsfile",
+        ".GitHub/workflows/x.yml",
+    ],
+)
+def test_what_runs_elsewhere_is_held_in_any_spelling(path: str) -> None:
+    assert matches(protected_patterns("python"), path)
+    assert matches(forbidden_patterns("python"), path)
+    assert not matches((*forbidden_patterns("python"), f"!{path}"), path)
+
+
 @pytest.mark.parametrize("path", ["tests/test_new.py", "src/pkg/new.py", "docs/x.md", "data.csv"])
 def test_new_tests_and_code_are_welcome(path: str) -> None:
     assert not matches(forbidden_patterns("python"), path)
