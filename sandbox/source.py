@@ -22,6 +22,7 @@ MODULES = (
     "sandbox.supervisor.background",
     "sandbox.supervisor.terminal",
     "sandbox.supervisor.stream",
+    "sandbox.supervisor.running",
     "sandbox.supervisor.accounts",
     "sandbox.supervisor.egress",
     "sandbox.supervisor.main",

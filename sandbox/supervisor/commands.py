@@ -72,7 +72,7 @@ class Command:
     ) -> None:
         self.ident = ident
         self.shim = shim
-        self.deadline = time.monotonic() + request["timeout"]
+        self.deadline: float = time.monotonic() + request["timeout"]
         self.reason = ""
         self._send = send
         self._stop_at = request["output_stop"]

@@ -119,7 +119,7 @@ CONTROLS: Mapping[str, Control] = {
         source=(
             (
                 "            command.shim.close()\n"
-                "        if self._adopts or not shim_lives:\n"
+                "        if self.adopts or not shim_lives:\n"
                 "            self._kill_orphans()\n",
                 "            command.shim.close()\n",
             ),
@@ -238,11 +238,7 @@ CONTROLS: Mapping[str, Control] = {
     "killing all at a reset": Control(
         source=(
             (
-                "        for command in list(self._commands.values()):\n"
-                '            command.stop("cancelled")\n'
-                "            self._end_command(command)\n"
-                "        self._background.clear()\n"
-                "        self._kill_orphans()\n",
+                "        self._running.end_all()\n        self._background.clear()\n",
                 "",
             ),
         )
