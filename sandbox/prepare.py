@@ -8,10 +8,12 @@ from itertools import chain
 from typing import Any
 
 from sandbox import certificates
+from sandbox.controls import opening
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
-from sandbox.history import History
+from sandbox.history import LARGEST, History, history_bytes, history_of
 from sandbox.identity import USER
+from sandbox.lifecycle import Container, to_its_end
 from sandbox.policy import MIB, Policy
 from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
@@ -86,6 +88,30 @@ def check_fits(base: Base, policy: Policy) -> None:
             f"{policy.workspace_inodes:,}.",
             "Raise the limit of files in the workspace, or exclude folders.",
         )
+
+
+async def fresh(
+    container: Container, wire: Wire, recipe: Recipe, index: BaseIndex
+) -> tuple[dict[str, Any], int]:
+    """Start the container and fill it: what the supervisor saw of its controls, and the size of
+    its private folder in bytes."""
+    policy = recipe.policy
+    entries = await asyncio.to_thread(lambda: index.entries)
+    if policy.in_memory:
+        check_fits(recipe.base, policy)
+    private = policy.private_bytes(recipe.resettable)
+    needed = history_bytes(entries.values())
+    git = None
+    spare = policy.spare_bytes(resettable=recipe.resettable)
+    if needed <= (min(LARGEST, spare) if policy.in_memory else LARGEST):
+        private += needed
+        git = asyncio.ensure_future(asyncio.to_thread(history_of, recipe.base, PRIVATE))
+    try:
+        await container.start(recipe.image.reference, private_bytes=private)
+    finally:
+        history = await to_its_end(git) if git else None
+    asked = opening(container.uid, policy, container.abilities)
+    return await load_base(wire, container.uid, recipe, entries, history, asked), private
 
 
 async def load_base(

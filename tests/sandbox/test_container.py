@@ -270,7 +270,7 @@ async def test_a_search_that_cannot_be_done_says_why(box: Sandbox, monkeypatch) 
     with pytest.raises(FileProblem, match="nowhere"):
         await box.search("x", path="nowhere")
     await box.write("slow.txt", b"a" * 40 + b"b")
-    monkeypatch.setattr("sandbox.container.SEARCH_SECONDS", 0.5)
+    monkeypatch.setattr("sandbox.search.SEARCH_SECONDS", 0.5)
     with pytest.raises(FileProblem, match="took longer"):
         await box.search("(a+)+$")
     assert (await box.run("true")).ok
