@@ -11,8 +11,6 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor import accounts, controls, files, paths, processes, records
@@ -23,6 +21,11 @@ from sandbox.supervisor.running import Running
 from sandbox.supervisor.stream import HIGH_WATER, Outbox, Upload, answering_nothing
 from sandbox.supervisor.terminal import Terminal
 from sandbox.supervisor.tree import Tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 WRITING = frozenset(("run", "shell", "write", "remove", "apply"))
 READ_SIZE = 256 * 1024

@@ -10,7 +10,10 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = "/workspace"
 MAX_LINKS = 40

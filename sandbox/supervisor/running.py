@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import selectors
-from collections.abc import Callable
-from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor import processes
@@ -13,6 +11,11 @@ from sandbox.supervisor.background import Background
 from sandbox.supervisor.commands import NOTHING_RAN, Command
 from sandbox.supervisor.shim import NO_PROGRAM, Shim
 from sandbox.supervisor.stream import Outbox
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Running:

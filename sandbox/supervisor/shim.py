@@ -19,8 +19,6 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable
-from typing import Any
 
 from sandbox.supervisor import files
 from sandbox.supervisor.processes import (
@@ -33,6 +31,11 @@ from sandbox.supervisor.processes import (
     reap,
     set_process_option,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 LENGTH = struct.Struct(">I")  # of the text that follows
 NUMBER = struct.Struct(">Q")  # which command is to be stopped

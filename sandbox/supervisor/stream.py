@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Callable
-from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor.processes import UNDOABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 HIGH_WATER = 1 << 20
 
