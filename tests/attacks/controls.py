@@ -221,7 +221,10 @@ CONTROLS: Mapping[str, Control] = {
     "emptying all at a reset": Control(
         source=(
             ("                empty(mount)\n", ""),
-            ("os.mkdir(path, 0o700)\n", "os.makedirs(path, 0o700, exist_ok=True)\n"),
+            (
+                "                os.mkdir(path, mode if",
+                "                os.makedirs(path, exist_ok=True, mode=mode if",
+            ),
             (
                 "                fd = os.open(path, CREATE, mode)\n                try:\n",
                 "                fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)\n"
