@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from sandbox import certificates
+from sandbox.channel import Request
 from sandbox.controls import opening
 from sandbox.delta import BaseIndex
 from sandbox.errors import UsageError
@@ -19,7 +20,7 @@ from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
 from sandbox.results import CommandResult
-from sandbox.trees import Base, Entry
+from sandbox.trees import Base
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
 
@@ -110,37 +111,34 @@ async def fresh(
         await container.start(recipe.image.reference, private_bytes=private)
     finally:
         history = await to_its_end(git) if git else None
-    asked = opening(container.uid, policy, container.abilities)
-    return await load_base(wire, container.uid, recipe, entries, history, asked), private
+    # All at once: a reply takes a while to come, and nothing of this waits for one.
+    requests = await _send_base(container, wire, recipe, history)
+    replies = [await wire.settle(pending) for pending in requests]
+    return replies[0], private
 
 
-async def load_base(
-    wire: Wire,
-    uid: int,
-    recipe: Recipe,
-    entries: Mapping[str, Entry],
-    history: History | None,
-    opening: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Send the accounts, the support files, the base, and its git repository. `opening` is what
-    else the first request holds; its reply is returned."""
+async def _send_base(
+    container: Container, wire: Wire, recipe: Recipe, history: History | None
+) -> list[Request]:
+    """Send the accounts, the support files, the base, and its git repository: the requests."""
     moment = int(time.time()) * 10**9
-    policy = recipe.policy
+    policy, uid = recipe.policy, container.uid
     variables = environment(bool(policy.network), recipe.ca_bundle)
-    reply = await wire.ask({**opening, **init_request(uid, policy, variables)})
+    asked = opening(uid, policy, container.abilities)
+    requests = [await wire.push({**asked, **init_request(uid, policy, variables)})]
     private = {**recipe.support, **(history.private if history else {})}
     if policy.network and recipe.ca_bundle:
         private[CERTIFICATES] = recipe.ca_bundle
     if private:
         request = {"op": "support", "moment_ns": moment}
-        await wire.send(request, file_records(private))
+        requests.append(await wire.push(request, file_records(private)))
     records = chain(
         base_records(recipe.base),
         file_records(history.workspace if history else {}),
     )
-    await wire.send({"op": "load", "moment_ns": moment}, _in_thread(records))
-    await wire.ask({"op": "remember"})
-    return reply
+    requests.append(await wire.push({"op": "load", "moment_ns": moment}, _in_thread(records)))
+    requests.append(await wire.push({"op": "remember"}))
+    return requests
 
 
 async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> CommandResult:

@@ -175,8 +175,8 @@ class Supervisor:
 
     def _op_remember(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         self._tree.remember()
-        gc.collect()
         gc.freeze()
+        gc.enable()
         return {}
 
     def _op_before_rebuild(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
