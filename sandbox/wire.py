@@ -132,9 +132,11 @@ class Wire:
             **(op or {}),
         }
         async with self.explained():
-            pending = taken.pending = self._channel.begin(request, taken.take)
+            begin = self._channel.begin
+            pending = taken.pending = begin(request, taken.take, ended=not stdin)
             try:
-                await self._upload(pending, iter([stdin]))
+                if stdin:
+                    await self._upload(pending, iter([stdin]))
                 reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
             except BaseException:
                 self._channel.drop(pending)
