@@ -146,9 +146,16 @@ class Channel(asyncio.Protocol):
 
     # -- requests -----------------------------------------------------------------------------
 
-    def begin(self, request: dict[str, Any], on_data: Callable[[int, bytes], None]) -> Request:
-        """Send a request. Raises InfrastructureError on a dead channel, UsageError for a request
-        (a command, a path, a pattern) that does not fit into one frame."""
+    def begin(
+        self,
+        request: dict[str, Any],
+        on_data: Callable[[int, bytes], None],
+        *,
+        ended: bool = False,
+    ) -> Request:
+        """Send a request; `ended` says that no bytes belong to it. Raises InfrastructureError on a
+        dead channel, UsageError for a request (a command, a path, a pattern) that does not fit into
+        one frame."""
         self._check()
         text = json.dumps(request).encode("ascii")
         if len(text) > protocol.MAX_PAYLOAD:
@@ -159,7 +166,10 @@ class Channel(asyncio.Protocol):
         pending = Request(self._next, on_data)
         self._next += 1
         self._requests[pending.ident] = pending
-        self.send(protocol.REQUEST, pending.ident, text)
+        frames = protocol.encode(protocol.REQUEST, pending.ident, text)
+        if ended:
+            frames += protocol.encode(protocol.END, pending.ident)
+        self.write(frames)
         return pending
 
     def send(self, kind: int, ident: int, payload: bytes = b"") -> None:

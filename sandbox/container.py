@@ -2,27 +2,24 @@
 
 import asyncio
 import contextlib
-import re
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from sandbox.allowlist import Allowlist
 from sandbox.background import Background
-from sandbox.controls import lacking, opening
+from sandbox.controls import lacking
 from sandbox.delta import BaseIndex, read_delta, read_files
 from sandbox.egress.record import NetworkRequest
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, PatchError, UsageError
-from sandbox.history import LARGEST, history_bytes, history_of
 from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
 from sandbox.patch import DEFAULT_LIMITS, Patch, PatchLimits, check_patch
 from sandbox.policy import MIB, Policy
-from sandbox.prepare import check_fits, load_base, rebuild_again, rebuild_first
+from sandbox.prepare import fresh, rebuild_again, rebuild_first
 from sandbox.products import Rebuilt
-from sandbox.profile import PRIVATE, PROXY_PORT
+from sandbox.profile import PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
 from sandbox.results import (
@@ -34,8 +31,8 @@ from sandbox.results import (
     Output,
     SearchResult,
     listing,
-    search_result,
 )
+from sandbox.search import search
 from sandbox.terminal import join_terminal
 from sandbox.trees import Base
 from sandbox.upload import patch_records
@@ -63,10 +60,7 @@ LARGEST_WRITE = 64 * MIB  # the supervisor holds it until it is complete
 DEFAULT_READ = MIB
 DEFAULT_ENTRIES = 2000
 DEFAULT_MATCHES = 200
-SEARCH_SECONDS = 30.0
 BACKGROUND_SECONDS = 3600.0
-SEARCH_BYTES = 4 * MIB
-LINE_BYTES = 500
 
 
 class Source(Protocol):
@@ -310,24 +304,7 @@ class Sandbox:
         """Lines that a regular expression (Python's) or a literal text matches, in text files
         below `path` whose path or name matches `glob`; by-products are passed over. Raises
         FileProblem for a pattern that is malformed or takes too long."""
-        _check_pattern(pattern, literal=literal)
-        op = {
-            "op": "search",
-            "pattern": pattern,
-            "path": path,
-            "glob": glob,
-            "literal": literal,
-            "limit": limit,
-            "line_bytes": LINE_BYTES,
-        }
-        result = await self._wire.run(
-            [], op=op, seconds=SEARCH_SECONDS, output_limit=2 * SEARCH_BYTES
-        )
-        if result.reason == "timeout":
-            raise FileProblem(pattern, f"took longer than {SEARCH_SECONDS:g} seconds to search for")
-        if not result.ok:
-            raise FileProblem(path, "cannot be searched: " + result.output.text.strip()[-200:])
-        return self._wire.understand(lambda: search_result(result.output, limit))
+        return await search(self._wire, pattern, path=path, glob=glob, literal=literal, limit=limit)
 
     async def shell(self, *, cwd: str = ".") -> int:
         """Join this process's terminal to a login shell in the sandbox: its exit code."""
@@ -399,25 +376,8 @@ class Sandbox:
             await self._container.close()
 
     async def _prepare(self) -> None:
-        entries = await asyncio.to_thread(lambda: self._index.entries)
-        if self.policy.in_memory:
-            check_fits(self._recipe.base, self.policy)
-        private = self.policy.private_bytes(self._recipe.resettable)
-        needed = history_bytes(entries.values())
-        git = None
-        spare = self.policy.spare_bytes(resettable=self._recipe.resettable)
-        if needed <= (min(LARGEST, spare) if self.policy.in_memory else LARGEST):
-            private += needed
-            git = asyncio.ensure_future(asyncio.to_thread(history_of, self.base, PRIVATE))
-        try:
-            await self._container.start(self.image.reference, private_bytes=private)
-        finally:
-            history = await to_its_end(git) if git else None
-        can = self._engine.abilities
-        uid = self._container.uid
-        asked = opening(uid, self.policy, can)
-        reply = await load_base(self._wire, uid, self._recipe, entries, history, asked)
-        self.lacking = lacking(reply, self.policy, can, private)
+        reply, private = await fresh(self._container, self._wire, self._recipe, self._index)
+        self.lacking = lacking(reply, self.policy, self._engine.abilities, private)
         if self.policy.network:
             await self._open_way_out()
         if self.rebuild is not None:
@@ -457,15 +417,3 @@ class Sandbox:
             return None
         self.rebuilt = await rebuild_again(self._wire, self.rebuild, self._index)
         return self.rebuilt.result
-
-
-def _check_pattern(pattern: str, *, literal: bool) -> None:
-    """Raise FileProblem for a pattern that cannot be searched for. Lines are searched as bytes."""
-    wrong = "cannot be searched for" if literal else "is not a regular expression"
-    try:
-        encoded = pattern.encode("utf-8", "surrogateescape")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            re.compile(re.escape(encoded) if literal else encoded)
-    except (re.error, ValueError, OverflowError, RecursionError) as error:
-        raise FileProblem(pattern, f"{wrong}: {error}") from error

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from sandbox.abilities import Abilities
 from sandbox.buildjob import DISK_FULL
 from sandbox.channel import Channel
 from sandbox.ending import HINTS, Ending, why_ended, why_silent
@@ -54,6 +55,11 @@ class Container:
         if self._channel is None:
             raise InfrastructureError("The sandbox is not open.")
         return self._channel
+
+    @property
+    def abilities(self) -> Abilities:
+        """Those of its engine."""
+        return self._engine.abilities
 
     async def start(self, image: str, *, private_bytes: int) -> None:
         """Create the container, attach, start it, and send the supervisor; `private_bytes` is the

@@ -8,17 +8,20 @@ from itertools import chain
 from typing import Any
 
 from sandbox import certificates
+from sandbox.channel import Request
+from sandbox.controls import opening
 from sandbox.delta import BaseIndex
 from sandbox.errors import PatchError, UsageError
-from sandbox.history import History
+from sandbox.history import LARGEST, History, history_bytes, history_of
 from sandbox.identity import USER
+from sandbox.lifecycle import Container, to_its_end
 from sandbox.policy import MIB, Policy
 from sandbox.products import Rebuilt, rebuilt
 from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
 from sandbox.results import FileProblem
-from sandbox.trees import Base, Entry
+from sandbox.trees import Base
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
 
@@ -89,33 +92,54 @@ def check_fits(base: Base, policy: Policy) -> None:
         )
 
 
-async def load_base(
-    wire: Wire,
-    uid: int,
-    recipe: Recipe,
-    entries: Mapping[str, Entry],
-    history: History | None,
-    opening: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Send the accounts, the support files, the base, and its git repository. `opening` is what
-    else the first request holds; its reply is returned."""
-    moment = int(time.time()) * 10**9
+async def fresh(
+    container: Container, wire: Wire, recipe: Recipe, index: BaseIndex
+) -> tuple[dict[str, Any], int]:
+    """Start the container and fill it: what the supervisor saw of its controls, and the size of
+    its private folder in bytes."""
     policy = recipe.policy
+    entries = await asyncio.to_thread(lambda: index.entries)
+    if policy.in_memory:
+        check_fits(recipe.base, policy)
+    private = policy.private_bytes(recipe.resettable)
+    needed = history_bytes(entries.values())
+    git = None
+    spare = policy.spare_bytes(resettable=recipe.resettable)
+    if needed <= (min(LARGEST, spare) if policy.in_memory else LARGEST):
+        private += needed
+        git = asyncio.ensure_future(asyncio.to_thread(history_of, recipe.base, PRIVATE))
+    try:
+        await container.start(recipe.image.reference, private_bytes=private)
+    finally:
+        history = await to_its_end(git) if git else None
+    # All at once: a reply takes a while to come, and nothing of this waits for one.
+    requests = await _send_base(container, wire, recipe, history)
+    replies = [await wire.settle(pending) for pending in requests]
+    return replies[0], private
+
+
+async def _send_base(
+    container: Container, wire: Wire, recipe: Recipe, history: History | None
+) -> list[Request]:
+    """Send the accounts, the support files, the base, and its git repository: the requests."""
+    moment = int(time.time()) * 10**9
+    policy, uid = recipe.policy, container.uid
     variables = environment(bool(policy.network), recipe.ca_bundle)
-    reply = await wire.ask({**opening, **init_request(uid, policy, variables)})
+    asked = opening(uid, policy, container.abilities)
+    requests = [await wire.push({**asked, **init_request(uid, policy, variables)})]
     private = {**recipe.support, **(history.private if history else {})}
     if policy.network and recipe.ca_bundle:
         private[CERTIFICATES] = recipe.ca_bundle
     if private:
         request = {"op": "support", "root": PRIVATE, "moment_ns": moment}
-        await wire.send(request, file_records(private))
+        requests.append(await wire.push(request, file_records(private)))
     records = chain(
         base_records(recipe.base),
         file_records(history.workspace if history else {}),
     )
-    await wire.send({"op": "load", "moment_ns": moment}, in_thread(records))
-    await wire.ask({"op": "remember"})
-    return reply
+    requests.append(await wire.push({"op": "load", "moment_ns": moment}, in_thread(records)))
+    requests.append(await wire.push({"op": "remember"}))
+    return requests
 
 
 async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebuilt:

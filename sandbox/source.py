@@ -22,14 +22,17 @@ MODULES = (
     "sandbox.supervisor.background",
     "sandbox.supervisor.terminal",
     "sandbox.supervisor.stream",
+    "sandbox.supervisor.running",
     "sandbox.supervisor.accounts",
     "sandbox.supervisor.egress",
     "sandbox.supervisor.main",
 )
 # The container's command reads a length and that many bytes from its standard input: the modules,
 # as text, and as code for whoever runs the same Python as the host, since compiling takes a while.
-BOOTSTRAP = f"""import marshal, os, sys
+# Nothing is collected before all is loaded, which makes next to no garbage.
+BOOTSTRAP = f"""import gc, marshal, os, sys
 import _frozen_importlib_external as importing
+gc.disable()
 def take(n):
     data = b""
     while len(data) < n:

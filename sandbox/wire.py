@@ -37,8 +37,21 @@ class Wire:
 
     async def ask(self, request: dict[str, Any], path: str = "") -> dict[str, Any]:
         """A request that a reply answers. `path` is what its error is about."""
+        return await self.settle(await self.push(request), path)
+
+    async def push(
+        self, request: dict[str, Any], chunks: Iterable[bytes] | AsyncIterator[bytes] | None = None
+    ) -> Request:
+        """Send a request, and the bytes that belong to it, without waiting for its reply."""
         async with self.explained():
             pending = self._channel.begin(request, _unexpected)
+            if chunks is not None:
+                await self._upload(pending, chunks)
+            return pending
+
+    async def settle(self, pending: Request, path: str = "") -> dict[str, Any]:
+        """The reply to a request that was pushed."""
+        async with self.explained():
             return await self._reply(pending, path, ANSWER_SECONDS)
 
     async def collect(
@@ -81,10 +94,7 @@ class Wire:
         path: str = "",
     ) -> None:
         """A request with bytes that belong to it."""
-        async with self.explained():
-            pending = self._channel.begin(request, _unexpected)
-            await self._upload(pending, chunks)
-            await self._reply(pending, path, ANSWER_SECONDS)
+        await self.settle(await self.push(request, chunks), path)
 
     async def run(
         self,
@@ -122,9 +132,11 @@ class Wire:
             **(op or {}),
         }
         async with self.explained():
-            pending = taken.pending = self._channel.begin(request, taken.take)
+            begin = self._channel.begin
+            pending = taken.pending = begin(request, taken.take, ended=not stdin)
             try:
-                await self._upload(pending, iter([stdin]))
+                if stdin:
+                    await self._upload(pending, iter([stdin]))
                 reply = await self._reply(pending, cwd, time_limit + ANSWER_SECONDS)
             except BaseException:
                 self._channel.drop(pending)

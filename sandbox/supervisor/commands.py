@@ -9,11 +9,14 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
-from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor.shim import Shim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 CHUNK = 64 * 1024
 MAX_PIPE = 1 << 20  # what an unprivileged process may make a pipe hold
@@ -72,7 +75,7 @@ class Command:
     ) -> None:
         self.ident = ident
         self.shim = shim
-        self.deadline = time.monotonic() + request["timeout"]
+        self.deadline: float = time.monotonic() + request["timeout"]
         self.reason = ""
         self._send = send
         self._stop_at = request["output_stop"]

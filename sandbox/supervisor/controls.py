@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-from typing import Any
 
 from sandbox.supervisor.processes import libc, set_process_option
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PR_CAPBSET_DROP = 24
 CAPABILITY_VERSION = 0x20080522

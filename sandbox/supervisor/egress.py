@@ -10,9 +10,12 @@ from __future__ import annotations
 import selectors
 import socket
 import struct
-from collections.abc import Callable
 
 from sandbox import protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOOPBACK = "127.0.0.1"
 CHUNK = 64 * 1024

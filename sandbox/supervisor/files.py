@@ -11,10 +11,13 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 from sandbox.supervisor import paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 KINDS = {
     stat.S_IFREG: "file",

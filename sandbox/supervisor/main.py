@@ -11,25 +11,26 @@ import selectors
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor import accounts, controls, files, paths, processes, records
 from sandbox.supervisor.background import Background
-from sandbox.supervisor.commands import NOTHING_RAN, Command
 from sandbox.supervisor.egress import WayOut
 from sandbox.supervisor.pristine import Pristine
-from sandbox.supervisor.shim import NO_PROGRAM, Shim
-from sandbox.supervisor.stream import Outbox, Upload, answering_nothing
+from sandbox.supervisor.running import Running
+from sandbox.supervisor.stream import HIGH_WATER, Outbox, Upload, answering_nothing
 from sandbox.supervisor.terminal import Terminal
 from sandbox.supervisor.tree import Tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 WRITING = frozenset(("run", "shell", "write", "remove", "apply"))
 READ_SIZE = 256 * 1024
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 PIPE_SIZE = 1 << 20
-HIGH_WATER = 1 << 20
 
 
 class Supervisor:
@@ -42,21 +43,18 @@ class Supervisor:
         self._arrived = bytearray(READ_SIZE)
         self._target = target
         self._selector = selectors.DefaultSelector()
-        self._commands: dict[int, Command] = {}
         self._background: dict[int, Background] = {}
-        self._idle: list[Shim] = []
-        self._held: list[tuple[Command, str]] = []
         self._uploads: dict[int, Upload] = {}
         self._streams: dict[int, Iterator[bytes]] = {}
         self._account = processes.Account(0)
         self._tree = Tree(self._account)
         self._pristine: Pristine | None = None
-        self._way_out = WayOut(self._selector, self._outbox.send, self._crowded)
+        self._way_out = WayOut(self._selector, self._outbox.send, lambda: self._outbox.crowded)
+        self._running = Running(self._selector, self._outbox, self._way_out.something_closed)
         self._environment: dict[str, str] = {}
         self._lease = 60.0
         self._heard = time.monotonic()
         self._writing = False
-        self._adopts = False
 
     def serve(self) -> None:
         """Work until the host is gone. Ends by SystemExit."""
@@ -69,8 +67,8 @@ class Supervisor:
             self._pump_streams()
             self._outbox.flush()
             self._watch_target()
-            if not self._crowded():
-                self._release()
+            if not self._outbox.crowded:
+                self._running.release()
                 self._way_out.read_on()
             for key, _ in self._selector.select(self._patience()):
                 # An earlier event of this round may have ended what this one belongs to.
@@ -105,15 +103,8 @@ class Supervisor:
         elif kind == protocol.END and ident in self._uploads:
             upload = self._uploads.pop(ident)
             self._answer(ident, upload.finish)
-        elif ident in self._commands:
-            command = self._commands[ident]
-            if kind == protocol.INPUT:
-                command.take_input(payload)
-            elif kind == protocol.END:
-                command.end_input()
-            elif kind == protocol.CANCEL:
-                command.stop("cancelled")
-            self._watch_input(command)
+        elif ident in self._running.commands:
+            self._running.take(self._running.commands[ident], kind, payload)
 
     def _answer(self, ident: int, work: Callable[[], Any]) -> None:
         """Do a request's work and reply with its result; None means that the reply comes later."""
@@ -148,12 +139,8 @@ class Supervisor:
         except processes.UNDOABLE:
             del self._streams[ident]
             raise
-        self._send_all(protocol.OUTPUT, ident, chunk)
+        self._outbox.send_all(protocol.OUTPUT, ident, chunk)
         return None
-
-    def _send_all(self, kind: int, ident: int, data: bytes) -> None:
-        for start in range(0, len(data), protocol.MAX_PAYLOAD):
-            self._outbox.send(kind, ident, data[start : start + protocol.MAX_PAYLOAD])
 
     # -- requests: set-up ---------------------------------------------------------------------
 
@@ -167,9 +154,9 @@ class Supervisor:
         if request["profile"]:  # there is none where the image's files are to stay as they are
             with self._account.acting():
                 accounts.write_profile(request["profile"], self._environment["PATH"])
-        self._adopts = request["look_for_reaper"] and not processes.has_subreapers()
+        self._running.adopts = request["look_for_reaper"] and not processes.has_subreapers()
         self._lease = request["lease"]
-        self._idle.append(Shim())
+        self._running.prepare_shim()
         for name, text in request["accounts"].items():
             accounts.write_account(name, text)
         return {"python": sys.version.split()[0], "seen": controls.seen(**request["look_at"])}
@@ -188,8 +175,8 @@ class Supervisor:
 
     def _op_remember(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         self._tree.remember()
-        gc.collect()
         gc.freeze()
+        gc.enable()
         return {}
 
     def _op_before_rebuild(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +197,7 @@ class Supervisor:
 
     def _op_changes(self, ident: int, request: dict[str, Any]) -> None:
         found = self._tree.changes(request["limit"])
-        if not self._commands:
+        if not self._running.commands:
             self._tree.suspect = False
         self._stream(ident, iter([json.dumps(found).encode()]))
 
@@ -229,11 +216,8 @@ class Supervisor:
     def _op_reset(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         if self._pristine is None:
             raise OSError("this sandbox was not opened as resettable")
-        for command in list(self._commands.values()):
-            command.stop("cancelled")
-            self._end_command(command)
+        self._running.end_all()
         self._background.clear()
-        self._kill_orphans()
         self._way_out.close_all()
         self._tree.refresh(self._pristine.restore())
         return {}
@@ -264,35 +248,33 @@ class Supervisor:
         self._stream(ident, iter([json.dumps(found).encode()]))
 
     def _op_search(self, ident: int, request: dict[str, Any]) -> None:
-        self._start(ident, {"search": request}, request)
+        self._running.start(ident, self._account, {"search": request}, self._whole(request))
 
     def _op_run(self, ident: int, request: dict[str, Any]) -> None:
         self._tree.suspect = True
-        self._start(ident, {"argv": request["argv"]}, request)
+        what = {"argv": request["argv"]}
+        self._running.start(ident, self._account, what, self._whole(request))
 
     def _op_shell(self, ident: int, request: dict[str, Any]) -> None:
         self._tree.suspect = True
-        request["env"] = {**self._environment, **request["env"]}
-        shim = self._free_shim()
-        terminal = Terminal(ident, shim, request, self._outbox.send)
-        terminal.open(self._account, request["argv"], request)
-        self._watch(terminal)
+        terminal = Terminal(ident, self._running.free_shim(), request, self._outbox.send)
+        terminal.open(self._account, request["argv"], self._whole(request))
+        self._running.watch(terminal)
 
     def _op_start(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         self._tree.suspect = True
-        request["env"] = {**self._environment, **request["env"]}
-        command = Background(ident, self._free_shim(), request, self._outbox.send)
-        command.start(self._account.uid, {"argv": request["argv"]}, request)
+        command = Background(ident, self._running.free_shim(), request, self._outbox.send)
+        command.start(self._account.uid, {"argv": request["argv"]}, self._whole(request))
         command.end_input()
         command.write_input()
         self._background[request["handle"]] = command
-        self._watch(command)
+        self._running.watch(command)
         return {}
 
     def _op_poll(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         command = self._background[request["handle"]]
         if request["since"] is not None:
-            self._send_all(protocol.OUTPUT, ident, command.output(request["since"]))
+            self._outbox.send_all(protocol.OUTPUT, ident, command.output(request["since"]))
         return command.state()
 
     def _op_kill(self, ident: int, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -305,124 +287,24 @@ class Supervisor:
         return None
 
     def _op_resize(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
-        terminal = self._commands.get(request["target"])
+        terminal = self._running.commands.get(request["target"])
         if isinstance(terminal, Terminal):
             terminal.resize(terminal.out, request["rows"], request["columns"])
         return {}
-
-    def _start(self, ident: int, what: dict[str, Any], request: dict[str, Any]) -> None:
-        request["env"] = {**self._environment, **request["env"]}
-        try:
-            shim = self._free_shim()
-            command = Command(ident, shim, request, self._outbox.send)
-            command.start(self._account.uid, what, request)
-        except OSError as error:  # other commands have all the processes
-            result = {**NOTHING_RAN, "stage": NO_PROGRAM, "errno": error.errno}
-            self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
-            return
-        self._watch(command)
-
-    def _free_shim(self) -> Shim:
-        while self._idle:
-            shim = self._idle.pop()
-            if shim.alive:
-                return shim
-            shim.close()
-        return Shim()
-
-    def _watch(self, command: Command) -> None:
-        self._commands[command.ident] = command
-        end = lambda: self._end_command(command)  # noqa: E731 - bound to this command
-        self._selector.register(command.shim.fileno(), selectors.EVENT_READ, end)
-        for name in ("out", "events"):
-            if getattr(command, name) >= 0:
-                self._watch_pipe(command, name)
-
-    # -- commands while they run --------------------------------------------------------------
-
-    def _read_pipe(self, command: Command, name: str) -> None:
-        if self._crowded():
-            # A host that reads slowly holds the command up, and not this process's memory.
-            self._held.append((command, name))
-            self._selector.unregister(getattr(command, name))
-        elif command.read_output() if name == "out" else command.read_events():
-            self._selector.unregister(getattr(command, name))
-
-    def _release(self) -> None:
-        """Read on from the pipes that were held up."""
-        held, self._held = self._held, []
-        for command, name in held:
-            if command.ident in self._commands:
-                self._watch_pipe(command, name)
-
-    def _crowded(self) -> bool:
-        """Whether the host has not taken enough of what it was sent."""
-        return self._outbox.size > HIGH_WATER
-
-    def _watch_pipe(self, command: Command, name: str) -> None:
-        read = lambda: self._read_pipe(command, name)  # noqa: E731 - bound to this pipe
-        self._selector.register(getattr(command, name), selectors.EVENT_READ, read)
-
-    def _watch_input(self, command: Command) -> None:
-        if not command.wants_to_write:
-            return
-        fd = command.stdin
-        command.write_input()
-        watched = fd in self._selector.get_map()
-        if command.wants_to_write and not watched:
-            self._selector.register(fd, selectors.EVENT_WRITE, lambda: self._watch_input(command))
-        elif watched and not command.wants_to_write:
-            self._selector.unregister(fd)
-
-    def _end_command(self, command: Command) -> None:
-        for fd in (command.out, command.events, command.stdin, command.shim.fileno()):
-            if fd >= 0 and fd in self._selector.get_map():
-                self._selector.unregister(fd)
-        del self._commands[command.ident]
-        tail, result, shim_lives = command.finish()
-        if shim_lives:
-            self._idle.append(command.shim)
-        else:
-            command.shim.close()
-        if self._adopts or not shim_lives:
-            self._kill_orphans()
-        self._way_out.something_closed()
-        if isinstance(command, Background):
-            command.result = result
-            if command.waiting:
-                self._outbox.send(protocol.REPLY, command.waiting, b"{}")
-            return
-        self._send_all(protocol.TAIL, command.ident, tail)
-        self._outbox.send(protocol.REPLY, command.ident, json.dumps(result).encode())
-
-    def _kill_orphans(self) -> None:
-        """Kill what a dead shim left, or, where there are no subreapers, any command: it is the
-        supervisor's own now."""
-        shims = [*self._idle, *(command.shim for command in self._commands.values())]
-        usage = processes.Usage()
-        processes.kill_descendants(usage, frozenset(shim.pid for shim in shims))
-        processes.reap(usage)
 
     # -- time and helpers ---------------------------------------------------------------------
 
     def _patience(self) -> float:
         if self._streams and self._outbox.size < HIGH_WATER:
             return 0.0
-        moments = [command.deadline for command in self._commands.values()]
-        nearest: float = min([self._heard + self._lease, *moments])
+        nearest = self._running.nearest(self._heard + self._lease)
         return max(0.0, nearest - time.monotonic())
 
     def _check_time(self) -> None:
         now = time.monotonic()
         if now - self._heard > self._lease:
             raise SystemExit(0)
-        for command in list(self._commands.values()):
-            if command.deadline > now:
-                continue
-            if command.reason:
-                # Its shim does not come to an end: the container is no good any more.
-                raise SystemExit(1)
-            command.stop("timeout")
+        self._running.stop_overdue(now)
 
     def _watch_target(self) -> None:
         if bool(self._outbox.size) == self._writing:
@@ -432,6 +314,11 @@ class Supervisor:
             self._selector.register(self._target, selectors.EVENT_WRITE, self._outbox.flush)
         else:
             self._selector.unregister(self._target)
+
+    def _whole(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A request for a command with all the variables that this finds."""
+        request["env"] = {**self._environment, **request["env"]}
+        return request
 
     def _acting(self, work: Callable[[bytes], None]) -> Callable[[bytes], None]:
         def under_account(data: bytes) -> None:

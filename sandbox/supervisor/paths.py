@@ -10,7 +10,10 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = "/workspace"
 MAX_LINKS = 40
@@ -127,6 +130,28 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
+def empty(folder: int, levels: int = 32) -> None:
+    """Remove everything in an open folder, as `remove_tree` does. So many levels have a descriptor
+    each, which takes half as many calls."""
+    names = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                names.append(entry.name)
+            else:
+                os.unlink(entry.name, dir_fd=folder)
+    for name in names:
+        if not levels:
+            remove_tree(folder, name)
+            continue
+        below = _open_to_empty(folder, name)
+        try:
+            empty(below, levels - 1)
+        finally:
+            os.close(below)
+        os.rmdir(name, dir_fd=folder)
+
+
 def remove_tree(folder: int, name: str) -> None:
     """Remove a file or a whole folder, however deep and with whatever modes, without following a
     link. Nothing may be moving folders about meanwhile."""
@@ -135,7 +160,7 @@ def remove_tree(folder: int, name: str) -> None:
         return
     # Names on the way down; going up is by "..", so that depth costs no descriptors.
     names = [name]
-    current = _enter_to_empty(os.dup(folder), name)
+    current = _open_to_empty(folder, name)
     try:
         while names:
             deeper = None
@@ -146,7 +171,9 @@ def remove_tree(folder: int, name: str) -> None:
                         break
                     os.unlink(entry.name, dir_fd=current)
             if deeper is not None:
-                current = _enter_to_empty(current, deeper)
+                below = _open_to_empty(current, deeper)
+                os.close(current)
+                current = below
                 names.append(deeper)
                 continue
             above = os.open("..", FOLDER, dir_fd=current)
@@ -157,19 +184,16 @@ def remove_tree(folder: int, name: str) -> None:
         os.close(current)
 
 
-def _enter_to_empty(folder: int, name: str) -> int:
-    """Open a folder below `folder`, which is closed, after making it one that can be emptied."""
+def _open_to_empty(folder: int, name: str) -> int:
+    """Open a folder in `folder` after making it one that can be emptied."""
     try:
-        try:
-            fd = os.open(name, FOLDER, dir_fd=folder)
-        except PermissionError:
-            os.chmod(name, 0o700, dir_fd=folder)
-            return os.open(name, FOLDER, dir_fd=folder)
-        if os.fstat(fd).st_mode & 0o700 != 0o700:
-            os.fchmod(fd, 0o700)
-        return fd
-    finally:
-        os.close(folder)
+        fd = os.open(name, FOLDER, dir_fd=folder)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=folder)
+        return os.open(name, FOLDER, dir_fd=folder)
+    if os.fstat(fd).st_mode & 0o700 != 0o700:
+        os.fchmod(fd, 0o700)
+    return fd
 
 
 def advance_time(fd: int, before: os.stat_result) -> None:

@@ -12,6 +12,7 @@ from sandbox.supervisor.processes import Account, remove_ipc_objects
 from sandbox.supervisor.tree import CREATE, stamp_of
 
 COMMON_MODES = (0o644, 0o755)  # what opening gives with the usual umask
+COMMON_FOLDER = 0o755
 CHANGEABLE = ("user.", "system.posix_acl_")  # extended attributes that need no privilege
 STORE = "/run/greenroom/pristine"
 MOUNTS = (paths.ROOT, "/home/sandbox", "/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
@@ -40,8 +41,8 @@ class Pristine:
             for mount in MOUNTS:
                 as_mounted(mount)
                 empty(mount)
-            for path, _ in self._folders:
-                os.mkdir(path, 0o700)
+            for path, mode in self._folders:
+                os.mkdir(path, mode if mode == COMMON_FOLDER else 0o700)
             for path, target in self._links:
                 os.symlink(target, path)
                 stamps[path] = stamp_of(os.lstat(path))
@@ -56,7 +57,8 @@ class Pristine:
                 finally:
                     os.close(fd)
             for path, mode in reversed(self._folders):
-                os.chmod(path, mode)
+                if mode != COMMON_FOLDER:
+                    os.chmod(path, mode)
         top = len(paths.ROOT) + 1
         git = paths.ROOT + "/.git/"
         return {
@@ -119,7 +121,6 @@ def empty(folder: str) -> None:
     """Remove everything in a folder."""
     fd = os.open(folder, paths.FOLDER)
     try:
-        for name in os.listdir(fd):
-            paths.remove_tree(fd, name)
+        paths.empty(fd)
     finally:
         os.close(fd)

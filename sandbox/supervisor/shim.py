@@ -8,10 +8,14 @@ the shim and is killed before the result is told.
 
 from __future__ import annotations
 
+# `signal` makes enumerations of what this gives: much memory to touch after a fork.
+import _signal  # type: ignore[import-not-found]
 import array
 import contextlib
+import errno
 import fcntl
-import json
+import gc
+import marshal
 import os
 import signal
 import socket
@@ -19,8 +23,6 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Callable
-from typing import Any
 
 from sandbox.supervisor import files
 from sandbox.supervisor.processes import (
@@ -34,6 +36,11 @@ from sandbox.supervisor.processes import (
     set_process_option,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 LENGTH = struct.Struct(">I")  # of the text that follows
 NUMBER = struct.Struct(">Q")  # which command is to be stopped
 STATUS = struct.Struct(">iiiddq")  # wait status, stage, errno, cpu seconds, seconds, rss bytes
@@ -44,7 +51,7 @@ MOST_LIKELY_OOM_VICTIM = b"1000"
 # Among the container's own processes only: the supervisor gets its turn under any load.
 LOWEST_PRIORITY = 19
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
-MAX_DESCRIPTORS = 8
+ANCILLARY = socket.CMSG_SPACE(8 * array.array("i").itemsize)
 
 
 class Shim:
@@ -86,7 +93,7 @@ class Shim:
         descriptor numbers to the supervisor's."""
         self._number += 1
         command["targets"] = list(descriptors)
-        text = json.dumps(command).encode("ascii")
+        text = marshal.dumps(command)
         passed = array.array("i", descriptors.values())
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)]
         self._socket.sendmsg([LENGTH.pack(len(text))], ancillary)
@@ -127,6 +134,7 @@ def run_and_exit(work: Callable[[], int]) -> None:
 
 
 def _serve(channel: socket.socket, stops: int) -> int:
+    gc.disable()  # a collection would touch, and so copy, all that is shared with the supervisor
     with contextlib.suppress(OSError):  # gVisor: orphans become the supervisor's, which ends them
         set_process_option(PR_SET_CHILD_SUBREAPER, 1)
     # Nothing of the supervisor's may stay open here: a command would miss the end of its input.
@@ -139,6 +147,9 @@ def _serve(channel: socket.socket, stops: int) -> int:
         os.dup2(null, fd)
     os.close(null)
     os.set_blocking(stops, False)
+    # Python ignores these two; a program expects them as they are.
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored, signal.SIG_DFL)
     number, received = 1, None
     while True:
         try:
@@ -203,7 +214,7 @@ class _Child:
     def _wait(self, stops: int, number: int, usage: Usage) -> int | None:
         """The wait status of the command itself; None when it is to be stopped."""
         while True:
-            if signal.sigwait(SIGNALS) == signal.SIGTERM and number in _numbers(stops):
+            if _signal.sigwait(SIGNALS) == signal.SIGTERM and number in _numbers(stops):
                 return None
             status, _ = reap(usage, self._pid)
             if status is not None:
@@ -231,8 +242,7 @@ def _await_command(
 
 def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next command and its descriptors; None when the supervisor is gone."""
-    room = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
-    head, ancillary, _, _ = channel.recvmsg(LENGTH.size, room, socket.MSG_CMSG_CLOEXEC)
+    head, ancillary, _, _ = channel.recvmsg(LENGTH.size, ANCILLARY, socket.MSG_CMSG_CLOEXEC)
     if len(head) < LENGTH.size:
         return None
     passed = array.array("i")
@@ -245,7 +255,7 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         if not parts[-1]:
             return None
         left -= len(parts[-1])
-    return json.loads(b"".join(parts)), list(passed)
+    return marshal.loads(b"".join(parts)), list(passed)  # noqa: S302 - from the supervisor
 
 
 def _become(command: dict[str, Any], descriptors: list[int], tell: int) -> int:
@@ -260,18 +270,31 @@ def _become(command: dict[str, Any], descriptors: list[int], tell: int) -> int:
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         os.write(score, MOST_LIKELY_OOM_VICTIM)
         os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
-        # Python ignores these two; a program expects them as they are.
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _signal.pthread_sigmask(signal.SIG_SETMASK, ())
         Account(command["uid"]).become()
         os.chdir(command["folder"])
         stage = NO_PROGRAM
         if "search" in command:
             os.close(tell)
             return files.search(command["search"])
-        program = command["argv"]
-        os.execvpe(program[0], program, command["env"])  # noqa: S606 - running it is the point
+        _execute(command["argv"], command["env"])
     except UNDOABLE as error:
         os.write(tell, FAILURE.pack(stage, number_of(error)))
     return 127
+
+
+def _execute(argv: list[str], environment: dict[str, str]) -> None:
+    """As `os.execvpe`, which loads a module in each process, and makes an error of each folder of
+    the PATH that a program is not in."""
+    program = argv[0]
+    if "/" in program:
+        os.execve(program, argv, environment)  # noqa: S606 - running it is the point
+    failure = None
+    for folder in environment["PATH"].split(":"):
+        path = f"{folder or '.'}/{program}"
+        if os.access(path, os.F_OK):
+            try:
+                os.execve(path, argv, environment)  # noqa: S606
+            except OSError as error:
+                failure = failure or error
+    raise failure or FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))

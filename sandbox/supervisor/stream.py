@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import collections
 import os
-from collections.abc import Callable
-from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor.processes import UNDOABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+HIGH_WATER = 1 << 20
 
 
 class Outbox:
@@ -23,6 +28,16 @@ class Outbox:
         frame = protocol.encode(kind, ident, payload)
         self._waiting.append(memoryview(frame))
         self.size += len(frame)
+
+    def send_all(self, kind: int, ident: int, data: bytes) -> None:
+        """Send bytes that may be too many for one frame."""
+        for start in range(0, len(data), protocol.MAX_PAYLOAD):
+            self.send(kind, ident, data[start : start + protocol.MAX_PAYLOAD])
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the host has not taken enough of what it was sent."""
+        return self.size > HIGH_WATER
 
     def flush(self) -> None:
         """Write what the stream takes now. Raises BrokenPipeError when the host is gone."""

@@ -6,10 +6,13 @@ import fcntl
 import os
 import struct
 import termios
-from typing import Any
 
 from sandbox.supervisor.commands import Command
 from sandbox.supervisor.processes import Account
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 END_OF_INPUT = b"\x04"  # what a terminal takes for it
 

@@ -12,12 +12,15 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Container, Iterable, Iterator
-from typing import Any
 
 from sandbox import protocol
 from sandbox.supervisor import files, paths
 from sandbox.supervisor.processes import Account
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+    from typing import Any
 
 # All paths that are new to the workspace together, as JSON: they take memory of this process.
 MAX_NEW_TEXT = 16 << 20

@@ -119,7 +119,7 @@ CONTROLS: Mapping[str, Control] = {
         source=(
             (
                 "            command.shim.close()\n"
-                "        if self._adopts or not shim_lives:\n"
+                "        if self.adopts or not shim_lives:\n"
                 "            self._kill_orphans()\n",
                 "            command.shim.close()\n",
             ),
@@ -221,7 +221,10 @@ CONTROLS: Mapping[str, Control] = {
     "emptying all at a reset": Control(
         source=(
             ("                empty(mount)\n", ""),
-            ("os.mkdir(path, 0o700)\n", "os.makedirs(path, 0o700, exist_ok=True)\n"),
+            (
+                "                os.mkdir(path, mode if",
+                "                os.makedirs(path, exist_ok=True, mode=mode if",
+            ),
             (
                 "                fd = os.open(path, CREATE, mode)\n                try:\n",
                 "                fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, mode)\n"
@@ -238,11 +241,7 @@ CONTROLS: Mapping[str, Control] = {
     "killing all at a reset": Control(
         source=(
             (
-                "        for command in list(self._commands.values()):\n"
-                '            command.stop("cancelled")\n'
-                "            self._end_command(command)\n"
-                "        self._background.clear()\n"
-                "        self._kill_orphans()\n",
+                "        self._running.end_all()\n        self._background.clear()\n",
                 "",
             ),
         )

@@ -58,7 +58,7 @@ def index(make_base: Any) -> BaseIndex:
 @pytest.fixture(scope="module", autouse=True)
 def impatient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("wire.ANSWER_SECONDS", "wire.UPLOAD_SECONDS", "container.SEARCH_SECONDS"):
+        for name in ("wire.ANSWER_SECONDS", "wire.UPLOAD_SECONDS", "search.SEARCH_SECONDS"):
             patch.setattr(f"sandbox.{name}", SECONDS)
         yield
 

@@ -61,6 +61,23 @@ async def test_the_workspace_is_the_base(box: Sandbox) -> None:
     assert result.output.text == "ran\nsrc/main.py\n755\n644\n755\n"
 
 
+async def test_a_program_is_found_as_a_shell_finds_it(box: Sandbox) -> None:
+    await box.write("first/tool", b"#!/bin/sh\necho first\n", executable=False)
+    await box.write("second/tool", b"#!/bin/sh\necho second\n", executable=True)
+    first, second = "/workspace/first", "/workspace/second"
+    for search, cwd, expected in (
+        (f"/nowhere:{first}:{second}", ".", (0, "second\n")),
+        (f"/workspace/readme.md:{second}:{first}", ".", (0, "second\n")),
+        (f":{first}", "second", (0, "second\n")),
+        ("", "second", (0, "second\n")),
+        (f"{first}:/nowhere", ".", (126, None)),
+        ("/nowhere", ".", (127, None)),
+    ):
+        result = await box.run(["tool"], cwd=cwd, env={"PATH": search})
+        text = result.output.text if result.ok else None
+        assert (result.exit_code, text) == expected, search
+
+
 async def test_git_inside_knows_the_base(box: Sandbox) -> None:
     await box.write("readme.md", b"# bye\n")
     result = await box.run("git status --short; git diff --stat | tail -1; git log --format=%s")
@@ -270,7 +287,7 @@ async def test_a_search_that_cannot_be_done_says_why(box: Sandbox, monkeypatch) 
     with pytest.raises(FileProblem, match="nowhere"):
         await box.search("x", path="nowhere")
     await box.write("slow.txt", b"a" * 40 + b"b")
-    monkeypatch.setattr("sandbox.container.SEARCH_SECONDS", 0.5)
+    monkeypatch.setattr("sandbox.search.SEARCH_SECONDS", 0.5)
     with pytest.raises(FileProblem, match="took longer"):
         await box.search("(a+)+$")
     assert (await box.run("true")).ok

@@ -302,3 +302,23 @@ def test_of_output_head_and_tail_are_kept(parts: list[bytes], live: int, tail: i
     assert kept.total == len(whole)
     rest = whole[live:]
     assert kept.tail() == (rest[-tail:] if tail else b"")
+
+
+def test_a_folder_is_emptied_however_deep_and_whatever_its_modes(workspace: Path) -> None:
+    for name, depth in (("shallow", 3), ("deep", 100)):
+        folder = workspace / name
+        for level in range(depth):
+            (folder / "empty").mkdir(parents=True)
+            (folder / "file").touch()
+            (folder / "link").symlink_to(workspace.parent)
+            (folder / "empty").chmod(0)
+            folder = folder / f"d{level}"
+        folder.mkdir()
+        folder.parent.chmod(0o500)
+    fd = os.open(workspace, os.O_RDONLY)
+    before = len(os.listdir("/proc/self/fd"))
+    paths.empty(fd)
+    assert len(os.listdir("/proc/self/fd")) == before
+    os.close(fd)
+    assert not list(workspace.iterdir())
+    assert (workspace.parent / "secret").exists()
