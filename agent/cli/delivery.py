@@ -164,8 +164,9 @@ def _ask(session: Session, console: Console) -> str:
 def _answer(later: str, console: Console) -> str:
     """What the user types; nothing at the end of the input. Ctrl-C ends the program."""
     flush_typed()
-    console.write("\nApply this to your checkout? [y/N, or a sentence for the model] ")
     try:
+        # Whoever sees the question may be quicker than the rest of this call.
+        console.write("\nApply this to your checkout? [y/N, or a sentence for the model] ")
         await_typing()
         return input().strip()
     except EOFError:

@@ -97,7 +97,8 @@ async def test_one_command_cannot_hold_another_s_output_open(
     box: Sandbox, without: Without
 ) -> None:
     async with meanwhile(box, HOLD):
-        assert (await attack_in(box, GIVE, timeout=20)).reason == "exit"
+        # On a slow machine what is poured in may reach the bound on output first.
+        assert (await attack_in(box, GIVE, timeout=20)).reason in ("exit", "output")
     bare = await without("an end to reading")
     async with meanwhile(bare, HOLD):
         with pytest.raises(TimeoutError):
