@@ -1,7 +1,7 @@
 """What a sandbox costs, as one table: medians of one run, with ratios to the same done through
 Docker's own API or program, so that other load on the machine cancels out, and with bounds.
 
-    python -m benchmarks.sandbox [--rounds 40] [--only open] [--endurance 1000] [--peers PYTHON]
+    python -m benchmarks.sandbox [--rounds 40] [--only openings] [--endurance 1000] [--peers PYTHON]
 
 `--peers` names a Python in which swe-rex and mini-swe-agent are installed (its own, by default).
 Exits with 1 when a bound is missed.
@@ -45,6 +45,7 @@ SMALL = Policy(
     home_bytes=16 * MIB,
 )
 OPENINGS = 10
+PARTS = ("commands", "files", "openings", "pooled", "throughput", "endurance", "peers")
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,7 @@ async def measure(bench: Bench, options: argparse.Namespace) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=40)
-    parser.add_argument("--only", action="append", help="a part: commands, files, openings, ...")
+    parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be repeated")
     parser.add_argument("--endurance", type=int, default=0, metavar="N")
     parser.add_argument("--peers", nargs="?", const=sys.executable, metavar="PYTHON")
     options = parser.parse_args()
