@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sandbox.allowlist import Allowlist
 from sandbox.buildjob import OUT_OF_MEMORY, Job, failure
 from sandbox.buildplaces import build_places, way_out_variables
 from sandbox.buildrequests import Requests
@@ -22,8 +21,7 @@ from sandbox.imageenv import USUAL_PATH
 from sandbox.lending import FOLDER, lent_files, lent_variables, proxies_of
 from sandbox.lifecycle import Container
 from sandbox.policy import GIB, MIB, Policy
-from sandbox.prepare import check_fits, in_thread, init_request
-from sandbox.profile import PROXY_PORT
+from sandbox.prepare import check_fits, in_thread, init_request, open_way_out
 from sandbox.results import FileProblem
 from sandbox.trees import Base
 from sandbox.upload import base_records, file_records
@@ -166,27 +164,14 @@ class BuildRoom:
         request = {**init_request(uid, policy, {}), "profile": ""}
         seen = await self._wire.ask({**opening(uid, policy, can), **request})
         lacking(seen, policy, can, private)  # raises for one that is not safe
-        await self._open_way_out()
+        told, variables = self.requests.take, self._job.settings.environment
+        self._way_out = await open_way_out(self._container, self._wire, policy, told, variables)
         if lent := lent_files(self._job.settings):
             request = {"op": "support", "root": FOLDER, "moment_ns": _now()}
             await self._wire.send(request, file_records(lent))
         if self._workspace is not None:
             records = in_thread(base_records(self._workspace))
             await self._wire.send({"op": "load", "moment_ns": _now()}, records)
-
-    async def _open_way_out(self) -> None:
-        from sandbox.egress.wayout import MOST_CONNECTIONS, WayOut  # noqa: PLC0415
-
-        channel = self._container.channel
-        self._way_out = WayOut(
-            Allowlist.parse(self._policy.network),
-            channel,
-            total_bytes=self._policy.network_bytes,
-            on_request=self.requests.take,
-            environment=self._job.settings.environment,
-        )
-        channel.carry(self._way_out)
-        await self._wire.ask({"op": "way_out", "port": PROXY_PORT, "limit": MOST_CONNECTIONS})
 
     async def _close(self) -> None:
         try:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.allowlist import Allowlist
 from sandbox.background import Background
 from sandbox.controls import lacking
 from sandbox.delta import BaseIndex, read_delta, read_files
@@ -17,9 +16,8 @@ from sandbox.image import Image
 from sandbox.lifecycle import Container, to_its_end
 from sandbox.patch import DEFAULT_LIMITS, Patch, PatchLimits, check_patch
 from sandbox.policy import MIB, Policy
-from sandbox.prepare import fresh, rebuild_again, rebuild_first
+from sandbox.prepare import fresh, open_way_out, rebuild_again, rebuild_first
 from sandbox.products import Rebuilt
-from sandbox.profile import PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
 from sandbox.results import (
@@ -379,26 +377,13 @@ class Sandbox:
         reply, private = await fresh(self._container, self._wire, self._recipe, self._index)
         self.lacking = lacking(reply, self.policy, self._engine.abilities, private)
         if self.policy.network:
-            await self._open_way_out()
+            told = self._tell
+            self._way_out = await open_way_out(self._container, self._wire, self.policy, told)
         if self.rebuild is not None:
             self.prepared = await rebuild_first(self._wire, self.rebuild, self._index)
             self.rebuilt = self.prepared
         if self._recipe.resettable:
             await self._wire.ask({"op": "pack"})
-
-    async def _open_way_out(self) -> None:
-        # Not needed by most.
-        from sandbox.egress.wayout import MOST_CONNECTIONS, WayOut  # noqa: PLC0415
-
-        channel = self._container.channel
-        self._way_out = WayOut(
-            Allowlist.parse(self.policy.network),
-            channel,
-            total_bytes=self.policy.network_bytes,
-            on_request=self._tell,
-        )
-        channel.carry(self._way_out)
-        await self._wire.ask({"op": "way_out", "port": PROXY_PORT, "limit": MOST_CONNECTIONS})
 
     def _tell(self, request: NetworkRequest) -> None:
         if self.on_request is not None:

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import os
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandbox import certificates
+from sandbox.allowlist import Allowlist
 from sandbox.channel import Request
 from sandbox.controls import opening
 from sandbox.delta import BaseIndex
+from sandbox.egress.record import NetworkRequest
 from sandbox.errors import PatchError, UsageError
 from sandbox.history import LARGEST, History, history_bytes, history_of
 from sandbox.identity import USER
@@ -24,6 +27,9 @@ from sandbox.results import FileProblem
 from sandbox.trees import Base
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
+
+if TYPE_CHECKING:
+    from sandbox.egress.wayout import WayOut
 
 LEASE_SECONDS = 60.0
 # Read by every login shell after the distribution's own PATH, before root's own profile.
@@ -140,6 +146,29 @@ async def _send_base(
     requests.append(await wire.push({"op": "load", "moment_ns": moment}, in_thread(records)))
     requests.append(await wire.push({"op": "remember"}))
     return requests
+
+
+async def open_way_out(
+    container: Container,
+    wire: Wire,
+    policy: Policy,
+    on_request: Callable[[NetworkRequest], None],
+    environment: Mapping[str, str] = os.environ,
+) -> "WayOut":
+    """Let the inside reach what the policy's network lists, by the proxies in `environment`."""
+    # Not needed by most.
+    from sandbox.egress.wayout import MOST_CONNECTIONS, WayOut  # noqa: PLC0415
+
+    way_out = WayOut(
+        Allowlist.parse(policy.network),
+        container.channel,
+        total_bytes=policy.network_bytes,
+        on_request=on_request,
+        environment=environment,
+    )
+    container.channel.carry(way_out)
+    await wire.ask({"op": "way_out", "port": PROXY_PORT, "limit": MOST_CONNECTIONS})
+    return way_out
 
 
 async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebuilt:
