@@ -6,11 +6,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sandbox import layers
 from sandbox.buildjob import BuildSettings, Job
+from sandbox.commit import commit
 from sandbox.engine import Engine
 from sandbox.errors import SetupError
 from sandbox.image import Image, ImageSpec, ensure_image
@@ -168,13 +170,19 @@ async def test_a_setup_command_may_add_libraries(build: Build, engine: Engine) -
     ],
 )  # fmt: skip
 async def test_a_setup_command_that_changes_what_the_supervisor_runs_from_is_refused(
-    build: Build, engine: Engine, command: str, path: str
+    build: Build, engine: Engine, command: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = len(engine.api.images(all=True))
+    made: list[str] = []
+
+    def noted(*args: Any) -> str:
+        made.append(commit(*args))
+        return made[-1]
+
+    monkeypatch.setattr(layers, "commit", noted)
     with pytest.raises(SetupError, match=rf"changed \S*{re.escape(path)}, which") as caught:
         await build(setup=(unique(command),))
     assert "--image" in caught.value.hint
-    assert len(engine.api.images(all=True)) == before
+    assert not {each["Id"] for each in engine.api.images(all=True)} & set(made)
 
 
 async def test_nothing_runs_any_more_when_the_changes_are_looked_at(
