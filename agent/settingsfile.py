@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.errors import UsageError
 
 OWN, PROJECT = "greenroom.toml", "pyproject.toml"
-_MAX_FILE = 4 << 20
+MOST_BYTES = 4 << 20
 
 #: Gives the content of a file by its name, None where there is no such file.
 Reader = Callable[[str], bytes | None]
@@ -30,6 +30,10 @@ def in_folder(folder: Path) -> Reader:
     def read(name: str) -> bytes | None:
         path = folder / name
         try:
+            if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+                raise UsageError(
+                    f"{path} is a link out of the checkout", "Put a file in its place."
+                )
             return _content(path) if path.is_file() else None
         except OSError as problem:  # such as a name too long for any file
             raise _unreadable(path, problem) from None
@@ -78,8 +82,8 @@ def read_toml(path: Path) -> dict[str, object]:
 
 def parse_toml(data: bytes, path: Path) -> dict[str, object]:
     """The table in a file's content. Raises UsageError that names the file and the bad line."""
-    if len(data) > _MAX_FILE:
-        raise UsageError(f"{path} is larger than any settings file: over {_MAX_FILE:,} bytes")
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{path} is larger than any settings file: over {MOST_BYTES:,} bytes")
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError as problem:
@@ -96,7 +100,7 @@ def parse_toml(data: bytes, path: Path) -> dict[str, object]:
 def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return stream.read(_MAX_FILE + 1)
+            return stream.read(MOST_BYTES + 1)
     except OSError as problem:
         raise _unreadable(path, problem) from None
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent import paths
-from agent.settingsfile import Reader, in_folder
+from agent.settingsfile import MOST_BYTES, Reader, in_folder
 from sandbox.errors import UsageError
 
 _SETTINGS, _DEVCONTAINER = "settings", "devcontainer"
@@ -34,13 +34,20 @@ def is_trusted(checkout: Path, table: Mapping[str, object], read: Reader | None 
     """Whether the user trusted exactly this table for this checkout. `read` gives the contents of
     its files; those that lie in it now unless given.
     """
-    wanted = digest(table, _dockerfile(checkout, table, read))
+    dockerfile = _dockerfile(checkout, table, read)
+    if dockerfile is not None and len(dockerfile) > MOST_BYTES:
+        return False  # not all of it was read
+    wanted = digest(table, dockerfile)
     return _records().get(_name(checkout), {}).get(_SETTINGS) == wanted
 
 
 def trust(checkout: Path, table: Mapping[str, object]) -> None:
-    """Records the table of this checkout as trusted, with the Dockerfile that it names."""
-    _record(checkout, _SETTINGS, digest(table, _dockerfile(checkout, table, None)))
+    """Records the table of this checkout as trusted, with the Dockerfile that it names. Raises
+    UsageError for one that is too large to be known by its content."""
+    dockerfile = _dockerfile(checkout, table, None)
+    if dockerfile is not None and len(dockerfile) > MOST_BYTES:
+        raise UsageError(f"The Dockerfile is larger than any: over {MOST_BYTES:,} bytes.")
+    _record(checkout, _SETTINGS, digest(table, dockerfile))
 
 
 def trusted_devcontainer(checkout: Path) -> str:

@@ -36,6 +36,13 @@ from sandbox.scratch import process_folder
 from sandbox.trees import Base
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]*(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?")
+# As the engine's own grammar has it: a name with a registry, a tag and a digest, or an id.
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_REFERENCE = re.compile(
+    r"(?:(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:))(?::[0-9]+)?/)?"
+    rf"{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?"
+    r"|(?:sha256:)?[0-9a-f]{6,64}"
+)
 _HEARTBEAT = 10.0  # seconds of silence after which a long step says that it still runs
 _STOP_SECONDS = 5.0  # how long a cancelled build may take to end
 _REQUEST_SECONDS = 900.0  # without an answer, while building
@@ -86,8 +93,12 @@ class ImageSpec:
         for variable in self.variables:
             if not may_be_set(variable):
                 raise UsageError(f"{variable!r} cannot be a variable of an image.")
-        if self.base is not None and (not self.base.strip() or self.base.startswith("-")):
-            raise UsageError(f"{self.base!r} is not the name of an image.")
+        if self.base is not None and not _REFERENCE.fullmatch(self.base):
+            raise UsageError(
+                f"{self.base!r} is not the name of an image.",
+                "Write one as `python:3.13-slim`, `registry.example/team/image@sha256:...` or an "
+                "id.",
+            )
         if self.base is not None and self.dockerfile is not None:
             raise UsageError(
                 f"An image is named ({self.base}), and a Dockerfile ({self.dockerfile}) too.",

@@ -23,6 +23,11 @@ _PROGRAMS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbi
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib")
 _LOADER = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d")
 _PRELOAD = "/etc/ld.so.preload"
+# What the C library and OpenSSL load by a name in a file: encodings, providers, engines.
+_BY_NAME = re.compile(r"/(gconv|ossl-modules|engines-[^/]*)(/|$)")
+# A file beside an interpreter that is all of its path, and one that is all of musl's loader's.
+_ALL_OF_THE_PATH = re.compile(r"/python[^/]*\._pth$|^/etc/ld-musl-[^/]*$")
+_OPENSSL_HOMES = ("/etc/ssl", "/usr/lib/ssl", "/usr/local/ssl", "/etc/pki/tls")
 _PACKAGES = re.compile(r"/(site|dist)-packages(/|$)")
 _LOADER_NAME = re.compile(r"/ld[-.][^/]*so[^/]*$")
 _FOUND = re.compile(r"^\s*(?:(\S+) => )?(/\S+) \(0x", re.MULTILINE)
@@ -107,6 +112,7 @@ def runtime(answer: str) -> Runtime:
             *(_in(home, name) for home in homes for name in ("pyvenv.cfg", "pybuilddir.txt")),
             *(_in(folder, "python3") for folder in (*_PROGRAMS, *told["search"]) if folder),
             _PRELOAD,
+            *(f"{home}/openssl.cnf" for home in _OPENSSL_HOMES),
         ),
         watched=(
             *(*_LIBRARIES, *_LOADER),
@@ -131,9 +137,12 @@ def changed(changes: Mapping[str, int], guarded: Runtime) -> str | None:
     folders = guarded.folders if guarded.loader else (*guarded.folders, *guarded.watched)
     names = {name for found in guarded.lists.values() for name in _names(found)}
     for path in _themselves(changes):
-        if path in guarded.files or (_below(path, folders) and not _PACKAGES.search(path)):
+        if path in guarded.files or _ALL_OF_THE_PATH.search(path):
             return path
-        if path.rpartition("/")[2] in names and _below(path, guarded.watched):
+        if _below(path, folders) and not _PACKAGES.search(path):
+            return path
+        by_name = path.rpartition("/")[2] in names or _BY_NAME.search(path)
+        if by_name and _below(path, guarded.watched):
             return path
         if changes[path] != 0 and any(file.startswith(f"{path}/") for file in guarded.files):
             return path

@@ -111,6 +111,8 @@ class Wire:
         on_events: Callable[[bytes], None] | None = None,
     ) -> CommandResult:
         """Run a command (or another operation, `op`, that runs as one). Cancelling kills it."""
+        if not argv and op is None:
+            raise UsageError("A command without a program cannot be run.")
         if len(stdin) > LARGEST_INPUT:
             raise UsageError(
                 f"A command's input has {len(stdin):,} bytes; at most {LARGEST_INPUT:,} are taken.",

@@ -126,6 +126,8 @@ def _read(
         content = text(dockerfile)
         if content is None:
             raise NotUsable(f"{place} names a Dockerfile that is not in the checkout: {named}")
+        if not content.strip():  # its text is not read where it is larger than any
+            raise NotUsable(f"{place} names a Dockerfile that is empty or too large: {named}")
     variables = [
         *_pairs(said.get("containerEnv"), "containerEnv", unused),
         *_pairs(said.get("remoteEnv"), "remoteEnv", unused),

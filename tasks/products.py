@@ -20,7 +20,7 @@ from sandbox.delta import BaseIndex
 from sandbox.errors import PatchError
 from sandbox.patch import Change, Patch, check_path, parents
 from sandbox.trees import Base
-from tasks.protection import added_modules, freed, matches
+from tasks.protection import added_modules, freed, hidden_by, matches
 from tasks.task import Checks
 
 # Forbidden as part of a patch, for nobody can read them; as products they are what is built.
@@ -79,6 +79,7 @@ class ProductRules:
             return False
         return (
             self._displaces(path)
+            or bool(hidden_by(path, self._tree, checks))
             or matches((*forbidden, *COMPILED), path)
             or self._outside_of_modules(path)
             or self._is_wrong_module(path)

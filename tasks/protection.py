@@ -14,7 +14,7 @@ from sandbox.ignore import IgnoreRules
 from sandbox.patch import Patch, folded, printable
 from sandbox.trees import Base
 from tasks.reading import RepositoryFiles
-from tasks.shadowing import Modules
+from tasks.shadowing import Modules, module_stem
 from tasks.task import Checks
 
 
@@ -69,7 +69,7 @@ SETTINGS = {
 FORBIDDEN = {
     "python": _patterns("""
         conftest.py pytest.ini .pytest.ini pytest.toml .pytest.toml tox.ini .coveragerc setup.cfg
-        /setup.py /pyproject.toml *.pth *.egg-link *.egg-info/ *.dist-info/ entry_points.txt *.pyc
+        /setup.py pyproject.toml *.pth *.egg-link *.egg-info/ *.dist-info/ entry_points.txt *.pyc
         *.so
     """),
     "node": _patterns("""
@@ -111,7 +111,7 @@ def protected_patterns(ecosystem: str, added: Iterable[str] = ()) -> tuple[str, 
 
 def forbidden_patterns(ecosystem: str) -> tuple[str, ...]:
     """Patterns of files that may not be added, for their names alone would change the run."""
-    return (*ELSEWHERE, *FORBIDDEN.get(ecosystem, ()))
+    return (*ELSEWHERE, *FORBIDDEN.get(ecosystem, ()), *FORBIDDEN["make"])
 
 
 def matches(patterns: Sequence[str], path: str) -> bool:
@@ -159,9 +159,23 @@ def violations(
             found.append(Violation(path, FORBIDDEN_NAME))
         elif modules is None or freed(checks.forbidden_additions, path):
             continue
+        elif other := hidden_by(path, existing, checks):
+            found.append(Violation(path, HIDING.format(printable(other))))
         elif hidden := modules.hides(path, installed):
             found.append(Violation(path, HIDING.format(hidden)))
     return tuple(found)
+
+
+def hidden_by(path: str, existing: Collection[str], checks: Checks) -> str:
+    """The protected or hidden file beside which an added one makes a module of the same name, which
+    would be imported in its place: a package, or a compiled module. Empty for none."""
+    stem, made = module_stem(path)
+    hidden = checks.hidden.paths if checks.hidden else ()
+    for other in (f"{stem}.py", f"{stem}/__init__.py") if made else ():
+        held = other in hidden or (other in existing and matches(checks.protected, other))
+        if other != path and held:
+            return other
+    return ""
 
 
 def added_modules(checks: Checks, base: Base, patch: Patch) -> Modules | None:

@@ -103,7 +103,9 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
     needed = find_dependencies(files, tests, project)
     own = list(_requirements(overrides.pip))
     apt, pip = list(needed.apt), [*own, *needed.pip]
-    rebuild = Rebuild(overrides.rebuild) if overrides.rebuild else None
+    rebuild = (
+        Rebuild(overrides.rebuild, timeout=overrides.test_timeout) if overrides.rebuild else None
+    )
     if tests.ecosystem == "python":
         if not brought:
             project.check_python()

@@ -138,5 +138,14 @@ class Modules:
         return frozenset(posixpath.normpath(one).removeprefix("./").strip(".") for one in named)
 
 
+def module_stem(path: str) -> tuple[str, bool]:
+    """A module's path without what says of which kind it is, and whether `path` is one at all."""
+    found = _MODULE.search(path)
+    if found is None:
+        return path, False
+    folder = path[: found.start()].rstrip("/")
+    return (folder if found["name"] == "__init__" else posixpath.join(folder, found["name"])), True
+
+
 def _package_folders(paths: Iterable[str]) -> frozenset[str]:
     return frozenset(posixpath.dirname(p) for p in paths if p.endswith("/__init__.py"))

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import paths, settings, trust
+from agent import paths, settings, settingsfile, trust
 from agent.settingsfile import repository_file
+from sandbox.errors import UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +79,24 @@ def test_what_was_trusted_before_there_were_devcontainers_is_trusted_still(check
     assert trust.is_trusted(checkout, found.table)
     trust.trust_devcontainer(checkout, "abc")
     assert trust.is_trusted(checkout, found.table)
+
+
+def test_a_dockerfile_of_which_not_all_is_read_is_not_trusted(checkout: Path) -> None:
+    dockerfile = checkout / "ci/Dockerfile"
+    dockerfile.write_bytes(b"FROM x\n" + b"#" * settingsfile.MOST_BYTES)
+    with pytest.raises(UsageError, match="larger than any"):
+        trust_table(checkout)
+    assert settings.load(checkout, {}, {}).ignored == ("dockerfile",)
+
+
+def test_a_settings_file_that_is_a_link_out_of_the_checkout_is_not_read(checkout: Path) -> None:
+    outside = checkout.parent / "outside.toml"
+    outside.write_text("test_cmd = 'x'")
+    (checkout / "greenroom.toml").unlink()
+    (checkout / "greenroom.toml").symlink_to(outside)
+    with pytest.raises(UsageError, match="a link out of the checkout"):
+        settings.load(checkout, {}, {})
+    (checkout / "own.toml").write_text("test_cmd = 'x'")
+    (checkout / "greenroom.toml").unlink()
+    (checkout / "greenroom.toml").symlink_to("own.toml")
+    assert settings.load(checkout, {}, {})["test_cmd"] == "x"

@@ -23,6 +23,7 @@ ONLY_TWICE = (
     "def pytest_collection_modifyitems(items):\n"
     "    items[:] = [item for item in items if 'twice' in item.name]\n"
 )
+EASY = "def test_add(): pass\ndef test_zero(): pass\ndef test_twice(): pass\n"
 Exit = Callable[..., Awaitable[int | None]]
 
 
@@ -183,6 +184,17 @@ ADDITIONS: Mapping[str, tuple[Mapping[str, str], str]] = {
         PYTEST,
     ),
     "pytest.py": ({"pytest.py": ""}, PYTEST),
+    "tests/test_calc/__init__.py": (
+        {"tests/test_calc/__init__.py": f"__file__ = '/workspace/tests/test_calc.py'\n{EASY}"},
+        PYTEST,
+    ),
+    "tests/pyproject.toml": (
+        {
+            "tests/pyproject.toml": "[tool.pytest.ini_options]\npythonpath = ['../fakes']\n",
+            "fakes/calc.py": FIX["calc.py"],
+        },
+        f"{PYTEST} tests",
+    ),
     "tests/calc.py": ({"tests/calc.py": FIX["calc.py"]}, PYTEST),
     "tests/pathlib.py": ({"tests/pathlib.py": EXIT}, f"cd tests && {PYTEST}"),
 }

@@ -32,11 +32,28 @@ OLD = StoredImage("x", (), "", datetime.now(UTC), datetime.now(UTC), 1 << 30, 1 
         ImageSpec(pip=("",)),
         ImageSpec(base=""),
         ImageSpec(base="--privileged"),
+        *(
+            ImageSpec(base=name)
+            for name in ("../x", "bad image!", "UPPER/case/x", "a@b@c", "x:y:z")
+        ),
+        ImageSpec(base="http://x/y"),
     ],
 )
 async def test_a_name_that_would_be_read_as_an_option_is_refused(spec: ImageSpec) -> None:
     with pytest.raises(UsageError):
         await ensure_image(spec)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("python:3.13-slim", "debian", "ab12cd34ef56", "sha256:" + "a" * 64, "localhost:5000/a/b"),
+        *("registry.example/team/image@sha256:" + "0" * 64, "greenroom/pip:8c0368c0843fc7fb"),
+        "Registry.example:443/a__b/c-d:V1.2_x",
+    ],
+)
+def test_names_of_images_are_taken(name: str) -> None:
+    ImageSpec(base=name).check()
 
 
 @given(st.text(min_size=1))

@@ -93,6 +93,12 @@ def test_an_ordinary_install_changes_nothing_guarded(guarded: Runtime) -> None:
         "/lib/x86_64-linux-gnu/libz.so.1.2.13",
         LOADER,
         "/etc/ld.so.preload",
+        "/usr/bin/python3._pth",
+        # Modules that are loaded because a file names them.
+        "/etc/ssl/openssl.cnf",
+        "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.d/evil.conf",
+        "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.cache",
+        "/usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so",
         # It would be found first, if not now then after the next ldconfig.
         "/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libz.so.1",
         "/usr/local/lib/libffi.so.8",

@@ -8,6 +8,7 @@ from tasks.protection import (
     exactly,
     forbidden_patterns,
     freed,
+    hidden_by,
     matches,
     protected_patterns,
     violations,
@@ -96,6 +97,8 @@ def test_code_is_not_protected(ecosystem: str, path: str) -> None:
         ("rust", ".cargo/config.toml"),
         ("java", "src/test/resources/junit-platform.properties"),
         ("make", "GNUmakefile"),
+        ("python", "GNUmakefile"),  # read before a Makefile that runs the tests
+        ("python", "tests/pyproject.toml"),
     ],
 )
 def test_additions_that_change_the_run_are_forbidden(ecosystem: str, path: str) -> None:
@@ -171,3 +174,21 @@ def test_the_pattern_of_one_file_matches_it_and_no_other(name: str) -> None:
         assert matches((exactly(f"a/{name}"),), f"a/{name}")
         assert not matches((exactly(f"a/{name}"),), f"a/{name}x")
         assert not matches((exactly(f"a/{name}"),), f"b/{name}")
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [
+        ("tests/test_a/__init__.py", "tests/test_a.py"),
+        ("tests/cases/__init__.py", "tests/cases.py"),
+        ("tests/test_a.cpython-311-x86_64-linux-gnu.so", "tests/test_a.py"),
+        ("test_hidden/__init__.py", "test_hidden.py"),
+        ("code/__init__.py", ""),  # not protected: the project's own business
+        ("tests/test_new/__init__.py", ""),
+        ("tests/test_a/data.txt", ""),
+    ],
+)
+def test_a_module_beside_a_protected_one_of_its_name_hides_it(path: str, other: str) -> None:
+    hidden = Patch((Change("test_hidden.py", FILE, b""),))
+    checks = Checks("pytest", "pytest", protected=protected_patterns("python"), hidden=hidden)
+    assert hidden_by(path, {"code.py", "tests/test_a.py", "tests/cases.py"}, checks) == other
