@@ -178,7 +178,7 @@ async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebui
     if not result.ok and not rebuild.optional:
         ended = f"status {result.exit_code}" if result.exit_code is not None else result.reason
         if result.reason == "timeout":
-            ended = f"no end within {rebuild.timeout:.0f} s"
+            ended = f"no end within {rebuild.timeout:g} s"
         raise UsageError(
             f"The rebuild step `{rebuild.command}` fails on the unchanged repository ({ended}):\n"
             f"{result.output.text.strip()[-2000:]}",
