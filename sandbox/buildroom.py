@@ -6,7 +6,6 @@ the way out, where each is checked and counted (sandbox/buildplaces.py says what
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +20,7 @@ from sandbox.imageenv import USUAL_PATH
 from sandbox.lending import FOLDER, lent_files, lent_variables, proxies_of
 from sandbox.lifecycle import Container
 from sandbox.policy import GIB, MIB, Policy
-from sandbox.prepare import check_fits, in_thread, init_request, open_way_out
+from sandbox.prepare import check_fits, in_thread, init_request, open_way_out, this_second
 from sandbox.results import FileProblem
 from sandbox.trees import Base
 from sandbox.upload import base_records, file_records
@@ -126,7 +125,7 @@ class BuildRoom:
 
     def put(self, folder: str, files: Mapping[str, bytes]) -> None:
         """Write files below a folder of the image that is not there yet."""
-        request = {"op": "support", "root": folder, "moment_ns": _now()}
+        request = {"op": "support", "root": folder, "moment_ns": this_second()}
         self._wait(self._wire.send(request, file_records(files)))
 
     def kill(self) -> None:
@@ -167,11 +166,11 @@ class BuildRoom:
         told, variables = self.requests.take, self._job.settings.environment
         self._way_out = await open_way_out(self._container, self._wire, policy, told, variables)
         if lent := lent_files(self._job.settings):
-            request = {"op": "support", "root": FOLDER, "moment_ns": _now()}
+            request = {"op": "support", "root": FOLDER, "moment_ns": this_second()}
             await self._wire.send(request, file_records(lent))
         if self._workspace is not None:
             records = in_thread(base_records(self._workspace))
-            await self._wire.send({"op": "load", "moment_ns": _now()}, records)
+            await self._wire.send({"op": "load", "moment_ns": this_second()}, records)
 
     async def _close(self) -> None:
         try:
@@ -227,10 +226,6 @@ def build_room(
     finally:
         room.close()
         room.requests.tell()
-
-
-def _now() -> int:
-    return int(time.time()) * 10**9
 
 
 class _Lines:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sandbox.buildjob import Job, failure
 from sandbox.errors import SetupError
-from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL
+from sandbox.leftovers import DISOWNED
 
 
 def commit(job: Job, container: str, config: Mapping[str, Any], labels: Mapping[str, str]) -> str:
@@ -21,9 +21,7 @@ def commit(job: Job, container: str, config: Mapping[str, Any], labels: Mapping[
     variables = kept["Env"] = list(kept["Env"] or ["LANG=C.UTF-8"])
     kept["User"] = kept["User"] or "0:0"
     kept["WorkingDir"] = kept["WorkingDir"] or "/"
-    # The labels of the build container must not make a sandbox of this image look like it.
-    disowned = {OWNER_LABEL: "", OPENED_LABEL: ""}
-    conf = {**kept, "Labels": {**(config.get("Labels") or {}), **labels, **disowned}}
+    conf = {**kept, "Labels": {**(config.get("Labels") or {}), **labels, **DISOWNED}}
     try:
         made = str(job.api.commit(container, conf=conf)["Id"])
     except APIError as error:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.leftovers import OPENED_LABEL, OWNER_LABEL, owner_labels
+from sandbox.leftovers import DISOWNED, owner_labels
 from sandbox.naming import CREATED_LABEL, PARENT_LABEL, name_once
 from sandbox.profile import PRIVATE
 
@@ -48,9 +48,7 @@ def _build(api: Any, parent: Mapping[str, Any], name: str, labels: Mapping[str, 
         known = {file: _read(api, container, file, text) for file, text in LINKED.items()}
         api.put_archive(container, "/etc", _archive(known))
         own = {
-            # The labels of this container must not make a container of this image look like it.
-            OWNER_LABEL: "",
-            OPENED_LABEL: "",
+            **DISOWNED,
             LABEL: _label(parent),
             PARENT_LABEL: parent["Id"],
             CREATED_LABEL: datetime.now(UTC).isoformat(),

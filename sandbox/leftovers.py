@@ -16,6 +16,8 @@ from typing import Any
 
 OWNER_LABEL = "greenroom.owner"
 OPENED_LABEL = "greenroom.opened"
+#: For an image made of a container: a container of it must not be taken for that one.
+DISOWNED = {OWNER_LABEL: "", OPENED_LABEL: ""}
 # Opening takes seconds; a container that another host created so long ago is nobody's.
 FOREIGN_AGE = 24 * 3600.0
 # An image may have labels of any text, and containers of it have them too.

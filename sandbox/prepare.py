@@ -98,6 +98,11 @@ def check_fits(base: Base, policy: Policy) -> None:
         )
 
 
+def this_second() -> int:
+    """The time that files which are sent get, in nanoseconds."""
+    return int(time.time()) * 10**9
+
+
 async def fresh(
     container: Container, wire: Wire, recipe: Recipe, index: BaseIndex
 ) -> tuple[dict[str, Any], int]:
@@ -128,7 +133,7 @@ async def _send_base(
     container: Container, wire: Wire, recipe: Recipe, history: History | None
 ) -> list[Request]:
     """Send the accounts, the support files, the base, and its git repository: the requests."""
-    moment = int(time.time()) * 10**9
+    moment = this_second()
     policy, uid = recipe.policy, container.uid
     variables = environment(bool(policy.network), recipe.ca_bundle)
     asked = opening(uid, policy, container.abilities)

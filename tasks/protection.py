@@ -169,9 +169,9 @@ def violations(
 def hidden_by(path: str, existing: Collection[str], checks: Checks) -> str:
     """The protected or hidden file beside which an added one makes a module of the same name, which
     would be imported in its place: a package, or a compiled module. Empty for none."""
-    stem, made = module_stem(path)
+    stem = module_stem(path)
     hidden = checks.hidden.paths if checks.hidden else ()
-    for other in (f"{stem}.py", f"{stem}/__init__.py") if made else ():
+    for other in () if stem is None else (f"{stem}.py", f"{stem}/__init__.py"):
         held = other in hidden or (other in existing and matches(checks.protected, other))
         if other != path and held:
             return other

@@ -79,14 +79,10 @@ class Modules:
 
     def _place(self, path: str) -> tuple[str, str] | None:
         """The folder from which a file's outermost package or module is imported, and its name."""
-        found = _MODULE.search(path)
-        if found is None:
+        stem = module_stem(path)
+        if stem is None:
             return None
-        folder = path[: found.start()].rstrip("/")
-        if found["name"] == "__init__":
-            folder, name = posixpath.split(folder)
-        else:
-            name = found["name"]
+        folder, name = posixpath.split(stem)
         while folder in self._packages:
             folder, name = posixpath.split(folder)
         return folder, name
@@ -138,13 +134,13 @@ class Modules:
         return frozenset(posixpath.normpath(one).removeprefix("./").strip(".") for one in named)
 
 
-def module_stem(path: str) -> tuple[str, bool]:
-    """A module's path without what says of which kind it is, and whether `path` is one at all."""
+def module_stem(path: str) -> str | None:
+    """The path of a module or package without what says of which kind it is; None for no module."""
     found = _MODULE.search(path)
     if found is None:
-        return path, False
+        return None
     folder = path[: found.start()].rstrip("/")
-    return (folder if found["name"] == "__init__" else posixpath.join(folder, found["name"])), True
+    return folder if found["name"] == "__init__" else posixpath.join(folder, found["name"])
 
 
 def _package_folders(paths: Iterable[str]) -> frozenset[str]:

@@ -21,6 +21,7 @@ from sandbox.policy import Policy
 from sandbox.probes import PRELUDE
 from tests.attacks.conftest import Plainly
 from tests.outside import Names, listener
+from tests.sandbox.printed import printed
 
 pytestmark = pytest.mark.docker
 
@@ -59,13 +60,7 @@ async def built(engine: Engine, image: Image, tmp_path: Path) -> AsyncIterator[B
             live=said.append,
         )
         made.append(found.name)
-        container = engine.api.create_container(found.reference, ["cat", "/result"])["Id"]
-        try:
-            engine.api.start(container)
-            engine.api.wait(container)
-            return str(engine.api.logs(container).decode())
-        finally:
-            engine.api.remove_container(container, force=True)
+        return printed(engine, found, "cat /result")
 
     yield build
     for name in reversed(made):

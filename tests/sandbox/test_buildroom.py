@@ -23,6 +23,7 @@ from sandbox.policy import MIB
 from sandbox.redaction import NPM_TOKEN
 from sandbox.trees import Base
 from tests.outside import LOOPBACK, Names, listener
+from tests.sandbox.printed import printed
 from tests.sandbox.serving import serve_wheel
 
 Build = Callable[..., Awaitable[Image]]
@@ -56,17 +57,6 @@ async def build(engine: Engine, image: Image, tmp_path: Path) -> AsyncIterator[B
     yield make
     for name in reversed(made):
         engine.api.remove_image(name)
-
-
-def printed(engine: Engine, image: Image, command: str) -> str:
-    """What a command prints in a container of the image."""
-    container = engine.api.create_container(image.reference, ["sh", "-c", command])["Id"]
-    try:
-        engine.api.start(container)
-        engine.api.wait(container)
-        return str(engine.api.logs(container).decode())
-    finally:
-        engine.api.remove_container(container, force=True)
 
 
 # -- what it may reach ----------------------------------------------------------------------------

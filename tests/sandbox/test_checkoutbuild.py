@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sandbox.naming import IMAGE_LABEL
 from sandbox.patch import EXECUTABLE, FILE, SYMLINK
 from sandbox.trees import Base, TreeStore
 from tests.sandbox.chains import remove_chain
+from tests.sandbox.printed import printed
 
 Build = Callable[..., Awaitable[Image]]
 Show = Callable[[Image, str], str]
@@ -69,15 +71,7 @@ async def build(
 
 @pytest.fixture
 def show(engine: Engine) -> Show:
-    def run(image: Image, command: str) -> str:
-        container = engine.api.create_container(image.reference, ["sh", "-c", command])["Id"]
-        try:
-            engine.api.start(container)
-            return str(engine.api.logs(container, follow=True).decode())
-        finally:
-            engine.api.remove_container(container, force=True)
-
-    return run
+    return partial(printed, engine)
 
 
 def test_the_context_is_the_checkout_without_what_is_ignored(store: TreeStore) -> None:

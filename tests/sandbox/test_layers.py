@@ -20,6 +20,7 @@ from sandbox.install import SCRATCH, Install
 from sandbox.layerchecks import check_changes
 from sandbox.leftovers import OWNER_LABEL, this_process
 from sandbox.runtimeguard import Runtime
+from tests.sandbox.printed import printed
 from tests.sandbox.serving import serve_package, serve_wheel
 
 pytestmark = pytest.mark.docker
@@ -49,17 +50,6 @@ def unique(command: str = "true") -> str:
     return f"{command} # {uuid.uuid4()}"
 
 
-def show(engine: Engine, image: Image, command: str) -> str:
-    """What a command prints in a container of the image."""
-    container = engine.api.create_container(image.reference, ["sh", "-c", command])["Id"]
-    try:
-        engine.api.start(container)
-        engine.api.wait(container)
-        return str(engine.api.logs(container).decode())
-    finally:
-        engine.api.remove_container(container, force=True)
-
-
 def index(address: str, **more: str) -> BuildSettings:
     return BuildSettings(environment={"PIP_INDEX_URL": f"{address}/simple", **more})
 
@@ -75,7 +65,7 @@ async def test_requirements_go_into_the_systems_python(
     serve_wheel(web[0], name, {f"{name}.py": "VALUE = 42\n"})
     made = await build(index(web[1]), pip=(f"{name}==1.0",))
     command = f"bash -lc \"python3 -c 'import {name}; print({name}.VALUE, {name}.__file__)'\""
-    assert show(engine, made, command).split() == [
+    assert printed(engine, made, command).split() == [
         "42",
         f"/usr/local/lib/python3.11/dist-packages/{name}.py",
     ]
@@ -102,7 +92,7 @@ async def test_an_installation_has_its_files_in_a_folder_that_is_gone_afterwards
         (("TOOL_HOME", "/opt/tool"), ("PATH", "/opt/tool/bin")),
     )
     made = await build(installs=(install,))
-    told = show(engine, made, f"cat /installed; test -e {SCRATCH} || echo gone; env")
+    told = printed(engine, made, f"cat /installed; test -e {SCRATCH} || echo gone; env")
     assert told.splitlines()[:3] == ["content", SCRATCH, "gone"]
     variables = dict(line.split("=", 1) for line in told.splitlines()[3:])
     assert variables["TOOL_HOME"] == "/opt/tool"
@@ -148,7 +138,7 @@ async def test_a_setup_command_may_add_libraries(build: Build, engine: Engine) -
         "touch /usr/lib/x86_64-linux-gnu/libmore.so.1"
     )
     made = await build(setup=(unique(command),))
-    assert "libmore" in show(engine, made, "ls /usr/lib/x86_64-linux-gnu")
+    assert "libmore" in printed(engine, made, "ls /usr/lib/x86_64-linux-gnu")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +197,7 @@ async def test_debian_packages_are_installed(
     base = await build(setup=(unique(sources),))
     await build(base=base.name)
     made = await build(reaching(web[1]), base=base.name, apt=("greenroom-hello",))
-    assert show(engine, made, "greenroom-hello; ls /var/lib/apt/lists") == "hello\n"
+    assert printed(engine, made, "greenroom-hello; ls /var/lib/apt/lists") == "hello\n"
 
 
 async def test_a_debian_package_that_does_not_exist_is_named(
@@ -233,8 +223,8 @@ async def test_nothing_of_this_machine_stays_in_the_layer(
     told = str(engine.api.inspect_image(made.reference)) + str(engine.api.history(made.reference))
     assert "secret" not in told
     assert "SSL_CERT_FILE" not in told
-    assert show(engine, made, "ls /seen; ls -A /tmp /var/tmp; env").count("ca.pem") == 0
-    assert show(engine, made, "ls /seen").strip() == "/seen"
+    assert printed(engine, made, "ls /seen; ls -A /tmp /var/tmp; env").count("ca.pem") == 0
+    assert printed(engine, made, "ls /seen").strip() == "/seen"
 
 
 async def test_a_sandbox_of_a_layer_is_not_taken_for_its_build_container(
@@ -296,7 +286,7 @@ async def test_build_containers_have_few_rights(build: Build, engine: Engine) ->
         "! mount -t tmpfs none /mnt 2>/dev/null; test ! -e /var/run/docker.sock"
     )
     made = await build(setup=(unique(command),))
-    status = dict(line.split(":\t") for line in show(engine, made, "cat /status").splitlines())
+    status = dict(line.split(":\t") for line in printed(engine, made, "cat /status").splitlines())
     assert status["NoNewPrivs"] == "1"
     # CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID
     assert int(status["CapEff"], 16) == 0b11111011
