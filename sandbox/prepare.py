@@ -184,9 +184,11 @@ async def rebuild_first(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebui
         ended = f"status {result.exit_code}" if result.exit_code is not None else result.reason
         if result.reason == "timeout":
             ended = f"no end within {rebuild.timeout:g} s"
+        said = result.output.text.strip()[-2000:]
+        told = f":\n{said}" if said else "."
         raise UsageError(
-            f"The rebuild step `{rebuild.command}` fails on the unchanged repository ({ended}):\n"
-            f"{result.output.text.strip()[-2000:]}",
+            f"The rebuild step `{rebuild.command}` fails on the unchanged repository "
+            f"({ended}){told}",
             "Correct it in the settings, or see what the image lacks.",
         )
     return first
