@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -48,20 +49,24 @@ def statuses(report: TestReport) -> dict[str, str]:
 
 
 async def test_how_a_run_stands_is_seen_while_it_runs(room: OpenRoom) -> None:
-    seen: list[TestProgress] = []
-    slow = {
-        "test_slow.py": (
-            "import time\n"
+    stands: asyncio.Queue[TestProgress] = asyncio.Queue()
+    waiting = {
+        "test_waiting.py": (
+            "import os, time\n"
             "def test_one(): assert False\n"
-            "def test_two(): time.sleep(2.5)\n"
+            "def test_two():\n"
+            "    while not os.path.exists('go'): time.sleep(0.05)\n"
             "def test_three(): pass\n"
         )
     }
-    async with room(slow) as box:
-        await run_tests(box, PYTEST, on_progress=seen.append)
-    last = seen[-1]
-    assert (last.done, last.failing, last.total) == (1, 1, 3)
-    assert last.running == "test_slow.py::test_two"
+    async with room(waiting) as box:
+        run = asyncio.create_task(run_tests(box, PYTEST, on_progress=stands.put_nowait))
+        while (stand := await stands.get()).done == 0:
+            assert not run.done()
+        assert (stand.done, stand.failing, stand.total) == (1, 1, 3)
+        assert stand.running == "test_waiting.py::test_two"
+        await box.run(["touch", "go"])
+        assert len((await run).results) == 3
 
 
 async def test_pytest_reports_each_test(room: OpenRoom) -> None:
