@@ -314,8 +314,6 @@ FAMILIES: Mapping[str, Family] = {
         sinks=True,
         experts=_every_layer,
     ),
-    "deepseek_v2": Family(
-        _full, mlp_bias=("mlp_bias", False), latent=True, experts=_deepseek
-    ),
+    "deepseek_v2": Family(_full, mlp_bias=("mlp_bias", False), latent=True, experts=_deepseek),
     "deepseek_v3": Family(_full, latent=True, experts=_deepseek),
 }

@@ -65,7 +65,9 @@ def cache_bytes(
     for gpt-oss in 16 bits); a `plain` cache makes no use of windows. Tensor parallelism divides the
     heads, at least one to a GPU; a compressed vector has no heads and lies on every GPU.
     """
-    kept = sum(min(tokens, window - 1) if window and not plain else tokens for window in shape.windows)
+    kept = sum(
+        min(tokens, window - 1) if window and not plain else tokens for window in shape.windows
+    )
     whole = kept * shape.cached * number_bytes
     if shape.latent:
         return whole

@@ -54,7 +54,9 @@ MXFP4 = Precision(
 Q8_0 = Precision("q8_0", 8.5, 8.5, 8.5, 8.5, servers=("llama-server",), note="GGUF")
 #: llama.cpp's mixture: most matrices q4_K (4.5 bits), some q6_K (6.5625), as is the head; 4.85 on
 #: average as published files measure (Qwen2.5-Coder 7B: 4.68 GB; 32B: 19.85 GB).
-Q4_K_M = Precision("q4_k_m", 4.85, 4.85, 4.5, 6.5625, servers=("llama-server", "ollama"), note="GGUF")
+Q4_K_M = Precision(
+    "q4_k_m", 4.85, 4.85, 4.5, 6.5625, servers=("llama-server", "ollama"), note="GGUF"
+)
 #: The experts as shipped, all else in q8_0: the files of ggml-org (12.1 and 63.4 GB).
 MXFP4_GGUF = Precision("mxfp4-gguf", 8.5, 4.25, 8.5, 8.5, servers=("llama-server",), note="GGUF")
 #: What `BitsAndBytesConfig(load_in_4bit=True)` gives on an unpacked copy: 4 bits and a 32-bit scale
