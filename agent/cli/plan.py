@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from agent.cli.console import Console
 from agent.cli.text import count, table
-from agent.planning.cards import Cards, common, parse_cards
+from agent.planning.cards import common, parse_cards
 from agent.planning.find import Model, find
 from agent.planning.fit import Fit, Wish
 from agent.planning.known import KNOWN
@@ -17,9 +17,10 @@ from agent.planning.quantities import gb, gib, parse_tokens, tokens
 from sandbox.errors import UsageError
 
 DESCRIPTION = """\
-Say what a model needs of memory, whether it fits, at which precision, for how many conversations of
-what length, and the command that serves it. MODEL is a known name, a config.json, a folder with one,
-or a model in the Hugging Face cache; without it the known ones are listed. Nothing is downloaded.
+Say what a model needs of memory, whether it fits, at which precision, for how many conversations
+of what length, and the command that serves it. MODEL is a known name, a config.json, a folder with
+one, or a model in the Hugging Face cache; without it the known ones are listed. Nothing is
+downloaded.
 
 --gpus takes a number of cards and their memory or name: 24G, 2x80G, "RTX 4090", 4xH100, "mac 64G",
 "cpu 128G". Without it this machine's are taken; `--gpus common` shows what fits on common ones.
@@ -105,8 +106,15 @@ def _list(console: Console, as_json: bool) -> int:
         weights = weight_bytes(model.shape, model.native).total
         kept = cache_bytes(model.shape, 32768)
         rows.append(
-            (model.name, _billions(parameters), _billions(model.shape.active), gb(weights))
-            + (model.native.name, gib(kept), tokens(model.shape.context))
+            (
+                model.name,
+                _billions(parameters),
+                _billions(model.shape.active),
+                gb(weights),
+                model.native.name,
+                gib(kept),
+                tokens(model.shape.context),
+            )
         )
     console.say(table(rows))
     return 0
@@ -145,7 +153,7 @@ def _print(plan: Plan, console: Console) -> None:
         style = "bold" if each is None else "green" if each is plan.chosen else ""
         console.say(line, style or ("" if each and each.fits else "dim"))
     console.note(
-        "(each GPU's share; conversations of the context asked for; longest: of as many as asked for)",
+        "(of each GPU; then how many conversations of that context fit, or how long they may be)",
         "dim",
     )
     console.say()
@@ -188,6 +196,8 @@ def _print_answer(plan: Plan, console: Console) -> None:
         )
         if chosen.precision.note:
             console.note(f"  {chosen.precision.name}: {chosen.precision.note}")
+        if not plan.commands:
+            console.note("  No server that is known here loads that by a single command.")
         return
     console.say(f"does not fit: {_why(plan)}", "red")
     if plan.ways:
@@ -199,7 +209,8 @@ def _print_answer(plan: Plan, console: Console) -> None:
 
 def _why(plan: Plan) -> str:
     """The reason of the smallest way that was tried, since it comes nearest."""
-    tried = [each for each in plan.fits if each.precision.advised] or list(plan.fits)
+    advised = [each for each in plan.fits if each.precision.advised] or list(plan.fits)
+    tried = [each for each in advised if each.able] or advised
     nearest = min(tried, key=lambda each: each.each_needed)
     return f"at {nearest.precision.name}, {nearest.reason}"
 
@@ -228,8 +239,16 @@ def _row(each: Fit) -> tuple[str, ...]:
         *map(gib, sizes),
         f"{each.conversations:,}" if each.conversations else "-",
         longest,
-        "fits" if each.fits else each.reason,
+        _short(each),
     )
+
+
+def _short(each: Fit) -> str:
+    if each.fits or not each.able:
+        return each.reason or "fits"
+    if not each.conversations and not each.context:
+        return "the weights alone are too much"
+    return "too long" if not each.conversations else "too many at once"
 
 
 def _billions(number: int) -> str:

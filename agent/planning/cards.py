@@ -30,8 +30,10 @@ class Cards:
     used: int = 0
 
     def __str__(self) -> str:
-        many = f"{self.count} x " if self.count > 1 else ""
-        return f"{many}{self.name} ({gib(self.memory)}{' each' if many else ''})"
+        if self.count == 1:
+            return f"{self.name} ({gib(self.memory)})"
+        plural = "s" if self.name.endswith("card") else ""
+        return f"{self.count} x {self.name}{plural} ({gib(self.memory)} each)"
 
     def usable(self, share: float) -> int:
         """Bytes of each that a model may take.
@@ -74,7 +76,7 @@ KNOWN_CARDS: Mapping[str, Cards] = dict(
         _card("H200", 143771, 9, 0),
     ]
 )
-#: What `--gpus common` shows, and what a plan that fits nowhere else is tried on.
+#: What `--gpus common` shows; single cards by their memory.
 COMMON = ("16G", "24G", "32G", "48G", "80G", "96G", "H200", "2x24G", "4x24G", "mac 64G")
 
 _MANY = re.compile(r"(\d{1,4})\s*x\s*(\S.*)", re.IGNORECASE)
@@ -105,7 +107,8 @@ def _one(what: str, text: str) -> Cards:
     word = what.lower().replace(" ", "")
     for vendor in ("nvidia", "geforce"):
         word = word.removeprefix(vendor)
-    for name in (word, f"rtx{word}", f"{word}-80g", re.sub(r"-?(\d+)g(i?b)?$", r"-\1g", word)):
+    sized = re.sub(r"[\s-]+(\d+)\s*gi?b?$", r"-\1g", what.lower()).replace(" ", "")
+    for name in (word, f"rtx{word}", f"{word}-80g", sized):
         if name in KNOWN_CARDS:
             return KNOWN_CARDS[name]
     for kind in ("mac", "cpu"):

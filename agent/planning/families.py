@@ -240,7 +240,7 @@ def _every_layer(fields: Fields) -> Experts:
 
 
 def _qwen(fields: Fields) -> Experts:
-    """Experts in each `decoder_sparse_step`th layer but `mlp_only_layers`; a shared one in Qwen2."""
+    """Experts in each `decoder_sparse_step`th layer but `mlp_only_layers`; Qwen2 shares one."""
     step = fields.whole("decoder_sparse_step", default=1)
     dense = fields.entries("mlp_only_layers", int)
     shared = fields.data["model_type"] == "qwen2_moe"

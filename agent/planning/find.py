@@ -1,4 +1,4 @@
-"""Finds a model's configuration: by a known name, in a file or folder, in the Hugging Face cache."""
+"""Finds a model's configuration: by a known name, in a file or folder, in the hub's cache."""
 
 import difflib
 import json

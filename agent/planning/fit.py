@@ -29,7 +29,8 @@ class Fit:
     """One way to run a model: bytes on each of `gpus` cards, and what they allow.
 
     `conversations` is how many fit at the wished length, `context` how long they may be at the
-    wished number; both 0 where the weights alone are too much. `reason` says why not, where not.
+    wished number; both 0 where the weights alone are too much. `able`: the cards can run it, given
+    the memory. `reason` says why it does not fit, empty where it does.
     """
 
     precision: Precision
@@ -41,6 +42,7 @@ class Fit:
     each_usable: int
     conversations: int
     context: int
+    able: bool = True
     reason: str = ""
 
     @property
@@ -87,7 +89,8 @@ def fit(shape: Shape, precision: Precision, cards: Cards, gpus: int, wish: Wish)
         conversations=most,
         context=longest,
     )
-    return replace(made, reason=_obstacle(precision, cards) or _shortage(made, cards))
+    obstacle = _obstacle(precision, cards)
+    return replace(made, able=not obstacle, reason=obstacle or _shortage(made, cards))
 
 
 def _obstacle(precision: Precision, cards: Cards) -> str:
@@ -97,9 +100,8 @@ def _obstacle(precision: Precision, cards: Cards) -> str:
         return f"{precision.name} needs compute capability {want}, and {cards.name} has {have}" + (
             ": it would be unpacked to 16 bits" if precision.name == "mxfp4" else ""
         )
-    if cards.kind != "cuda" and "llama-server" not in precision.servers:
-        if "ollama" not in precision.servers:
-            return f"no server here runs {precision.name} without a CUDA card"
+    if cards.kind != "cuda" and not {"llama-server", "ollama"} & set(precision.servers):
+        return f"{precision.name} runs on CUDA cards only"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""How many bytes a model takes: its weights, what it keeps of conversations, and room to compute."""
+"""How many bytes a model takes: weights, what it keeps of conversations, and room to compute."""
 
 from dataclasses import dataclass
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.planning.cards import MOST_CARDS, Cards, common
+from agent.planning.cards import COMMON, MOST_CARDS, Cards, parse_cards
 from agent.planning.fit import Fit, Wish, fit, fits, splits
 from agent.planning.memory import expert_bytes
 from agent.planning.precision import Precision
@@ -17,7 +17,7 @@ USEFUL = 8192
 @dataclass(frozen=True)
 class Way:
     """One change that makes it fit: its kind, in words, and the flags that ask for it. `host` is
-    the bytes of main memory that it takes besides."""
+    the bytes of main memory that it takes besides, for `layers` layers at `precision`."""
 
     kind: str
     text: str
@@ -32,8 +32,7 @@ def ways(shape: Shape, precisions: Sequence[Precision], cards: Cards, wish: Wish
     tried = [each for each in fits(shape, precisions, cards, wish) if each.precision.advised]
     if not tried:
         tried = list(fits(shape, precisions, cards, wish))
-    # Those that only lack memory; a card that is too old gets no better by a shorter context.
-    able = [each for each in tried if "compute capability" not in each.reason]
+    able = [each for each in tried if each.able]
     found = list(_less(able, wish))
     found += _cache(shape, cards, wish, able)
     found += _offload(shape, cards, able)
@@ -75,19 +74,23 @@ def _offload(shape: Shape, cards: Cards, able: Sequence[Fit]) -> Iterator[Way]:
     """Layers, or with experts only those, that llama-server leaves in main memory."""
     if cards.kind != "cuda":
         return
-    local = [each for each in able if "llama-server" in each.precision.servers and not each.fits]
-    for each in local:
-        whole = each.weights.total - 2 * shape.vocabulary * shape.hidden
-        layer = expert_bytes(shape, each.precision) or max(whole, 1) // shape.layers
-        over = (each.each_needed - each.each_usable) * each.gpus
-        moved = -(-over // max(layer, 1))
+    ready: list[Way] = []
+    for each in able:
+        if each.fits or "llama-server" not in each.precision.servers:
+            continue
+        inner = each.weights.total - 2 * shape.vocabulary * shape.hidden
+        # A whole layer takes its part of the KV cache along.
+        whole = (inner + each.each_cache * each.gpus) // shape.layers
+        layer = expert_bytes(shape, each.precision) or max(whole, 1)
+        moved = -(-(each.each_needed - each.each_usable) * each.gpus // layer)
         if moved > (shape.expert_layers or shape.layers):
             continue
         what = f"the experts of {moved} of" if shape.expert_layers else f"{moved} of"
         text = f"{what} {shape.layers} layers in main memory ({gib(moved * layer)}), slower, with "
         text += f"llama-server at {each.precision.name}"
-        yield Way("offload", text, "", moved * layer, moved, each.precision.name)
-        return
+        ready.append(Way("offload", text, "", moved * layer, moved, each.precision.name))
+    if ready:
+        yield min(ready, key=lambda way: way.host)
 
 
 def _more(shape: Shape, precisions: Sequence[Precision], cards: Cards, wish: Wish) -> Iterator[Way]:
@@ -109,10 +112,11 @@ def _more(shape: Shape, precisions: Sequence[Precision], cards: Cards, wish: Wis
 def _other(shape: Shape, precisions: Sequence[Precision], wish: Wish) -> Iterator[Way]:
     """The smallest common card that does."""
     advised = [each for each in precisions if each.advised] or precisions
-    for cards in sorted(common(), key=lambda each: (each.count, each.usable(wish.share))):
+    for text in COMMON:
+        cards = parse_cards(text)
         if cards.kind != "cuda" or cards.count > 1:
             continue
         able = [each for each in advised if fit(shape, each, cards, 1, wish).fits]
         if able:
-            yield Way("card", f"one {cards.name}, at {able[0].name}", f"--gpus {cards.name[:-5]}")
+            yield Way("card", f"one {cards}, at {able[0].name}", f"--gpus {text}")
             return

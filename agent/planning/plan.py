@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from agent.planning.cards import Cards
 from agent.planning.find import Model
 from agent.planning.fit import Fit, Wish, best, fits
-from agent.planning.memory import eager_scores
+from agent.planning.memory import CHUNK, eager_scores, weight_bytes
 from agent.planning.nearest import Way, ways
-from agent.planning.precision import Precision, offered
+from agent.planning.precision import BNB4, Precision, offered
 from agent.planning.quantities import gb, gib, tokens
 from agent.planning.serving import Command, commands
 from sandbox.errors import UsageError
@@ -69,50 +69,45 @@ def _precisions(model: Model, name: str) -> Sequence[Precision]:
 
 def _notes(model: Model, cards: Cards, wish: Wish, found: Sequence[Fit]) -> list[str]:
     """What is often believed and is not so, and what the numbers leave out."""
-    notes = []
-    size = {each.precision.name: each.weights.total for each in found}
-    if model.native.name == "mxfp4":
+    shape = model.shape
+    notes = _mxfp4(cards) if model.native.name == "mxfp4" else []
+    sizes = {each.precision.name: each.weights.total for each in found}
+    if BNB4 in (each.precision for each in found):
         notes.append(
-            "The official checkpoint is MXFP4 already: no quantising flag is needed, and"
-            " bitsandbytes refuses it."
+            f"bitsandbytes in 4 bits, on a 16-bit copy, takes {gb(sizes[BNB4.name])}, not a"
+            " quarter: it replaces nn.Linear only, and fused experts are none."
         )
-        if "bnb-4bit" in size:
-            notes.append(
-                f"bitsandbytes in 4 bits on an unpacked copy takes {gb(size['bnb-4bit'])}, not a"
-                " quarter: it replaces nn.Linear only, and the experts are none."
-            )
-        if cards.kind == "cuda":
-            known = ".".join(map(str, cards.capability)) if cards.capability else "not known"
-            notes.append(
-                "MXFP4 on CUDA needs compute capability 7.5 or later"
-                f" (this card's: {known}) and triton 3.4 or later; without them transformers"
-                f" unpacks it to 16 bits ({gb(size['bf16'])})."
-                if "bf16" in size
-                else "MXFP4 on CUDA needs compute capability 7.5 or later, and triton 3.4 or later."
-            )
-    elif model.shape.experts and "bnb-4bit" in size:
+    if model.native.name == "mxfp4" and shape.model_type == "gpt_oss":
+        scores = gib(eager_scores(shape, wish.context, CHUNK))
         notes.append(
-            f"bitsandbytes in 4 bits takes {gb(size['bnb-4bit'])}: it replaces nn.Linear only, and"
-            " fused experts are none."
+            f"In this process (-m hf:...) attention may be eager: {scores} more for a chunk of"
+            f" {CHUNK} tokens."
         )
-    if cards.kind == "cuda" and cards.count > 1 and found:
-        most = max(each.gpus for each in found)
-        if most < cards.count:
-            notes.append(
-                f"Tensor parallelism divides {model.shape.heads} heads over {most} cards, not"
-                f" {cards.count}: the others stay idle."
-            )
+    most = max(each.gpus for each in found)
+    if most < cards.count:
+        notes.append(
+            f"Tensor parallelism divides this model over {most} cards, not {cards.count}: the"
+            " others stay idle."
+        )
     if cards.used > cards.memory // 20:
         notes.append(f"Other programs hold {gib(cards.used)} of a card now; that is counted.")
     if model.on_disk:
-        native = size.get(model.native.name, 0)
+        counted = gb(weight_bytes(shape, model.native).total)
         notes.append(
-            f"The weights in its folder take {gb(model.on_disk)}; counted are {gb(native)}."
+            f"The weights beside its configuration take {gb(model.on_disk)}; counted are {counted}."
         )
-    scores = eager_scores(model.shape, wish.context, 2048)
-    if scores > 1 << 30:
+    return notes
+
+
+def _mxfp4(cards: Cards) -> list[str]:
+    notes = [
+        "The official checkpoint is MXFP4 already: it needs no quantising flag, and bitsandbytes"
+        " refuses it."
+    ]
+    if cards.kind == "cuda":
+        known = ".".join(map(str, cards.capability)) if cards.capability else "not known"
         notes.append(
-            "Without fused attention (transformers' eager) one chunk of 2k tokens needs"
-            f" {gib(scores)} more."
+            f"MXFP4 needs compute capability 7.5 or later (here: {known}) and triton 3.4 or later;"
+            " without them transformers unpacks it to 16 bits, three times the memory."
         )
     return notes

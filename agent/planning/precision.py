@@ -29,7 +29,8 @@ class Precision:
     note: str = ""
 
 
-BF16 = Precision("bf16", 16, 16, capability=(8, 0), servers=("vllm", "llama-server"))
+#: Below compute capability 8.0 the other 16-bit format stands in (vLLM: --dtype half).
+BF16 = Precision("bf16", 16, 16, servers=("vllm", "llama-server"))
 #: E4M3 with a scale per matrix or block (vLLM's `--quantization fp8`); 8.9 computes in it, 8.0 and
 #: later only store it.
 FP8 = Precision("fp8", 8, 8, capability=(8, 0), servers=("vllm",))
@@ -75,12 +76,14 @@ BNB4 = Precision(
 def offered(shape: Shape, native: Precision) -> Sequence[Precision]:
     """The precisions that a model may be run at: its own first, then others by size."""
     if native.name == "mxfp4" and shape.model_type == "gpt_oss":
-        unpacked = replace(BF16, advised=False, note="unpacked: three times the memory, no gain")
+        unpacked = replace(
+            BF16, advised=False, servers=(), note="unpacked: three times the memory, no gain"
+        )
         int4 = replace(INT4, advised=False)
         return [native, MXFP4_GGUF, unpacked, INT8, int4, BNB4]
     if native.name != "bf16":
-        rest = [replace(BF16, advised=False, note="the original, or unpacked")]
-        return [native, *rest, Q8_0, Q4_K_M]
+        original = replace(BF16, advised=False, servers=(), note="the model that it was made of")
+        return [native, original, Q8_0, Q4_K_M]
     rest = [native, FP8, Q8_0, INT8, INT4, Q4_K_M]
     return [*rest, BNB4] if shape.experts else rest
 

@@ -24,8 +24,8 @@ def parse_memory(text: str) -> int:
             "G and GiB are 2^30 bytes, as cards have them; GB is 10^9 bytes.",
         )
     unit = (found[2] or "G").lower()
-    step = 1000 if unit.endswith("b") and "i" not in unit else 1024
-    size = round(float(found[1]) * step ** _STEPS[unit[0]])
+    step: int = 1000 if unit.endswith("b") and "i" not in unit else 1024
+    size = round(float(found[1]) * float(step) ** _STEPS[unit[0]])
     if not LEAST_MEMORY <= size <= MOST_MEMORY:
         raise UsageError(
             f"{text!r} is no memory that a card or machine has",

@@ -11,7 +11,7 @@ from agent.planning.fit import Fit, Wish
 
 @dataclass(frozen=True)
 class Command:
-    """A line for a shell, what to know of it, and the name by which `greenroom -m` then finds it."""
+    """A line for a shell, what to know of it, and what `greenroom -m` then takes."""
 
     server: str
     line: str
@@ -44,6 +44,9 @@ def _vllm(model: Model, found: Fit, cards: Cards, wish: Wish, layers: int) -> It
     words = ["vllm", "serve", name, "--max-model-len", str(wish.context)]
     words += ["--max-num-seqs", str(wish.conversations)]
     words += ["--gpu-memory-utilization", f"{wish.share:g}"]
+    if found.precision.name == "bf16" and cards.capability and cards.capability < (8, 0):
+        words += ["--dtype", "half"]
+        notes.append("this card has no bf16; half is the other format of 16 bits")
     if found.gpus > 1:
         words += ["--tensor-parallel-size", str(found.gpus)]
     if found.precision.name == "fp8" and model.native.name == "bf16":
