@@ -79,7 +79,7 @@ KNOWN_CARDS: Mapping[str, Cards] = dict(
 #: What `--gpus common` shows; single cards by their memory.
 COMMON = ("16G", "24G", "32G", "48G", "80G", "96G", "H200", "2x24G", "4x24G", "mac 64G")
 
-_MANY = re.compile(r"(\d{1,4})\s*x\s*(\S.*)", re.IGNORECASE)
+_MANY = re.compile(r"(\d{1,4})\s*x\s*(\S.*)", re.IGNORECASE | re.ASCII)
 
 
 def parse_cards(text: str) -> Cards:

@@ -4,9 +4,9 @@ import re
 
 from sandbox.errors import UsageError
 
-_MEMORY = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*(M|G|T|MB|GB|TB|MiB|GiB|TiB)?", re.IGNORECASE)
+_MEMORY = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*(M|G|T|MB|GB|TB|MiB|GiB|TiB)?", re.IGNORECASE | re.ASCII)
 _STEPS = {"m": 2, "g": 3, "t": 4}
-_TOKENS = re.compile(r"(\d{1,9})(k|m)?", re.IGNORECASE)
+_TOKENS = re.compile(r"(\d{1,9})(k|m)?", re.IGNORECASE | re.ASCII)
 #: The least and the most memory of a card or machine that is believed.
 LEAST_MEMORY, MOST_MEMORY = 256 << 20, 16 << 40
 MOST_TOKENS = 1 << 27
