@@ -4,7 +4,7 @@ import re
 
 from sandbox.errors import UsageError
 
-_MEMORY = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*(M|G|T|MB|GB|TB|MiB|GiB|TiB)?", re.IGNORECASE | re.ASCII)
+_MEMORY = re.compile(r"(\d{1,7}(?:\.\d{1,3})?)\s*([MGT](?:i?B)?)?", re.IGNORECASE | re.ASCII)
 _STEPS = {"m": 2, "g": 3, "t": 4}
 _TOKENS = re.compile(r"(\d{1,9})(k|m)?", re.IGNORECASE | re.ASCII)
 #: The least and the most memory of a card or machine that is believed.
