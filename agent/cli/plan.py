@@ -1,6 +1,7 @@
 """`greenroom plan`: what a model needs of memory, what fits on which cards, how to serve it."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -162,7 +163,7 @@ def _print(plan: Plan, console: Console) -> None:
         console.say()
         console.say(f"  {command.line}")
         note = f"  ({command.note})" if command.note else ""
-        console.note(f"  then: greenroom solve -m {command.model}{note}", "dim")
+        console.note(f"  then: greenroom solve -m {shlex.quote(command.model)}{note}", "dim")
     if plan.notes and not console.quiet:
         console.say()
         for note in plan.notes:
@@ -252,7 +253,7 @@ def _short(each: Fit) -> str:
 
 
 def _billions(number: int) -> str:
-    return f"{number / 1e9:.2f}B"
+    return f"{number / 1e9:.2f}B" if number >= 1e9 else f"{number / 1e6:.0f}M"
 
 
 def _model(model: Model) -> dict[str, object]:

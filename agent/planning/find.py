@@ -49,10 +49,12 @@ def find(name: str, environment: Mapping[str, str] = os.environ) -> Model:
     if path.is_dir():
         path = path / "config.json"
     if path.is_file():
-        return _read(path, name)
-    cached = _cached(name.removeprefix("hf:"), environment)
+        folder = path.parent.resolve()
+        return _read(path, folder.name, str(folder))
+    owned = name.removeprefix("hf:")
+    cached = _cached(owned, environment)
     if cached:
-        return _read(cached, name)
+        return _read(cached, owned, owned)
     raise _unknown(name)
 
 
@@ -77,7 +79,7 @@ def _cached(name: str, environment: Mapping[str, str]) -> Path | None:
     return found[-1] if found else None
 
 
-def _read(path: Path, name: str) -> Model:
+def _read(path: Path, name: str, serve: str) -> Model:
     data = _json(path)
     fields = Fields(data, str(path))
     if "text_config" in data:
@@ -88,13 +90,8 @@ def _read(path: Path, name: str) -> Model:
         error.hint = "Give a config.json of the text model alone: what is in text_config."
         raise error
     made, own = shape(fields), native_precision(fields)
-    folder = path.parent.resolve()
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    local = not name.endswith(".json") and (Path(name).is_dir() or name.startswith("hf:"))
-    label = folder.name if local or name.endswith(".json") else name
-    return Model(
-        label, str(folder) if label == folder.name else name, str(path), made, own, None, weights
-    )
+    weights = sum(file.stat().st_size for file in path.parent.glob("*.safetensors"))
+    return Model(name, serve, str(path), made, own, on_disk=weights)
 
 
 def _json(path: Path) -> dict[str, Any]:
