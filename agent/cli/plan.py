@@ -3,11 +3,11 @@
 import argparse
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from agent.cli.console import Console
 from agent.cli.text import count, table
 from agent.planning.cards import common, parse_cards
+from agent.planning.document import model_document, plan_document
 from agent.planning.find import Model, find
 from agent.planning.fit import Fit, Wish
 from agent.planning.known import KNOWN
@@ -68,7 +68,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     cards = parse_cards(options.gpus) if options.gpus else here()
     plan = make_plan(model, cards, wish, options.precision)
     if options.json:
-        console.document(_document(plan))
+        console.document(plan_document(plan))
     else:
         _print(plan, console)
         if cards.kind == "cpu" and not options.gpus and not console.quiet:
@@ -98,7 +98,10 @@ def _list(console: Console, as_json: bool) -> int:
     models = [find(name) for name in KNOWN]
     if as_json:
         console.document(
-            {"schema": "greenroom.plan-models/1", "models": [_model(model) for model in models]}
+            {
+                "schema": "greenroom.plan-models/1",
+                "models": [model_document(model) for model in models],
+            }
         )
         return 0
     rows = [("model", "parameters", "active", "as shipped", "", "KV of 32k", "longest")]
@@ -124,7 +127,7 @@ def _list(console: Console, as_json: bool) -> int:
 def _compare(model: Model, wish: Wish, options: argparse.Namespace, console: Console) -> int:
     plans = [make_plan(model, cards, wish, options.precision) for cards in common()]
     if options.json:
-        documents = [_document(plan) for plan in plans]
+        documents = [plan_document(plan) for plan in plans]
         console.document({"schema": "greenroom.plans/1", "plans": documents})
         return 0
     _print_model(plans[0], console)
@@ -200,7 +203,7 @@ def _print_answer(plan: Plan, console: Console) -> None:
         if not plan.commands:
             console.note("  No server that is known here loads that by a single command.")
         return
-    console.say(f"does not fit: {_why(plan)}", "red")
+    console.say(f"does not fit: {plan.why}", "red")
     if plan.ways:
         console.say("what would:")
     for way in plan.ways:
@@ -208,20 +211,12 @@ def _print_answer(plan: Plan, console: Console) -> None:
         console.say(f"  {way.text}{flags}")
 
 
-def _why(plan: Plan) -> str:
-    """The reason of the smallest way that was tried, since it comes nearest."""
-    advised = [each for each in plan.fits if each.precision.advised] or list(plan.fits)
-    tried = [each for each in advised if each.able] or advised
-    nearest = min(tried, key=lambda each: each.each_needed)
-    return f"at {nearest.precision.name}, {nearest.reason}"
-
-
 def _print_cards(plans: Sequence[Plan], console: Console) -> None:
     rows = [("cards", "precision", "needs", "of", "conversations", "longest")]
     for plan in plans:
         each = plan.chosen
         if each is None:
-            rows.append((str(plan.cards), "-", "", "", "", f"does not fit: {_why(plan)}"))
+            rows.append((str(plan.cards), "-", "", "", "", f"does not fit: {plan.why}"))
             continue
         needs, of = gib(each.each_needed), gib(each.each_usable)
         longest = tokens(each.context // 256 * 256 or each.context)
@@ -254,63 +249,3 @@ def _short(each: Fit) -> str:
 
 def _billions(number: int) -> str:
     return f"{number / 1e9:.2f}B" if number >= 1e9 else f"{number / 1e6:.0f}M"
-
-
-def _model(model: Model) -> dict[str, object]:
-    shape = model.shape
-    return {
-        "name": model.name,
-        "origin": model.origin,
-        "model_type": shape.model_type,
-        "precision": model.native.name,
-        "parameters": shape.parameters.total,
-        "active_parameters": shape.active,
-        "layers": shape.layers,
-        "sliding_layers": sum(map(bool, shape.windows)),
-        "context": shape.context,
-        "weights_bytes": weight_bytes(shape, model.native).total,
-        "weights_on_disk_bytes": model.on_disk or None,
-        "kv_bytes_per_token": cache_bytes(shape, shape.context)
-        - cache_bytes(shape, shape.context - 1),
-    }
-
-
-def _document(plan: Plan) -> dict[str, object]:
-    wish, cards = plan.wish, plan.cards
-    return {
-        "schema": "greenroom.plan/1",
-        "model": _model(plan.model),
-        "cards": {**asdict(cards), "usable": cards.usable(wish.share)},
-        "asked": {
-            "context": wish.context,
-            "conversations": wish.conversations,
-            "kv": "fp8" if wish.cache == 1 else "bf16",
-            "utilization": wish.share,
-            "kv_bytes_per_conversation": cache_bytes(plan.model.shape, wish.context, wish.cache),
-        },
-        "fits": plan.chosen is not None,
-        "chosen": _fit(plan.chosen) if plan.chosen else None,
-        "tried": [_fit(each) for each in plan.fits],
-        "reason": "" if plan.chosen else _why(plan),
-        "nearest": [asdict(way) for way in plan.ways],
-        "commands": [asdict(command) for command in plan.commands],
-        "notes": list(plan.notes),
-    }
-
-
-def _fit(each: Fit) -> dict[str, object]:
-    return {
-        "precision": each.precision.name,
-        "gpus": each.gpus,
-        "weights_bytes": each.weights.total,
-        "per_gpu": {
-            "weights": each.each_weights,
-            "kv_cache": each.each_cache,
-            "workspace": each.each_workspace,
-            "usable": each.each_usable,
-        },
-        "conversations": each.conversations,
-        "context": each.context,
-        "fits": each.fits,
-        "reason": each.reason,
-    }

@@ -1,9 +1,10 @@
 """What would fit where the wish does not: less context, fewer at once, other cards, main memory."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agent.planning.cards import COMMON, MOST_CARDS, Cards, parse_cards
+from agent.planning.cards import COMMON, KNOWN_CARDS, MOST_CARDS, Cards, parse_cards
 from agent.planning.fit import Fit, Wish, fit, fits, splits
 from agent.planning.memory import expert_bytes
 from agent.planning.precision import Precision
@@ -97,6 +98,7 @@ def _more(shape: Shape, precisions: Sequence[Precision], cards: Cards, wish: Wis
     """More of the same cards."""
     if cards.kind != "cuda":
         return
+    names = {card.name for card in KNOWN_CARDS.values()}
     advised = [each for each in precisions if each.advised] or precisions
     for gpus in splits(shape, MOST_CARDS):
         if gpus <= cards.count:
@@ -105,7 +107,9 @@ def _more(shape: Shape, precisions: Sequence[Precision], cards: Cards, wish: Wis
         able = [each for each in advised if fit(shape, each, many, gpus, wish).fits]
         if able:
             text = f"{many}, at {able[0].name}"
-            yield Way("cards", text, f"--gpus {gpus}x{cards.memory / (1 << 30):.3g}G")
+            size = f"{cards.memory / (1 << 30):.3g}G"
+            word = cards.name if cards.name in names else size
+            yield Way("cards", text, f"--gpus {shlex.quote(f'{gpus}x{word}')}")
             return
 
 

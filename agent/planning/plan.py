@@ -1,7 +1,7 @@
 """The whole plan for one model on some cards, and what has to be said with it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from agent.planning.cards import Cards
 from agent.planning.find import Model
@@ -26,7 +26,18 @@ class Plan:
     chosen: Fit | None
     commands: Sequence[Command] = ()
     ways: Sequence[Way] = ()
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
+
+    @property
+    def why(self) -> str:
+        """Why nothing fits: the reason of the way that needs least, since it comes nearest; empty
+        where something does."""
+        if self.chosen:
+            return ""
+        advised = [each for each in self.fits if each.precision.advised] or self.fits
+        tried = [each for each in advised if each.able] or advised
+        nearest = min(tried, key=lambda each: each.each_needed)
+        return f"at {nearest.precision.name}, {nearest.reason}"
 
 
 def make_plan(model: Model, cards: Cards, wish: Wish, precision: str = "") -> Plan:

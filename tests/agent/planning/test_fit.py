@@ -145,6 +145,12 @@ def test_what_would_fit_does() -> None:
     assert f"-ngl {64 - kinds['offload'].layers}" in found.commands[0].line
 
 
+def test_more_of_the_same_card_are_named_as_it_is() -> None:
+    way = next(way for way in plan("gpt-oss-120b", "RTX 4090").ways if way.kind == "cards")
+    assert way.flags == "--gpus '4xRTX 4090'"
+    assert parse_cards("4xRTX 4090").capability == (8, 9)
+
+
 def test_experts_go_to_main_memory_first() -> None:
     found = plan("gpt-oss-120b", "24G")
     assert found.chosen is None
