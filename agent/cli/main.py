@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "try on this machine what a sandbox must hold",
     "image": "build, list and remove the images of sandboxes",
     "models": "show the models that are at hand",
+    "plan": "say what a model needs of memory, what fits, how to serve it",
     "runs": "list the runs on this machine",
     "show": "print a run",
     "shell": "open a shell in a fresh sandbox of a run's state",

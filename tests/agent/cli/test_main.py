@@ -49,6 +49,7 @@ def test_an_unknown_command_names_the_nearest() -> None:
         "trust",
         "image",
         "models",
+        "plan",
         "runs",
         "show",
         "shell",
