@@ -27,9 +27,9 @@ _PROSE = 0.85
 _SENTENCES = 60
 _LATEST_SENTENCES, _REPEATED_SENTENCES = 12, 9
 
-#: A run of words is a repetition when it was said three times within the last ones; so much of the
-#: latest words has to be one.
-_RUN = 8
+#: A run of words, so many of them no numbers, is a repetition when it was said three times within
+#: the last ones; so much of the latest words has to be one.
+_RUN, _NAMES = 8, 4
 _RECENT_WORDS = 800
 _LATEST_WORDS, _REPEATED_SHARE = 240, 0.85
 #: The longest text without an end or a gap that is waited for.
@@ -150,7 +150,8 @@ class Runs:
         if len(self._words) < _RUN:
             return
         run = hash(tuple(self._words))
-        again = self._count[run] >= 3
+        names = sum(not word.isdigit() for word in self._words)
+        again = names >= _NAMES and self._count[run] >= 3
         self._latest.append((place, again))
         self._repeated += again
         if len(self._latest) > _LATEST_WORDS:

@@ -172,6 +172,8 @@ HOSTILE = {
     "candidates": "100000",
     "context_window": "1000000",
     "model_timeout": "99999.0",
+    "reasoning_loops": "'keep'",
+    "reasoning_patterns": "['a']",
 }
 
 
@@ -197,6 +199,7 @@ def test_a_trusted_repository_can(checkout: Path, name: str) -> None:
 
 def test_every_guarded_or_bounded_key_is_tried_above() -> None:
     free_of_bound = {"cost_limit", "max_output_tokens", "price_output"}
+    free_of_bound |= {"reasoning_limit", "reasoning_total"}
     reached = {key.name for key in KEYS.values() if key.reach not in ("free", "user")}
     assert reached - free_of_bound == set(HOSTILE)
 
