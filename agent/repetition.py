@@ -105,6 +105,9 @@ class Sentences:
         self._read += size(sentence)
         words = _WORD.findall(sentence.lower())
         if sentence.endswith("\n") or len(words) < _WORDS or not _is_prose(sentence):
+            # What is no sentence cannot repeat, and has its share of what was said.
+            if words:
+                self._latest.append((place, False))
             return
         known = " ".join(words)
         self._latest.append((place, self._count[known] >= 2))
