@@ -306,3 +306,10 @@ def test_what_builds_are_lent_is_known_as_secret(checkout: Path) -> None:
     assert {"hunter2", "npm_abc"} < set(settings.secrets(found, environment))
     environment = {"PIP_INDEX_URL": "https://bob:hunter3@i.example/simple"}
     assert "hunter3" in settings.secrets(settings.load(checkout, {}, {}), environment)
+
+
+def test_patterns_may_hold_commas_and_have_to_be_valid(checkout: Path) -> None:
+    found = settings.load(checkout, {}, {"GREENROOM_REASONING_PATTERNS": "a{1,3}\n\\bno\\b"})
+    assert found["reasoning_patterns"] == ("a{1,3}", "\\bno\\b")
+    with pytest.raises(UsageError, match=r"REASONING_PATTERNS: '\(' is no regular expression"):
+        settings.load(checkout, {}, {"GREENROOM_REASONING_PATTERNS": "("})
