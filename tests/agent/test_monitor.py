@@ -29,6 +29,9 @@ REGULAR = {
     "asserts": "\n".join(f"    assert add({n}, {n + 1}) == {2 * n + 1}" for n in range(200)),
     "matrix": "\n".join("[" + ", ".join("01"[n == m] for n in range(12)) + "]" for m in range(12)),
     "dump": "\n".join(f"{n:08x}  " + "00 " * 16 + "|" + "." * 16 + "|" for n in range(0, 999, 16)),
+    "rules": "\n".join(f"{name}\n{'=' * 79}\n{'-' * 79}" for name in WORDS[:40]),
+    "zeros": f"The buffer holds [{', '.join('0' * 200)}] and is sent.",
+    "quoted": "The log says:\n" + "connection refused, trying again in one second\n" * 15,
     "steps": "\n".join(f"Step {n}: check the next file of the folder." for n in range(100)),
 }
 
