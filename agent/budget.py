@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from agent.models.base import ModelInfo, Price, Sampling, Usage
+from agent.monitor import Bounds
 from sandbox.errors import UsageError
 
 
@@ -29,12 +30,13 @@ class Limits:
 @dataclass(frozen=True)
 class Plan:
     """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn, how
-    many clean rooms wait for use."""
+    many clean rooms wait for use, what reasoning may do."""
 
     limits: Limits = field(default_factory=Limits)
     sampling: Sampling = field(default_factory=Sampling)
     candidates: int = 1
     warm: int = 1
+    reasoning: Bounds = field(default_factory=Bounds)
 
 
 def check_cost_limit(limits: Limits, info: ModelInfo) -> None:

@@ -14,6 +14,7 @@ from agent.conversation import (
     ToolMessage,
     UserMessage,
 )
+from agent.models.base import ReasoningCut
 from sandbox.container import Rebuild
 from sandbox.errors import UsageError
 from sandbox.image import ImageSpec
@@ -22,6 +23,9 @@ from sandbox.patch import Change, Patch
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
 from tasks.task import Checks, Frame, Task, TestReport, TestResult, Verdict
+
+#: What each event of a cut has; the rest only where the model was asked again.
+_ALWAYS = ("reason", "detail", "tokens", "kept", "saved", "way")
 
 Given = ParamSpec("Given")
 Read = TypeVar("Read")
@@ -40,6 +44,12 @@ def message_data(message: Message) -> dict[str, Any]:
     return {"role": _NAMES[type(message)], **asdict(message)}
 
 
+def cut_data(cut: ReasoningCut) -> dict[str, Any]:
+    """A cut of reasoning as the fields of its event."""
+    data = {**asdict(cut), "thought": message_data(cut.thought) if cut.thought else None}
+    return {name: value for name, value in data.items() if name in _ALWAYS or value}
+
+
 def _from_log(read: Callable[Given, Read]) -> Callable[Given, Read]:
     """A function that raises UsageError, shown to the user, for data that was never written so."""
 
@@ -54,6 +64,16 @@ def _from_log(read: Callable[Given, Read]) -> Callable[Given, Read]:
             ) from problem
 
     return checked
+
+
+@_from_log
+def cut_from(data: Mapping[str, Any]) -> ReasoningCut:
+    """The cut that `cut_data` wrote."""
+    fields = {name: data[name] for name in _ALWAYS}
+    thought = message_from(data["thought"]) if "thought" in data else None
+    if not isinstance(thought, AssistantMessage | None):
+        raise TypeError("a thought that is no turn of the model")
+    return ReasoningCut(**fields, thought=thought, steering=data.get("steering", ""))
 
 
 @_from_log

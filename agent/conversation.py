@@ -30,11 +30,12 @@ class UserMessage:
     """What the harness or the user says to the model.
 
     `origin` says which: the task as given, a reflection made of a failing log, guidance that the
-    user typed, or a notice of the harness (a malformed turn, a budget nearly spent).
+    user typed, a notice of the harness (a malformed turn, a budget nearly spent), or the word that
+    ends reasoning which was cut short.
     """
 
     text: str
-    origin: Literal["task", "reflection", "guidance", "notice"] = "task"
+    origin: Literal["task", "reflection", "guidance", "notice", "steering"] = "task"
 
 
 @dataclass(frozen=True)

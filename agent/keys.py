@@ -5,6 +5,7 @@ One table serves the configuration files, the environment, the flags, `greenroom
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,8 @@ class Key:
     minimum: float | None = None
     #: What a written settings file shows where there is no default.
     example: Value = None
+    #: What stands between the items of a list that is written as text.
+    separator: str = ","
 
     @property
     def flag(self) -> str:
@@ -118,6 +121,14 @@ KEYS: Mapping[str, Key] = {
             minimum=0),
         Key("reasoning_effort", "text", None, "free", "how long to think",
             choices=("low", "medium", "high"), example="medium"),
+        Key("reasoning_limit", "integer", None, "lower", "tokens of reasoning in one turn",
+            minimum=1, example=16000),
+        Key("reasoning_total", "integer", None, "lower", "tokens of reasoning in the attempt",
+            minimum=1, example=400000),
+        Key("reasoning_loops", "text", "cut", "guarded", "reasoning that goes in circles",
+            choices=("cut", "keep")),
+        Key("reasoning_patterns", "list", (), "guarded", "regular expressions that cut reasoning",
+            separator="\n"),
         Key("temperature", "number", None, "free", "sampling temperature", minimum=0, example=1.0),
         Key("top_p", "number", None, "free", "nucleus sampling", minimum=0, example=1.0),
         Key("max_output_tokens", "integer", None, "lower", "output tokens of one turn",
@@ -137,6 +148,7 @@ MODEL = (
     "candidates",
 )
 SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
+REASONING = ("reasoning_limit", "reasoning_total", "reasoning_loops", "reasoning_patterns")
 LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
 CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow")
 #: What an image is made of.
@@ -181,7 +193,7 @@ def parse_text(key: Key, text: str) -> Value:
         case "text":
             return check(key, text)
         case "list":
-            return check(key, tuple(part.strip() for part in text.split(",") if part.strip()))
+            return check(key, _items(key, text))
         case "size":
             return check(key, parse_size(text))
         case "integer" | "number":
@@ -191,6 +203,10 @@ def parse_text(key: Key, text: str) -> Value:
                 if isinstance(problem, BadValue):
                     raise
                 raise BadValue(f"expected a {_noun(key)}, got {text!r}") from None
+
+
+def _items(key: Key, text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(key.separator) if part.strip())
 
 
 #: Exact types: in Python a boolean is an integer too, in TOML it is not.
@@ -231,9 +247,19 @@ def check(key: Key, value: Value) -> Value:
         freeing = [pattern for pattern in value if pattern.startswith("!")]
         if freeing:
             raise BadValue(f"{freeing[0]!r} frees files, which is what `allow` is for")
+    if key.name == "reasoning_patterns" and isinstance(value, tuple):
+        for pattern in value:
+            _check_pattern(pattern)
     if key.kind == "text" and not str(value).strip():
         raise BadValue("expected a text, got an empty one")
     return value
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as problem:
+        raise BadValue(f"{pattern!r} is no regular expression: {problem}") from None
 
 
 def plain(key: Key, value: int | float) -> str:

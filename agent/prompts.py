@@ -92,4 +92,10 @@ RESTARTED = (
     "The work so far went in circles ({what}), so it starts anew from the best state reached. "
     "Do not repeat it: look for a different cause."
 )
+STOP_THINKING = (
+    "Stop thinking now ({why}). Act or answer: call one tool, or say what you have found."
+)
+STILL_THINKING = (
+    "Your reasoning was cut short again and again ({why}). Think less, and call one tool now."
+)
 OVERFLOW = "The conversation grew too long for your context, so it starts anew with its state."

@@ -19,6 +19,7 @@ from agent.choice import Say, announce, choose_model
 from agent.codec import task_data, task_from, verdict_data
 from agent.keys import Value
 from agent.models.base import Model, Sampling
+from agent.monitor import Bounds, Judge
 from agent.outcome import Outcome
 from agent.request import Checkout, Request, ca_bundle_of, image_of, settings_of, task_of
 from agent.runs import Run
@@ -38,7 +39,7 @@ from tools.toolsets import toolset
 
 @dataclass
 class Session:
-    """One run with all that works on it."""
+    """One run with all that works on it. `judge` may be set to one that cuts reasoning short."""
 
     run: Run
     store: TreeStore
@@ -53,6 +54,7 @@ class Session:
     ca_bundle: bytes | None = None
     begun: bool = False
     tree: str = ""
+    judge: Judge | None = None
 
     async def solve(self) -> Outcome:
         """Runs the attempt. Raises what `agent.solver.solve` raises."""
@@ -69,6 +71,7 @@ class Session:
                 guidance=self.guidance,
                 ca_bundle=self.ca_bundle,
                 pool=pool,
+                judge=self.judge,
             )
         self.tree = outcome.tree
         return outcome
@@ -258,6 +261,12 @@ def _plan(found: Settings, model: Model) -> Plan:
         ),
         candidates=found["candidates"] or (model.default_candidates if can_reset else 1),
         warm=found["warm"],
+        reasoning=Bounds(
+            limit=found["reasoning_limit"],
+            total=found["reasoning_total"],
+            patterns=found["reasoning_patterns"],
+            loops=found["reasoning_loops"] == "cut",
+        ),
     )
     check_cost_limit(plan.limits, model.info)
     return plan

@@ -14,6 +14,7 @@ from agent.conversation import UserMessage
 from agent.dialogue import Dialogue, last_words
 from agent.localise import suspects_of
 from agent.models.base import ContextOverflow, Model, TurnDone
+from agent.monitor import Judge
 from agent.outcome import Outcome, Status
 from agent.progress import Advice, Progress
 from agent.reflection import Situation, counts, reflect
@@ -21,6 +22,7 @@ from agent.screening import Screening
 from agent.suspects import Suspect
 from agent.trajectory import History, Recorder
 from agent.turn import Exhausted, TurnTaker
+from agent.watching import watched
 from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import GreenroomError, InfrastructureError, SetupError
 from sandbox.image import Image
@@ -57,9 +59,10 @@ async def solve(
     guidance: str = "",
     pool: Pool | None = None,
     ca_bundle: bytes | None = None,
+    judge: Judge | None = None,
 ) -> Outcome:
     """One attempt at `task`, from its start or on from `history`, with `guidance` as its next turn.
-    Clean rooms come from `pool` where there is one.
+    Clean rooms come from `pool` where there is one; `judge` may cut the model's reasoning short.
 
     Raises ModelError, SetupError and InfrastructureError, each shown to the user as it is; the
     attempt can then be resumed from its last complete turn. Cancelling closes the sandbox.
@@ -70,8 +73,9 @@ async def solve(
         opened = Workbench.open(
             task, image, recorder, tree=tree, resettable=many, ca_bundle=ca_bundle, pool=pool
         )
-        async with opened as bench:
-            attempt = _Attempt(task, model, image, toolbox, recorder, plan, bench)
+        watching = watched(model, plan.reasoning, recorder, history, judge)
+        async with opened as bench, watching as watched_model:
+            attempt = _Attempt(task, watched_model, image, toolbox, recorder, plan, bench)
             try:
                 if history and history.messages and history.baseline:
                     await attempt.take_up(history, guidance)
@@ -186,7 +190,8 @@ class _Attempt:
         self._recorder.emit("turn.started", turn=self._ledger.turns)
         done = await self._choose()
         self._taker.record(done)
-        self._dialogue.say(done.message)
+        for message in (*done.before, done.message):
+            self._dialogue.say(message)
         for message in await self._taker.perform(done, self._context):
             self._dialogue.say(message)
         tree = self._bench.tree(await self._bench.patch())

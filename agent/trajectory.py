@@ -46,9 +46,10 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         # The conversation, in order. `epoch` replaces all that stood before it.
         ("epoch", "reason messages", "by_products"),
         ("message", "message", ""),
-        # One turn of the model; `cut` says where and why reasoning was cut short.
+        # One turn of the model, after the cuts of its reasoning.
         ("turn.started", "turn", ""),
-        ("turn", "turn message usage finish", "problem seconds first_token_seconds cut candidate"),
+        ("cut", "turn reason detail tokens kept saved way", "thought steering"),
+        ("turn", "turn message usage finish", "problem seconds first_token_seconds candidate"),
         ("call", "turn id name arguments", ""),
         ("result", "turn id name ok text seconds", ""),
         # One candidate screened; `failing` is the number of tests that fail with it.
@@ -202,6 +203,7 @@ class History:
     after: int
     baseline: dict[str, Any] | None
     by_products: tuple[str, ...]
+    cuts: tuple[dict[str, Any], ...]
     ended: dict[str, Any] | None
     verdict: dict[str, Any] | None
 
@@ -242,6 +244,7 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
             if event["type"] == "epoch"
             for path in event.get("by_products", ())
         ),
+        cuts=tuple(event for event in counted if event["type"] == "cut"),
         ended=ends[-1] if ends else None,
         verdict=verdicts[-1] if verdicts else None,
     )

@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from agent.budget import Ledger
-from agent.codec import message_data
+from agent.codec import cut_data, message_data
 from agent.conversation import Conversation, Message, ToolCall, ToolMessage
 from agent.models.base import (
     CallStarted,
     Model,
+    ReasoningCut,
     ReasoningDelta,
     Retrying,
     Sampling,
@@ -58,7 +60,9 @@ class TurnTaker:
                     match event:
                         case TurnDone():
                             self._ledger.add(event.usage)
-                            return event
+                            return replace(event, cuts=())  # the log has them
+                        case ReasoningCut():
+                            self._record_cut(event)
                         case ReasoningDelta(text):
                             self._recorder.emit("delta", kind="reasoning", text=text)
                             said.append(text)
@@ -86,7 +90,9 @@ class TurnTaker:
         return self._model.candidates(conversation, self._toolbox.specs, self._sampling, count)
 
     def record(self, done: TurnDone) -> None:
-        """Records a turn that was taken."""
+        """Records a turn that was taken, and the cuts in it that were not seen as they came."""
+        for cut in done.cuts:
+            self._record_cut(cut)
         self._recorder.emit(
             "turn",
             turn=self._ledger.turns,
@@ -96,6 +102,9 @@ class TurnTaker:
             problem=done.problem,
             first_token_seconds=done.timings.get("first_token_seconds"),
         )
+
+    def _record_cut(self, cut: ReasoningCut) -> None:
+        self._recorder.emit("cut", turn=self._ledger.turns, **cut_data(cut))
 
     async def perform(self, done: TurnDone, context: ToolContext) -> Sequence[Message]:
         """Runs the turn's calls in order, as far as time and number allow; returns their results

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from agent.cli.console import Console
 from agent.cli.process import Interrupted
-from agent.keys import KEYS, BadValue, Value, parse_text
+from agent.keys import KEYS, BadValue, Value, check, parse_text
 from sandbox.errors import GreenroomError, SetupError, UsageError
 
 USAGE = 2
@@ -164,7 +164,7 @@ def flags(options: argparse.Namespace) -> Mapping[str, Value]:
         key = KEYS[name.removeprefix("setting_")]
         try:
             if isinstance(raw, list):
-                values[key.name] = tuple(raw)
+                values[key.name] = check(key, tuple(raw))
             else:
                 values[key.name] = parse_text(key, raw)
         except BadValue as problem:

@@ -8,7 +8,7 @@ from agent.cli import delivery, working
 from agent.cli.command import add_run, add_settings, flags
 from agent.cli.console import Console
 from agent.cli.delivery import Ways
-from agent.keys import LIMITS, MODEL, SAMPLING
+from agent.keys import LIMITS, MODEL, REASONING, SAMPLING
 from agent.models.registry import is_model_name
 from agent.runs import Run
 from agent.session import resume
@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", dest="setting_model", help="another model")
     delivery.configure(parser)
     working.configure(parser)
-    add_settings(parser, (*MODEL[1:], *SAMPLING, *LIMITS))
+    add_settings(parser, (*MODEL[1:], *SAMPLING, *REASONING, *LIMITS))
 
 
 def main(options: argparse.Namespace, console: Console) -> int:

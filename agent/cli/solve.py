@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.cli import delivery, working
 from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
-from agent.keys import CHECKS, LIMITS, MODEL, SAMPLING, SANDBOX
+from agent.keys import CHECKS, LIMITS, MODEL, REASONING, SAMPLING, SANDBOX
 from agent.request import Request
 from agent.session import start
 from sandbox.errors import UsageError
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     delivery.configure(parser)
     working.configure(parser)
-    add_settings(parser, (*MODEL, *SAMPLING, *LIMITS, *CHECKS, *SANDBOX))
+    add_settings(parser, (*MODEL, *SAMPLING, *REASONING, *LIMITS, *CHECKS, *SANDBOX))
 
 
 def main(options: argparse.Namespace, console: Console) -> int:

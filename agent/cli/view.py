@@ -56,6 +56,7 @@ class LiveView:
             "output": self._output,
             "retry": self._retry,
             "turn.started": self._turn_started,
+            "cut": self._cut,
             "turn": self._turn_taken,
             "call": self._call,
             "result": self._result,
@@ -112,6 +113,13 @@ class LiveView:
             self._doing = f"the model writes a call of {visible(event['text'])}"
             return
         self._stream(kind, event["text"], "dim" if kind == "reasoning" else "")
+
+    def _cut(self, event: Event) -> None:
+        what = f"reasoning cut after about {count(event['tokens'], 'token')}: {event['detail']}"
+        if event["saved"]:
+            what += f"; up to {count(event['saved'], 'token')} saved"
+        on = {"closed": "; it has to act now", "asked": "; it is told to act", "ended": ""}
+        self._line(what + on[event["way"]], "yellow")
 
     def _turn_taken(self, event: Event) -> None:
         usage = event["usage"]

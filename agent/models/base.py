@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from agent.conversation import AssistantMessage, Conversation, ToolCall, ToolSpec
+from agent.conversation import AssistantMessage, Conversation, Message, ToolCall, ToolSpec
 from sandbox.errors import GreenroomError
 
 
@@ -86,6 +86,31 @@ class Retrying:
     attempt: int
 
 
+#: Whose doing a cut is: repetition, the budget of a turn or of the attempt, a pattern or a judge of
+#: the user's.
+CutReason = Literal["loop", "limit", "total", "pattern", "judge"]
+
+
+@dataclass(frozen=True)
+class ReasoningCut:
+    """Reasoning was cut short; the turn goes on after this event, or ends.
+
+    `detail` is the reason in words. `tokens` were thought, `kept` stay, and `saved` is how many the
+    turn could still have taken at most (None: not known); all are estimates. `way` says how it went
+    on: the backend closed the reasoning and opened the answer (`closed`), the model was asked again
+    with `thought` and `steering` as further messages (`asked`), or the turn was given up (`ended`).
+    """
+
+    reason: CutReason
+    detail: str
+    tokens: int
+    kept: int
+    saved: int | None
+    way: Literal["closed", "asked", "ended"]
+    thought: AssistantMessage | None = None
+    steering: str = ""
+
+
 @dataclass(frozen=True)
 class TurnDone:
     """Always the last event of a turn that ended without an error.
@@ -94,6 +119,8 @@ class TurnDone:
     the backend cut it (a time limit, a monitor). `problem` is set when the turn is malformed (an
     empty answer, calls that could not be parsed) and says so in words meant for the model.
     `timings` are in seconds: `first_token_seconds`, `seconds`, and what the backend adds.
+    `before` are messages of the same turn that stand before `message` in the conversation, and
+    `cuts` say where its reasoning was cut short.
     """
 
     message: AssistantMessage
@@ -101,9 +128,11 @@ class TurnDone:
     finish: Literal["stop", "calls", "length", "cut"] = "stop"
     problem: str = ""
     timings: dict[str, float] = field(default_factory=dict)
+    before: tuple[Message, ...] = ()
+    cuts: tuple[ReasoningCut, ...] = ()
 
 
-Event = ReasoningDelta | TextDelta | CallStarted | Retrying | TurnDone
+Event = ReasoningDelta | TextDelta | CallStarted | Retrying | ReasoningCut | TurnDone
 
 
 @dataclass(frozen=True)
@@ -147,6 +176,12 @@ class Model(ABC):
     #: How many candidates a turn the solver asks for when the user did not say; 1 is a plain turn.
     default_candidates: int = 1
 
+    #: Whether its reasoning is watched; what was recorded has been.
+    watched: bool = True
+
+    #: The most tokens that a turn may have when the user set no limit, where that is known.
+    output_bound: int | None = None
+
     async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Makes the model ready and completes `info`: loads weights, or asks the server what it is.
         `say` is told, in the event loop, what takes long.
@@ -164,6 +199,21 @@ class Model(ABC):
         Closing the iterator aborts the turn at the backend. Raises `ModelError` when no turn can
         be had after the backend's own retries; the user sees its text.
         """
+
+    def answer(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        kept: int,
+    ) -> AsyncGenerator[Event, None] | None:
+        """Goes on with the turn that `generate` (or this) streamed last for the same arguments and
+        that was closed amid its reasoning: of that, `kept` characters stay, it is closed, and the
+        answer opened. The `TurnDone` is that of the whole turn.
+
+        None, the default, where the backend cannot: the model is then asked again.
+        """
+        return None
 
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
@@ -204,11 +254,13 @@ __all__ = [
     "AssistantMessage",
     "CallStarted",
     "ContextOverflow",
+    "CutReason",
     "Event",
     "Model",
     "ModelError",
     "ModelInfo",
     "Price",
+    "ReasoningCut",
     "ReasoningDelta",
     "Retrying",
     "Sampling",

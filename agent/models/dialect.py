@@ -46,6 +46,9 @@ class Parser(Protocol):
     def close(self) -> list[Event]:
         """What was held back, once no token will follow."""
 
+    def answer_now(self) -> str:
+        """What ends the reasoning that is open and lets the model answer; empty outside of any."""
+
     def parsed(self) -> Parsed:
         """The whole turn; to be asked for after `close`."""
 
@@ -72,6 +75,10 @@ class Dialect(ABC):
         self, conversation: Conversation, tools: Sequence[ToolSpec], prompt: Prompt
     ) -> Parser:
         """A parser for the turn that follows the prompt."""
+
+    @abstractmethod
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text in which the model's marks stand for themselves."""
 
 
 class TextStream:

@@ -37,9 +37,7 @@ class HarmonyDialect(Dialect):
 
         self._library: Any = openai_harmony
         self._encoding: Any = openai_harmony.load_harmony_encoding("HarmonyGptOss")
-        self._opening: list[int] = self._encoding.encode(
-            "<|start|>assistant", allowed_special="all"
-        )
+        self._opening = self.encode("<|start|>assistant")
 
     def prompt(
         self, conversation: Conversation, tools: Sequence[ToolSpec], effort: Effort
@@ -62,6 +60,9 @@ class HarmonyDialect(Dialect):
         self, conversation: Conversation, tools: Sequence[ToolSpec], prompt: Prompt
     ) -> HarmonyParser:
         return HarmonyParser(self.decode, CallIds(conversation))
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._encoding.encode(text, allowed_special="all"))
 
     def decode(self, ids: Sequence[int]) -> str:
         try:

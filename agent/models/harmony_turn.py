@@ -83,6 +83,13 @@ class HarmonyParser:
         self._over = True
         return self._finish(whole=False)
 
+    def answer_now(self) -> str:
+        """The header of what follows is the model's to write; the second time it may not think."""
+        if self._part is None or self._part.kind != "reasoning":
+            return ""
+        again = any(part.kind == "reasoning" for part in self._parts[:-1])
+        return "<|end|><|start|>assistant" + ("<|channel|>commentary" if again else "")
+
     def parsed(self) -> Parsed:
         calls, problem = self._read_calls()
         return Parsed(

@@ -70,6 +70,7 @@ class OpenAIModel(Model):
             reasoning=profile.reasoning,
             limit="max_completion_tokens" if own_limit else "max_tokens",
         )
+        self.output_bound = settings.output_bound
         self._prepared = False
         self._memory = Memory()
         # Ollama passes models of this name on to its own service.

@@ -27,6 +27,7 @@ from agent.models.base import (
     ModelError,
     ModelInfo,
     Price,
+    ReasoningCut,
     ReasoningDelta,
     Sampling,
     TextDelta,
@@ -49,8 +50,12 @@ class ScriptedModel(Model):
     given, whichever is more: so a resumed attempt goes on where it was.
     """
 
-    def __init__(self, name: str, turns: Sequence[AssistantMessage]) -> None:
+    def __init__(
+        self, name: str, turns: Sequence[AssistantMessage | ReasoningCut], *, recorded: bool = False
+    ) -> None:
+        """`turns` of a record hold the cuts after which the model was asked again."""
         self._turns = turns
+        self.watched = not recorded
         self._given = 0
         self.info = ModelInfo(name=name, backend="script", real=False, price=Price(0.0, 0.0))
 
@@ -65,8 +70,10 @@ class ScriptedModel(Model):
                 f"the script {self.info.name} is over: it has {turns}",
                 "Add a turn to it, or lower --turn-limit.",
             )
-        message = self._turns[place]
+        turn = self._turns[place]
         self._given = place + 1
+        cut = turn if isinstance(turn, ReasoningCut) else None
+        message = (turn.thought or AssistantMessage()) if isinstance(turn, ReasoningCut) else turn
         if message.reasoning:
             yield ReasoningDelta(message.reasoning)
         if message.text:
@@ -75,6 +82,9 @@ class ScriptedModel(Model):
             yield CallStarted(index, call.name)
         written = estimate_tokens(conversation_text([message]))
         usage = Usage(estimate_tokens(conversation_text(conversation)), written, estimated=True)
+        if cut is not None:
+            yield TurnDone(message, usage, "cut", cuts=(cut,))
+            return
         empty = "" if message.text or message.calls else "Your answer was empty."
         yield TurnDone(message, usage, "calls" if message.calls else "stop", empty)
 
@@ -97,7 +107,7 @@ def open_script(file: str) -> ScriptedModel:
     except UnicodeDecodeError as problem:
         raise UsageError(f"the script {file} is no UTF-8 text: {problem.reason}") from None
     if _is_trajectory(text):
-        return ScriptedModel(file, _recorded(path))
+        return ScriptedModel(file, _recorded(path), recorded=True)
     turns = [_turn(data, place, number) for number, (place, data) in enumerate(_items(text, file))]
     return ScriptedModel(file, turns)
 
@@ -111,16 +121,20 @@ def _is_trajectory(text: str) -> bool:
     return isinstance(first, dict) and {"v", "type"} <= first.keys()
 
 
-def _recorded(path: Path) -> list[AssistantMessage]:
+def _recorded(path: Path) -> list[AssistantMessage | ReasoningCut]:
     # Imported here, since the trajectory's codec knows tasks and verdicts, which a plain script
     # does without.
-    from agent.codec import message_from  # noqa: PLC0415
+    from agent.codec import cut_from, message_from  # noqa: PLC0415
     from agent.trajectory import live, read  # noqa: PLC0415
 
-    messages = [
-        message_from(event["message"]) for event in live(read(path)) if event["type"] == "turn"
-    ]
-    return [message for message in messages if isinstance(message, AssistantMessage)]
+    made: list[AssistantMessage | ReasoningCut] = []
+    for event in live(read(path)):
+        if event["type"] == "cut" and event["way"] == "asked":
+            made.append(cut_from(event))
+        elif event["type"] == "turn":
+            message = message_from(event["message"])
+            made += [message] if isinstance(message, AssistantMessage) else []
+    return made
 
 
 def _items(text: str, file: str) -> list[tuple[str, Any]]:

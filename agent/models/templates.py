@@ -54,8 +54,7 @@ class TemplateDialect(Dialect):
             chat = [{"role": r, "content": self._plain(t)} for r, t in as_chat(conversation, tools)]
             given = ()
         text = self._render(chat, given, effort)
-        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return Prompt(tuple(ids), thinking=_OPENED.search(text) is not None)
+        return Prompt(self.encode(text), thinking=_OPENED.search(text) is not None)
 
     def parser(
         self, conversation: Conversation, tools: Sequence[ToolSpec], prompt: Prompt
@@ -63,6 +62,9 @@ class TemplateDialect(Dialect):
         return TagParser(
             self._decode, self.stop_ids, tools, CallIds(conversation), thinking=prompt.thinking
         )
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))

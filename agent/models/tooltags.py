@@ -80,6 +80,9 @@ class TagParser:
             return events
         return events + self._settle(tag, rest)
 
+    def answer_now(self) -> str:
+        return f"\n{_TAGS[self._tag]}\n\n" if self._tag in _THOUGHTS else ""
+
     def parsed(self) -> Parsed:
         return Parsed(
             text="".join(self._text).strip(),

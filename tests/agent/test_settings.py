@@ -172,6 +172,8 @@ HOSTILE = {
     "candidates": "100000",
     "context_window": "1000000",
     "model_timeout": "99999.0",
+    "reasoning_loops": "'keep'",
+    "reasoning_patterns": "['a']",
 }
 
 
@@ -197,6 +199,7 @@ def test_a_trusted_repository_can(checkout: Path, name: str) -> None:
 
 def test_every_guarded_or_bounded_key_is_tried_above() -> None:
     free_of_bound = {"cost_limit", "max_output_tokens", "price_output"}
+    free_of_bound |= {"reasoning_limit", "reasoning_total"}
     reached = {key.name for key in KEYS.values() if key.reach not in ("free", "user")}
     assert reached - free_of_bound == set(HOSTILE)
 
@@ -303,3 +306,10 @@ def test_what_builds_are_lent_is_known_as_secret(checkout: Path) -> None:
     assert {"hunter2", "npm_abc"} < set(settings.secrets(found, environment))
     environment = {"PIP_INDEX_URL": "https://bob:hunter3@i.example/simple"}
     assert "hunter3" in settings.secrets(settings.load(checkout, {}, {}), environment)
+
+
+def test_patterns_may_hold_commas_and_have_to_be_valid(checkout: Path) -> None:
+    found = settings.load(checkout, {}, {"GREENROOM_REASONING_PATTERNS": "a{1,3}\n\\bno\\b"})
+    assert found["reasoning_patterns"] == ("a{1,3}", "\\bno\\b")
+    with pytest.raises(UsageError, match=r"REASONING_PATTERNS: '\(' is no regular expression"):
+        settings.load(checkout, {}, {"GREENROOM_REASONING_PATTERNS": "("})

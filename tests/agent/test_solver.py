@@ -323,3 +323,37 @@ async def test_what_takes_a_clean_room_away_breaks_the_attempt_off_by_its_name(
     assert broken["cause"] == "paused"
     assert broken["error"] == "The clean room broke down: the container is gone"
     assert not bench.events("run.ended")
+
+
+async def test_reasoning_that_loops_is_cut_and_the_turn_goes_on_to_its_call(bench: Bench) -> None:
+    loop = {"reasoning": "Maybe the test is wrong, so I look at the test again. " * 60}
+    outcome = await bench.attempt(bench.task(), [loop, FIX])
+    assert (outcome.status, outcome.turns) == ("solved", 1)
+    [cut] = bench.events("cut")
+    assert (cut["turn"], cut["reason"], cut["way"]) == (1, "loop", "asked")
+    assert bench.said("steering") == [cut["steering"]]
+    thought, _, answer = [event["message"] for event in bench.events("message")][:3]
+    assert thought == cut["thought"]
+    assert answer["calls"]
+
+
+async def test_turns_that_do_nothing_but_loop_end_the_attempt(bench: Bench) -> None:
+    loop = {"reasoning": "Maybe the test is wrong, so I look at the test again. " * 60}
+    outcome = await bench.attempt(bench.task(), [loop] * 30)
+    assert outcome.status == "not solved"
+    assert "5 turns in a row were unusable" in outcome.reason
+    ways = [cut["way"] for cut in bench.events("cut")]
+    assert ways == ["asked", "asked", "ended"] * 4 + ["ended"]
+
+
+async def test_a_resumed_attempt_knows_what_was_thought_and_cut(bench: Bench) -> None:
+    loop = {"reasoning": "Maybe the test is wrong, so I look at the test again. " * 60}
+    look = {"calls": [call("read_file", path="calc.py")]}
+    turns = [loop, look, loop, FIX]
+    first = await bench.attempt(bench.task(), turns, limits=Limits(turns=1))
+    assert first.status == "not solved"
+    history = _history(bench.log, "t")
+    assert len(history.cuts) == 1
+    second = await bench.attempt(bench.task(), turns, history=history)
+    assert (second.status, second.turns) == ("solved", 2)
+    assert len(bench.events("cut")) == 2
