@@ -101,10 +101,12 @@ def find_dependencies(
     requirements = Requirements(own_name=project.name)
     _runtime(project, requirements)
     _tests(project, requirements)
+    declared = frozenset(requirements.found)
     _framework(project, setup, requirements)
     notes = list(setup.notes)
     installs = []
-    locked = find_python_lock(project, requirements.found, frozenset((*TEST_GROUPS, *DEV_GROUPS)))
+    wanted = frozenset((*TEST_GROUPS, *DEV_GROUPS))
+    locked = find_python_lock(project, requirements.found, wanted, declared)
     if locked is not None:
         requirements.found = dict.fromkeys(locked.unlocked)
         notes += locked.notes

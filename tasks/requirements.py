@@ -13,12 +13,10 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from sandbox.patch import printable
 from tasks.python_project import poetry_specifier
-from tasks.reading import RepositoryFiles
+from tasks.reading import RepositoryFiles, shown
 
 MAX_INCLUDES = 50
-SHOWN = 80
 
 
 @dataclass
@@ -95,8 +93,7 @@ class Requirements:
         self.add(f"{name}{chosen}{specifier}{marker}", where)
 
     def _drop(self, text: str, where: str) -> None:
-        shown = printable(text.strip())
-        self.dropped.append(f"{where}: {shown[:SHOWN]}{'...' if len(shown) > SHOWN else ''}")
+        self.dropped.append(f"{where}: {shown(text)}")
 
 
 def agreeing(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -341,3 +341,17 @@ def test_any_text_is_taken_as_a_plain_requirement_or_dropped(text: str) -> None:
         assert Requirement(found).url is None
         assert not found.startswith("-")
     assert all(dropped.isprintable() for dropped in place.dropped)
+
+
+def test_a_lock_is_held_against_what_the_repository_asks_for_and_no_more(find: Find) -> None:
+    entry = "[[package]]\nname='a'\nversion='1'\nsource={registry='https://index.example'}\n"
+    found = find(
+        {
+            "uv.lock": entry,
+            "pyproject.toml": "[project]\nname='me'\ndependencies=['a>=2']\n",
+            "test_a.py": "import hypothesis\n",
+        }
+    )
+    assert found.pip == ("a>=2", "hypothesis")
+    (note,) = found.notes
+    assert "uv.lock does not fit what the repository asks for: a>=2 (it has 1). " in note
