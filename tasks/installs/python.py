@@ -137,8 +137,8 @@ def find_python_lock(
     if choice.left_out:
         notes.append(
             f"Of {path} these are not taken, for they come from no index or from one that the "
-            f"repository names: {_few(choice.left_out)}. If tests need them, name them in `pip` "
-            f"or `setup` in greenroom.toml."
+            f"repository names: {_few(choice.left_out)}. If tests need them, name a release in "
+            f"`pip`, or have a command of `setup` install them, in greenroom.toml."
         )
     return PythonLock(_install(path, choice), tuple(choice.unlocked), tuple(notes))
 
