@@ -105,7 +105,7 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
     provided = IMAGE_PACKAGES if ground.spec == ImageSpec() else {}
     project = PythonProject(files, provided, newest_of(overrides.python or IMAGE_PYTHON))
     needed = find_dependencies(files, tests, project)
-    own = list(_requirements(overrides.pip))
+    own = list(own_requirements(overrides.pip))
     apt, pip = list(needed.apt), [*own, *needed.pip]
     rebuild = (
         Rebuild(overrides.rebuild, timeout=overrides.test_timeout) if overrides.rebuild else None
@@ -286,7 +286,7 @@ def _advice(base: Base) -> str:
     return text
 
 
-def _requirements(texts: Iterable[str]) -> Iterator[str]:
+def own_requirements(texts: Iterable[str]) -> Iterator[str]:
     """The user's own requirements. Raises UsageError for one that is none."""
     for text in texts:
         try:
