@@ -32,6 +32,7 @@ from sandbox.results import (
 )
 from sandbox.search import search
 from sandbox.terminal import join_terminal
+from sandbox.threads import in_thread
 from sandbox.trees import Base
 from sandbox.upload import patch_records
 from sandbox.wire import Wire
@@ -154,7 +155,7 @@ class Sandbox:
     async def start_new(cls, recipe: Recipe, engine: Engine | None = None) -> "Sandbox":
         """As `open`; the caller has to close it. What fails or is cancelled closes it itself."""
         recipe.policy.check(resettable=recipe.resettable)
-        found = engine if engine is not None else await asyncio.to_thread(shared_engine)
+        found = engine if engine is not None else await in_thread(shared_engine)
         found.check(recipe.policy)
         box = cls(Container(found, recipe.policy), recipe, found)
         try:
