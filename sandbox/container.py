@@ -1,12 +1,11 @@
 """A disposable container to work in: open, run, read, write, delta, apply, reset, fork, close."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.background import Background
+from sandbox.background import Background, Backgrounds
 from sandbox.controls import lacking
 from sandbox.delta import BaseIndex, read_delta, read_files
 from sandbox.egress.record import NetworkRequest
@@ -59,7 +58,6 @@ LARGEST_WRITE = 64 * MIB  # the supervisor holds it until it is complete
 DEFAULT_READ = MIB
 DEFAULT_ENTRIES = 2000
 DEFAULT_MATCHES = 200
-BACKGROUND_SECONDS = 3600.0
 
 
 class Source(Protocol):
@@ -97,8 +95,7 @@ class Sandbox:
         self._wire = Wire(container, recipe.policy)
         self._index = BaseIndex(recipe.base)
         self._tree = asyncio.Lock()
-        self._background: list[Background] = []
-        self._started = 0
+        self._background = Backgrounds(self._wire, recipe.policy)
 
     @classmethod
     @asynccontextmanager
@@ -243,28 +240,8 @@ class Sandbox:
         `timeout` seconds (an hour, unless given), with a reset, or with the sandbox. Raises
         UsageError when the policy's `background` allows no further one, and FileProblem when there
         is no process left for it."""
-        for one in self._background:
-            with contextlib.suppress(OSError):  # it could not begin, as its owner is told
-                await one.poll()
-        running = [one for one in self._background if one.running]
-        if len(running) >= self.policy.background:
-            raise UsageError(
-                f"The sandbox's policy allows {self.policy.background} commands in the background.",
-                "Raise `background`.",
-            )
-        self._started += 1
-        begun = await Background.start(
-            self._wire,
-            self._started,
-            ["bash", "-c", command] if isinstance(command, str) else command,
-            cwd=cwd,
-            env=env or {},
-            seconds=BACKGROUND_SECONDS if timeout is None else timeout,
-            kept=self.policy.output_bytes,
-            stop_bytes=self.policy.output_stop_bytes,
-        )
-        self._background = [*running, begun]
-        return begun
+        argv = ["bash", "-c", command] if isinstance(command, str) else command
+        return await self._background.start(argv, cwd=cwd, env=env or {}, seconds=timeout)
 
     async def read(self, path: str, *, limit: int = DEFAULT_READ) -> bytes:
         """A regular file's content. Raises FileNotFoundError, IsADirectoryError,
@@ -342,7 +319,7 @@ class Sandbox:
         if not self._recipe.resettable:
             raise UsageError("This sandbox was not opened as resettable.")
         async with self._tree:
-            self._background = []
+            self._background.forget()
             try:
                 await self._wire.ask({"op": "reset"})
             except (OSError, FileProblem) as error:
