@@ -98,6 +98,8 @@ KEYS: Mapping[str, Key] = {
         Key("time_limit", "number", 3600.0, "lower", "seconds for the whole attempt", minimum=1),
         Key("cost_limit", "number", None, "lower", "US dollars; needs a model of known price",
             minimum=0, example=5.0),
+        Key("toolset", "text", "auto", "free", "tools as the model knows them best, or by name",
+            choices=("auto", "generic", "gpt-oss")),
         Key("candidates", "integer", None, "guarded", "alternatives tried per turn",
             minimum=1, example=4),
         Key("test_timeout", "number", 600.0, "lower",

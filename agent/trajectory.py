@@ -28,7 +28,7 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         (
             "run.started",
             "run greenroom task model sampling limits settings",
-            "checkout ready engine",
+            "checkout ready engine toolset",
         ),
         ("resumed", "after turn", "guidance"),
         # What broke an attempt off: the error, and what took the sandbox away where that did.

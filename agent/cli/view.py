@@ -145,7 +145,7 @@ class LiveView:
     def _result(self, event: Event) -> None:
         self._doing = ""
         # A command's output was shown while it came: what is left to say is how it ended.
-        seen = self._streaming == "output" and event["name"] == "shell"
+        seen = self._streaming == "output" and event["name"] in {"shell", "container.exec"}
         self._streaming = ""
         lines = event["text"].strip("\n").split("\n")
         limit = len(lines) if self._console.verbose else _BLOCK_LINES

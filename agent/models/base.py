@@ -179,6 +179,9 @@ class Model(ABC):
     #: Whether its reasoning is watched; what was recorded has been.
     watched: bool = True
 
+    #: The toolset that it is best served with, known once it is prepared.
+    toolset: str = "generic"
+
     #: The most tokens that a turn may have when the user set no limit, where that is known.
     output_bound: int | None = None
 

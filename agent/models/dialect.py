@@ -57,11 +57,12 @@ class Dialect(ABC):
     """One model's way to write conversations.
 
     `stop_ids` are tokens that end a turn; `output_bound` is how many tokens a turn usually may
-    have.
+    have; `toolset` names the tools that models which speak it know best.
     """
 
     stop_ids: frozenset[int]
     output_bound: int
+    toolset: str = "generic"
 
     @abstractmethod
     def prompt(

@@ -31,6 +31,7 @@ class HarmonyDialect(Dialect):
 
     stop_ids = frozenset({RETURN, CALL, END_OF_TEXT})
     output_bound = _OUTPUT_BOUND
+    toolset = "gpt-oss"
 
     def __init__(self) -> None:
         import openai_harmony  # noqa: PLC0415

@@ -65,6 +65,7 @@ class LocalModel(Model):
                 self._generator = Generator(loaded.model, self._dialect.stop_ids)
                 self._describe(loaded)
                 self.output_bound = min(self._dialect.output_bound, self._settings.output_bound)
+                self.toolset = self._dialect.toolset
             return self._generator, self._dialect
 
     def _describe(self, loaded: loading.Loaded) -> None:
