@@ -131,6 +131,8 @@ KEYS: Mapping[str, Key] = {
             choices=("cut", "keep")),
         Key("reasoning_patterns", "list", (), "guarded", "regular expressions that cut reasoning",
             separator="\n"),
+        Key("malformed_retries", "integer", None, "guarded", "tries more for a malformed turn",
+            minimum=0, example=10),
         Key("temperature", "number", None, "free", "sampling temperature", minimum=0, example=1.0),
         Key("top_p", "number", None, "free", "nucleus sampling", minimum=0, example=1.0),
         Key("max_output_tokens", "integer", None, "lower", "output tokens of one turn",
@@ -149,7 +151,14 @@ MODEL = (
     "price_output",
     "candidates",
 )
-SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
+SAMPLING = (
+    "reasoning_effort",
+    "temperature",
+    "top_p",
+    "max_output_tokens",
+    "seed",
+    "malformed_retries",
+)
 REASONING = ("reasoning_limit", "reasoning_total", "reasoning_loops", "reasoning_patterns")
 LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
 CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow")

@@ -122,6 +122,7 @@ class Session:
             "usage": outcome.usage,
             "seconds": outcome.seconds,
             "cost_usd": outcome.cost,
+            "malformed": outcome.malformed,
             "failing_before": list(outcome.baseline.failing),
             "failing": list(outcome.report.failing),
             "verdict": verdict_data(outcome.verdict) if outcome.verdict else None,
@@ -275,6 +276,7 @@ def _plan(found: Settings, model: Model) -> Plan:
             patterns=found["reasoning_patterns"],
             loops=found["reasoning_loops"] == "cut",
         ),
+        malformed_retries=found["malformed_retries"],
     )
     check_cost_limit(plan.limits, model.info)
     return plan

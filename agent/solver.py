@@ -18,6 +18,7 @@ from agent.monitor import Judge
 from agent.outcome import Outcome, Status
 from agent.progress import Advice, Progress
 from agent.reflection import Situation, counts, reflect
+from agent.retrying import RetriedModel, retries_of
 from agent.screening import Screening
 from agent.suspects import Suspect
 from agent.trajectory import History, Recorder
@@ -75,7 +76,8 @@ async def solve(
         )
         watching = watched(model, plan.reasoning, recorder, history, judge)
         async with opened as bench, watching as watched_model:
-            attempt = _Attempt(task, watched_model, image, toolbox, recorder, plan, bench)
+            retried = RetriedModel(watched_model, toolbox, retries_of(model, plan))
+            attempt = _Attempt(task, retried, image, toolbox, recorder, plan, bench)
             try:
                 if history and history.messages and history.baseline:
                     await attempt.take_up(history, guidance)
@@ -172,6 +174,7 @@ class _Attempt:
         self._know_tests(self._baseline)
         await self._bench.settle(history.by_products)
         self._ledger.carry(history.turn, history.usage, history.seconds)
+        self._ledger.malformed.update(history.malformed)
         self._progress = Progress(self._baseline, self._task.base.tree)
         self._tree = history.tree or self._task.base.tree
         if self._tree != self._task.base.tree:
@@ -418,6 +421,7 @@ class _Attempt:
             report=self._report,
             verdict=self._verdict,
             limit=self._ledger.reached(),
+            malformed=dict(self._ledger.malformed),
         )
         self._recorder.emit("run.ended", **outcome.event())
         return outcome

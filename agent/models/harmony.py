@@ -32,6 +32,8 @@ class HarmonyDialect(Dialect):
     stop_ids = frozenset({RETURN, CALL, END_OF_TEXT})
     output_bound = _OUTPUT_BOUND
     toolset = "gpt-oss"
+    #: As in the reproduction of the published scores.
+    malformed_retries = 10
 
     def __init__(self) -> None:
         import openai_harmony  # noqa: PLC0415

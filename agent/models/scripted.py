@@ -63,6 +63,7 @@ class ScriptedModel(Model):
         self._turns = turns
         self.watched = not recorded
         self.toolset = toolset
+        self.malformed_retries = 0
         self._given = 0
         self.info = ModelInfo(name=name, backend="script", real=False, price=Price(0.0, 0.0))
 
@@ -135,15 +136,19 @@ def _recorded(path: Path) -> ScriptedModel:
     from agent.trajectory import live, read  # noqa: PLC0415
 
     made: list[AssistantMessage | ReasoningCut] = []
+    cuts: list[ReasoningCut] = []
     toolset = "generic"
     for event in live(read(path)):
         if event["type"] == "run.started":
             toolset = event.get("toolset", toolset)
         elif event["type"] == "cut" and event["way"] == "asked":
-            made.append(cut_from(event))
+            cuts.append(cut_from(event))
+        elif event["type"] == "malformed":
+            cuts = []  # asked again, as nothing of it was kept
         elif event["type"] == "turn":
             message = message_from(event["message"])
-            made += [message] if isinstance(message, AssistantMessage) else []
+            made += [*cuts, message] if isinstance(message, AssistantMessage) else []
+            cuts = []
     return ScriptedModel(str(path), made, recorded=True, toolset=toolset)
 
 
