@@ -65,6 +65,8 @@ class LocalModel(Model):
                 self._generator = Generator(loaded.model, self._dialect.stop_ids)
                 self._describe(loaded)
                 self.output_bound = min(self._dialect.output_bound, self._settings.output_bound)
+                self.toolset = self._dialect.toolset
+                self.malformed_retries = self._dialect.malformed_retries
             return self._generator, self._dialect
 
     def _describe(self, loaded: loading.Loaded) -> None:
@@ -223,7 +225,7 @@ class _Turn:
         timings = {"seconds": self.seconds}
         if self._first is not None:
             timings["first_token_seconds"] = self._first
-        return TurnDone(message, usage, finish, problem, timings)
+        return TurnDone(message, usage, finish, problem, timings, kind=parsed.kind)
 
 
 def dialect_of(loaded: loading.Loaded) -> Dialect:
