@@ -27,7 +27,7 @@ from agent.models.base import (
     TurnDone,
     Usage,
 )
-from agent.models.failures import Refused, Transient, UnknownModel
+from agent.models.failures import NoTools, Refused, Transient, UnknownModel
 from agent.models.pace import Pace
 from agent.models.retries import Retries
 from agent.models.secret import Secret
@@ -134,6 +134,12 @@ class OpenAIModel(Model):
                 return
             except UnknownModel as problem:
                 raise await self._unknown_model(str(problem)) from None
+            except NoTools as problem:
+                if self._dialect.written_tools or not turn.tools:
+                    raise
+                said = problem.message
+                self._dialect.written_tools = True
+                yield Retrying(f"{said}; calls are written as text instead", 0.0, 1)
             except Refused as refused:
                 said = str(refused)
                 if not self._dialect.learn(said):
@@ -144,8 +150,7 @@ class OpenAIModel(Model):
         )
 
     async def _attempt(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        known = {spec.name for spec in turn.tools}
-        assembly = Assembly(known, turn.call_ids, self._secret)
+        assembly = Assembly(turn.tools, turn.call_ids, self._secret)
         turn.assembly = assembly
         pace = Pace(self._settings, assembly)
         body = request_body(self._name, turn.conversation, turn.tools, turn.sampling, self._dialect)
@@ -158,9 +163,10 @@ class OpenAIModel(Model):
                             yield event
                         pace.mark(token=assembly.characters > 0)
                         cut = pace.over or self._too_long(turn, assembly)
-                        if cut:
+                        if cut or assembly.called:
                             break
-                if not (cut or stream.announced_end or assembly.finished):
+                ended = stream.announced_end or assembly.finished or assembly.called
+                if not (cut or ended):
                     raise Transient("the connection closed before the answer's end", "connection")
         except Stalled:
             cut = self._stalled(assembly, pace)

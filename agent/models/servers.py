@@ -27,7 +27,7 @@ class Profile:
     start: str
     get_model: str
     reasoning: ReasoningField | None = None
-    facts: Literal["", "ollama", "vllm", "llamacpp", "lmstudio"] = ""
+    facts: Literal["", "ollama", "vllm", "sglang", "llamacpp", "lmstudio"] = ""
     truncates: bool = False
 
 
@@ -60,6 +60,16 @@ PROFILES: Mapping[str, Profile] = {
             get_model="Serve it with `vllm serve {model}`.",
             reasoning="reasoning",
             facts="vllm",
+        ),
+        Profile(
+            name="sglang",
+            title="SGLang",
+            address="http://127.0.0.1:30000/v1",
+            start="Start it with `python -m sglang.launch_server --model-path MODEL"
+            " --tool-call-parser PARSER --reasoning-parser PARSER`.",
+            get_model="Serve it with `python -m sglang.launch_server --model-path {model}`.",
+            reasoning="reasoning_content",
+            facts="sglang",
         ),
         Profile(
             name="llamacpp",
