@@ -173,15 +173,15 @@ def _by_words(answer: Answer, server: str) -> Exception | None:
         return overflow(server, answer.said or answer.words)
     if answer.status == 402 or "insufficient_quota" in whole:
         return ModelError(f"{server} refuses: {answer.words}", "Check the account's balance.")
-    if answer.status in {400, 422, *_FAILING} and _UNPARSED.search(answer.said):
-        return Transient(
-            f"the server could not read the model's tool call ({answer.said})", "unparsed"
-        )
     if _NO_TOOLS.search(whole):
         return NoTools(
             f"{server} offers no tool calls for this model: {answer.said}",
             "Start it with tool calls on (vLLM: --enable-auto-tool-choice --tool-call-parser"
             " PARSER; llama.cpp: --jinja), or take a model that has them.",
+        )
+    if answer.status in {400, 422, *_FAILING} and _UNPARSED.search(answer.said):
+        return Transient(
+            f"the server could not read the model's tool call ({answer.said})", "unparsed"
         )
     return None
 
