@@ -19,6 +19,7 @@ class Profile:
     `reasoning` is the message field in which it takes earlier reasoning back (None: the one in
     which it was seen to give it). `facts` names the interface that tells version and context
     window (see `agent.models.probe`). `truncates`: a prompt that is too long is cut without a word.
+    `strict_tools`: it holds a call to the schema of a tool that is marked strict.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Profile:
     reasoning: ReasoningField | None = None
     facts: Literal["", "ollama", "vllm", "sglang", "llamacpp", "lmstudio"] = ""
     truncates: bool = False
+    strict_tools: bool = False
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -60,6 +62,7 @@ PROFILES: Mapping[str, Profile] = {
             get_model="Serve it with `vllm serve {model}`.",
             reasoning="reasoning",
             facts="vllm",
+            strict_tools=True,
         ),
         Profile(
             name="sglang",

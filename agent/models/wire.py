@@ -5,7 +5,7 @@ Nothing here looks at a server's answer. What a server was found to accept is in
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,11 +84,8 @@ def request_body(
         body["stream_options"] = {"include_usage": True}
     if tools and not dialect.written_tools:
         body["tools"] = [tool(spec, strict=dialect.strict_tools) for spec in tools]
-    limit = sampling.max_output_tokens
-    if dialect.limit_bound is not None:
-        limit = min(limit or dialect.limit_bound, dialect.limit_bound)
     for name, value in (
-        (dialect.limit, limit),
+        (dialect.limit, limit_of(sampling, dialect)),
         ("temperature", sampling.temperature),
         ("top_p", sampling.top_p),
         ("seed", sampling.seed),
@@ -96,6 +93,19 @@ def request_body(
     ):
         if value is not None:
             body[name] = value
+    return encoded(body)
+
+
+def limit_of(sampling: Sampling, dialect: Dialect) -> int | None:
+    """The output tokens to ask for, None where nobody set a limit."""
+    limit = sampling.max_output_tokens
+    if dialect.limit_bound is None:
+        return limit
+    return min(limit or dialect.limit_bound, dialect.limit_bound)
+
+
+def encoded(body: Mapping[str, Any]) -> bytes:
+    """A request's body as compact JSON in UTF-8."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     # Half surrogates (names of odd files, say) have no UTF-8 form; a server would refuse them.
     return text.encode("utf-8", "replace")

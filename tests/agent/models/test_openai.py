@@ -416,6 +416,24 @@ async def test_a_key_barred_from_lists_can_still_be_used() -> None:
     assert done.message.text == "hi"
 
 
+async def test_a_base_url_alone_gets_the_abilities_of_the_server_behind_it() -> None:
+    said = AssistantMessage(text="a", reasoning="r0")
+    routes = {"/v1/models": document({"data": [{"id": "m", "owned_by": "vllm"}]})}
+    async with FaultServer(answer(), routes=routes) as server:
+        await turn(server, (*TASK, said))
+    body = server.requests[0].json
+    assert body["messages"][2]["reasoning"] == "r0"
+    assert body["tools"][0]["function"]["strict"] is True
+
+
+async def test_strict_tools_are_given_up_where_a_schema_has_no_grammar() -> None:
+    refusal = error(400, "The provided JSON schema contains features not supported by xgrammar.")
+    async with FaultServer(refusal, answer()) as server:
+        await turn(server, name="vllm:m")
+    strict = ["strict" in request.json["tools"][0]["function"] for request in server.requests]
+    assert strict == [True, False]
+
+
 async def test_candidates_are_turns_with_seeds_counted_up() -> None:
     async with FaultServer(answer("hi")) as server:
         opened = model(server)
