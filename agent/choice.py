@@ -38,7 +38,7 @@ def announce(info: ModelInfo, say: Say) -> None:
         say(f"the model is not on this machine: {info.name} at {info.address}{how}", always=True)
 
 
-def model_settings(found: Settings) -> ModelSettings:
+def model_settings(found: Settings, *, retries: int = ModelSettings.retries) -> ModelSettings:
     """What the settings say about a model. Raises UsageError for half a price."""
     prices = found["price_input"], found["price_output"]
     if (prices[0] is None) != (prices[1] is None):
@@ -50,6 +50,7 @@ def model_settings(found: Settings) -> ModelSettings:
         key_variable=found["api_key_variable"],
         context_window=found["context_window"],
         first_token_timeout=found["model_timeout"],
+        retries=retries,
         price=None if prices[0] is None else Price(*prices),
     )
 
