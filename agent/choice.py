@@ -64,6 +64,6 @@ def _at_hand(here: Found) -> str:
         "no model was named, and none was found on this machine",
         "Choose one:\n"
         f"    -m openai:NAME      a server with a key, or your own with --base-url{key}\n"
-        "    -m ollama:NAME      a local server (also vllm:, llamacpp:, lmstudio:, mlx:)\n"
+        "    -m ollama:NAME      a local server (or vllm:, sglang:, llamacpp:, lmstudio:, mlx:)\n"
         f"    -m embedded         a tiny model on this CPU, for a first look{fetch}",
     )

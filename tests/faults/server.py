@@ -1,8 +1,8 @@
 """A model server that misbehaves on request: the one fake in the tests.
 
 It does what no real server can be made to do: close in the middle of a word, answer in HTML, never
-stop. Each `POST .../chat/completions` gets the next `Reply`, the last one again and again; a list
-of models and other routes can be set. It listens on 127.0.0.1 only.
+stop. Each `POST .../chat/completions` or `/api/chat` gets the next `Reply`, the last one again and
+again; a list of models and other routes can be set. It listens on 127.0.0.1 only.
 """
 
 import asyncio
@@ -84,6 +84,12 @@ def answer(text: str = "fine", *chunks: object) -> Reply:
 
 def stream(*steps: Step) -> Reply:
     return Reply(steps)
+
+
+def ndjson(*lines: object) -> Reply:
+    """An answer with one object a line, as Ollama's own interface streams it."""
+    written = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    return Reply([written], headers={"Content-Type": "application/x-ndjson"})
 
 
 def error(
@@ -174,7 +180,7 @@ class FaultServer:
 
     def _next(self, request: Request) -> Reply:
         self.on_request(request.path)
-        if not request.path.partition("?")[0].endswith("/chat/completions"):
+        if not request.path.partition("?")[0].endswith(("/chat/completions", "/api/chat")):
             self.others.append(request)
             missing = error(404, {"detail": "Not Found"})
             return self.routes.get(request.path.partition("?")[0], missing)
