@@ -98,6 +98,8 @@ KEYS: Mapping[str, Key] = {
         Key("time_limit", "number", 3600.0, "lower", "seconds for the whole attempt", minimum=1),
         Key("cost_limit", "number", None, "lower", "US dollars; needs a model of known price",
             minimum=0, example=5.0),
+        Key("toolset", "text", "auto", "free", "tools as the model knows them best, or by name",
+            choices=("auto", "generic", "gpt-oss")),
         Key("candidates", "integer", None, "guarded", "alternatives tried per turn",
             minimum=1, example=4),
         Key("test_timeout", "number", 600.0, "lower",
@@ -129,6 +131,8 @@ KEYS: Mapping[str, Key] = {
             choices=("cut", "keep")),
         Key("reasoning_patterns", "list", (), "guarded", "regular expressions that cut reasoning",
             separator="\n"),
+        Key("malformed_retries", "integer", None, "guarded", "tries more for a malformed turn",
+            minimum=0, example=10),
         Key("temperature", "number", None, "free", "sampling temperature", minimum=0, example=1.0),
         Key("top_p", "number", None, "free", "nucleus sampling", minimum=0, example=1.0),
         Key("max_output_tokens", "integer", None, "lower", "output tokens of one turn",
@@ -147,7 +151,14 @@ MODEL = (
     "price_output",
     "candidates",
 )
-SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
+SAMPLING = (
+    "reasoning_effort",
+    "temperature",
+    "top_p",
+    "max_output_tokens",
+    "seed",
+    "malformed_retries",
+)
 REASONING = ("reasoning_limit", "reasoning_total", "reasoning_loops", "reasoning_patterns")
 LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
 CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow")

@@ -33,6 +33,9 @@ class HarmonyDialect(Dialect):
     output_bound = _OUTPUT_BOUND
     temperature = 1.0
     top_p = 1.0
+    toolset = "gpt-oss"
+    #: As in the reproduction of the published scores.
+    malformed_retries = 10
 
     def __init__(self) -> None:
         import openai_harmony  # noqa: PLC0415

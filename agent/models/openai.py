@@ -18,6 +18,7 @@ from agent.models import failures, malformed, ollama, probe
 from agent.models.assembly import Assembly
 from agent.models.base import (
     Event,
+    MalformedKind,
     Model,
     ModelError,
     ModelInfo,
@@ -240,7 +241,8 @@ class OpenAIModel(Model):
         timings = {"seconds": pace.seconds, **assembly.timings}
         if pace.first_token_seconds is not None:
             timings["first_token_seconds"] = pace.first_token_seconds
-        return TurnDone(message, usage, finish, problem, timings)
+        kind: MalformedKind | None = "tool" if assembly.nameless_calls else None
+        return TurnDone(message, usage, finish, problem, timings, kind=kind)
 
     def _check_window(self, turn: Turn) -> None:
         """Raises ContextOverflow where the server would cut the prompt without a word."""
@@ -258,7 +260,7 @@ class OpenAIModel(Model):
         if failure.kind == "unparsed":
             usage = Usage(estimated=True, abandoned_tokens=turn.abandoned)
             problem = malformed.unreadable_call(failure.reason)
-            return TurnDone(AssistantMessage(), usage, problem=problem)
+            return TurnDone(AssistantMessage(), usage, problem=problem, kind="unparsed")
         raise ModelError(
             f"{self._transport.server} gives no answer, asked {turn.attempts} times:"
             f" {failure.reason}",
