@@ -65,6 +65,7 @@ def model_settings(found: Settings) -> ModelSettings:
     return ModelSettings(
         base_url=found["base_url"],
         key_variable=found["api_key_variable"],
+        protocol=found["protocol"],
         context_window=found["context_window"],
         first_token_timeout=found["model_timeout"],
         price=None if prices[0] is None else Price(*prices),
