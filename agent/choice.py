@@ -65,6 +65,7 @@ def model_settings(found: Settings, *, retries: int = ModelSettings.retries) -> 
     return ModelSettings(
         base_url=found["base_url"],
         key_variable=found["api_key_variable"],
+        protocol=found["protocol"],
         context_window=found["context_window"],
         first_token_timeout=found["model_timeout"],
         retries=retries,

@@ -49,6 +49,8 @@ KEYS: Mapping[str, Key] = {
             example="http://127.0.0.1:8000/v1"),
         Key("api_key_variable", "text", None, "guarded", "variable that holds the server's key",
             example="OPENAI_API_KEY"),
+        Key("protocol", "text", "auto", "free", "raw: gpt-oss in its own tokens; or chat",
+            choices=("auto", "raw", "chat")),
         Key("context_window", "integer", None, "guarded", "tokens that the model takes",
             minimum=512, example=131072),
         Key("model_timeout", "number", 600.0, "lower", "seconds to a turn's first token",
@@ -145,6 +147,7 @@ KEYS: Mapping[str, Key] = {
 MODEL = (
     "model",
     "base_url",
+    "protocol",
     "context_window",
     "model_timeout",
     "price_input",

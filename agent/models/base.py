@@ -173,8 +173,9 @@ class Price:
 class ModelInfo:
     """What the model was, for the trajectory and for the user.
 
-    `address` is set for servers; `local` is false when it is not on this machine, and the user is
-    shown the address. `real` is false for scripts, and every output then says so.
+    `protocol` is how a server is asked: `chat` completions or `raw` tokens. `address` is set for
+    servers; `local` is false when it is not on this machine, and the user is shown the address.
+    `real` is false for scripts, and every output then says so.
     """
 
     name: str
@@ -186,6 +187,7 @@ class ModelInfo:
     quantisation: str = ""
     server: str = ""
     server_version: str = ""
+    protocol: str = ""
     context_window: int | None = None
     price: Price | None = None
 
