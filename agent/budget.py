@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from agent.context import ContextShares
 from agent.models.base import ModelInfo, Price, Sampling, Usage
 from agent.monitor import Bounds
 from sandbox.errors import UsageError
@@ -30,13 +31,14 @@ class Limits:
 @dataclass(frozen=True)
 class Plan:
     """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn, how
-    many clean rooms wait for use, what reasoning may do."""
+    many clean rooms wait for use, what reasoning may do, how full a conversation may get."""
 
     limits: Limits = field(default_factory=Limits)
     sampling: Sampling = field(default_factory=Sampling)
     candidates: int = 1
     warm: int = 1
     reasoning: Bounds = field(default_factory=Bounds)
+    context: ContextShares = field(default_factory=ContextShares)
 
 
 def check_cost_limit(limits: Limits, info: ModelInfo) -> None:

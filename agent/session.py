@@ -17,6 +17,7 @@ from agent import runs, settings, trajectory
 from agent.budget import Limits, Plan, check_cost_limit
 from agent.choice import Say, announce, choose_model
 from agent.codec import task_data, task_from, verdict_data
+from agent.context import ContextShares
 from agent.keys import Value
 from agent.models.base import Model, Sampling
 from agent.monitor import Bounds, Judge
@@ -267,7 +268,9 @@ def _plan(found: Settings, model: Model) -> Plan:
             patterns=found["reasoning_patterns"],
             loops=found["reasoning_loops"] == "cut",
         ),
+        context=ContextShares(found["context_high"], found["context_low"]),
     )
+    plan.context.check()
     check_cost_limit(plan.limits, model.info)
     return plan
 

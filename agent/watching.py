@@ -76,6 +76,11 @@ class WatchedModel(Model):
         self._loops = loops
         self.info = model.info
 
+    @property
+    def unwatched(self) -> Model:
+        """The model itself."""
+        return self._model
+
     async def generate(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
     ) -> AsyncGenerator[Event, None]:

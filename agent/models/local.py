@@ -106,6 +106,10 @@ class LocalModel(Model):
         self._unfinished = None
         yield turn.done(dialect.stop_ids)
 
+    def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """None before the model is loaded."""
+        return len(self._dialect.prompt(conversation, tools, None).ids) if self._dialect else None
+
     def answer(
         self,
         conversation: Conversation,
