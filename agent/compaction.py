@@ -131,7 +131,7 @@ class Compactor:
         target = marks.target(self._gauge.tokens(beginning(messages)))
         notes, made = "", self._cut(messages, before, target)
         if made is None:
-            notes = await self._ask_for_notes(messages, before, target, marks)
+            notes = await self._ask_for_notes(messages, before, work, target, marks)
             made = self._renewed(messages, notes or notes_in(messages), work, target)
         after = self._gauge.best(made.messages)
         if after > marks.high:  # the estimate that the parts were chosen by was too low
@@ -158,28 +158,35 @@ class Compactor:
         return None
 
     async def _ask_for_notes(
-        self, messages: Sequence[Message], before: int, target: int, marks: Marks
+        self, messages: Sequence[Message], before: int, work: Work, target: int, marks: Marks
     ) -> str:
         """The model's notes; empty where it makes none, or where they cannot be paid for."""
         limit = min(_LONGEST_NOTES, int(target * _NOTES))
         asking = self._gauge.of([request(limit)])
+        self._recorder.emit("progress", text="the model notes where it stands")
         # First with the very prompt of the turns, tools included, since that is cached. A model
         # that calls one, and a conversation that leaves no room, get a shorter one without.
-        short = shrink(messages, before, target, self._gauge.of, len(messages), 1)
-        tries: tuple[tuple[Sequence[Message], int, Sequence[ToolSpec]], ...] = (
-            (messages, before, self._tools),
-            (short.messages, short.tokens, ()),
-        )
-        self._recorder.emit("progress", text="the model notes where it stands")
-        for conversation, tokens, tools in tries:
+        for number, tools in enumerate((self._tools, ())):
+            told, tokens = messages, before
+            if number:
+                told = self._short(messages, before, work, marks.high)
+                tokens = self._gauge.tokens(told)
             room = marks.window - tokens - asking
             left = self._ledger.limits.tokens - self._ledger.tokens
             if room < 2 * limit or left < tokens + asking + 2 * limit:
                 continue
-            notes = await self._notes.ask(conversation, tools, limit, room)
-            if notes:
+            if notes := await self._notes.ask(told, tools, limit, room):
                 return notes
         return ""
+
+    def _short(
+        self, messages: Sequence[Message], before: int, work: Work, target: int
+    ) -> Sequence[Message]:
+        """The conversation as far as it can be told in `target` tokens."""
+        cut = shrink(messages, before, target, self._gauge.of, len(messages), _MILD[-1])
+        if cut.tokens <= target:
+            return cut.messages
+        return self._renewed(cut.messages, notes_in(messages), work, target).messages
 
     def _renewed(self, messages: Sequence[Message], notes: str, work: Work, target: int) -> Shorter:
         characters = int(target * _DIFF) * _CHARACTERS_A_TOKEN
