@@ -55,7 +55,7 @@ def announce(info: ModelInfo, say: Say) -> None:
         say(f"the model is not on this machine: {info.name} at {info.address}{how}", always=True)
 
 
-def model_settings(found: Settings) -> ModelSettings:
+def model_settings(found: Settings, *, retries: int = ModelSettings.retries) -> ModelSettings:
     """What the settings say about a model. Raises UsageError for half a price."""
     prices = found["price_input"], found["price_output"]
     if (prices[0] is None) != (prices[1] is None):
@@ -65,8 +65,10 @@ def model_settings(found: Settings) -> ModelSettings:
     return ModelSettings(
         base_url=found["base_url"],
         key_variable=found["api_key_variable"],
+        protocol=found["protocol"],
         context_window=found["context_window"],
         first_token_timeout=found["model_timeout"],
+        retries=retries,
         price=None if prices[0] is None else Price(*prices),
     )
 
@@ -81,6 +83,6 @@ def _at_hand(here: Found) -> str:
         "no model was named, and none was found on this machine",
         "Choose one:\n"
         f"    -m openai:NAME      a server with a key, or your own with --base-url{key}\n"
-        "    -m ollama:NAME      a local server (also vllm:, llamacpp:, lmstudio:, mlx:)\n"
+        "    -m ollama:NAME      a local server (or vllm:, sglang:, llamacpp:, lmstudio:, mlx:)\n"
         f"    -m embedded         a tiny model on this CPU, for a first look{fetch}",
     )

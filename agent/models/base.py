@@ -173,8 +173,9 @@ class Price:
 class ModelInfo:
     """What the model was, for the trajectory and for the user.
 
-    `address` is set for servers; `local` is false when it is not on this machine, and the user is
-    shown the address. `real` is false for scripts, and every output then says so.
+    `protocol` is how a server is asked: `chat` completions or `raw` tokens. `address` is set for
+    servers; `local` is false when it is not on this machine, and the user is shown the address.
+    `real` is false for scripts, and every output then says so.
     """
 
     name: str
@@ -186,6 +187,7 @@ class ModelInfo:
     quantisation: str = ""
     server: str = ""
     server_version: str = ""
+    protocol: str = ""
     context_window: int | None = None
     price: Price | None = None
 
@@ -231,6 +233,11 @@ class Model(ABC):
         Closing the iterator aborts the turn at the backend. Raises `ModelError` when no turn can
         be had after the backend's own retries; the user sees its text.
         """
+
+    def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """Tokens of the prompt that `generate` would make of these, exactly. None, the default,
+        where that cannot be told here and now. Raises ModelError as `generate` does."""
+        return None
 
     def answer(
         self,

@@ -59,12 +59,15 @@ class Dialect(ABC):
     """One model's way to write conversations.
 
     `stop_ids` are tokens that end a turn; `output_bound` is how many tokens a turn usually may
-    have; `toolset` names the tools that models which speak it know best; `malformed_retries` is how
-    often a malformed turn is worth another try.
+    have. `temperature` and `top_p` are what the model is meant to be sampled with; None leaves it
+    to its configuration. `toolset` names the tools that models which speak it know best;
+    `malformed_retries` is how often a malformed turn is worth another try.
     """
 
     stop_ids: frozenset[int]
     output_bound: int
+    temperature: float | None = None
+    top_p: float | None = None
     toolset: str = "generic"
     malformed_retries: int = 2
 

@@ -42,6 +42,8 @@ def problem_of(
         )
     if message.calls:
         return ""
+    if assembly.problem:
+        return assembly.problem
     if assembly.server_finish in _LOST:
         return _LOST[assembly.server_finish]
     return problem_without_calls(message, usage, limited=limited)
