@@ -44,7 +44,7 @@ async def structured_output(transport: Transport, model: str) -> Finding:
         "model": model,
         "messages": [{"role": "user", "content": "Name the colour of the sky, in a sentence."}],
         "response_format": {"type": "json_schema", "json_schema": form},
-        "max_tokens": 400,
+        "max_tokens": 250,
     }
     name = "structured output"
     try:
@@ -61,7 +61,7 @@ async def structured_output(transport: Transport, model: str) -> Finding:
     if held:
         return Finding(name, "good", "an answer kept to its schema")
     if not text:
-        return Finding(name, "untold", "no answer came within 400 tokens")
+        return Finding(name, "untold", "no answer came within 250 tokens")
     return Finding(name, "note", "taken, and not held to")
 
 
