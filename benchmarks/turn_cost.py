@@ -100,7 +100,7 @@ async def work(
     checks = Checks("python3 -m pytest -q", "pytest")
     task = Task("t", "Go on.", Base(store, tree, ()), image.spec, checks, Policy())
     recorder = Recorder(folder / "trajectory.jsonl", listeners=[listener])
-    model = open_model("openai:m", ModelSettings(base_url=address), {})
+    model = open_model("openai:m", ModelSettings(base_url=address, protocol="chat"), {})
     toolbox = Toolbox(toolset("generic").tools)
     try:
         await solve(task, model, image, toolbox, recorder, Plan(Limits(turns=turns)))

@@ -6,7 +6,6 @@ with `Retrying`; what cannot be cured is a `ModelError` that tells what to do. L
 time hold on our side too, so that a server that never stops costs no more than allowed.
 """
 
-import asyncio
 import difflib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -18,6 +17,7 @@ from agent.models import failures, malformed, ollama, probe
 from agent.models.assembly import Assembly
 from agent.models.base import (
     Event,
+    MalformedKind,
     Model,
     ModelError,
     ModelInfo,
@@ -29,7 +29,7 @@ from agent.models.base import (
 )
 from agent.models.failures import NoTools, Refused, Transient, UnknownModel
 from agent.models.pace import Pace
-from agent.models.retries import Retries
+from agent.models.retries import persist
 from agent.models.secret import Secret
 from agent.models.servers import PROFILES, Endpoint, Profile
 from agent.models.settings import ModelSettings
@@ -88,6 +88,7 @@ class OpenAIModel(Model):
         self.info = ModelInfo(
             name=name,
             backend=profile.name,
+            protocol="chat",
             address=endpoint.base,
             local=local,
             context_window=settings.context_window,
@@ -129,21 +130,11 @@ class OpenAIModel(Model):
             await self.prepare()
         turn = Turn(conversation, tools, sampling)
         self._check_window(turn)
-        retries = Retries(self._settings)
+        answers = persist(self._settings, lambda: self._answer(turn), turn.abandon)
         try:
-            async for attempt in retries.attempts():
-                if retries.failure:
-                    number = attempt.retry_state.attempt_number
-                    yield Retrying(retries.failure.reason, retries.pause, number)
-                    await asyncio.sleep(retries.pause)
-                try:
-                    async with aclosing(self._answer(turn)) as events:
-                        async for event in events:
-                            yield event
-                    return
-                except Transient as failure:
-                    turn.abandon(failure)
-                    retries.failed(attempt, failure)
+            async with aclosing(answers) as events:
+                async for event in events:
+                    yield event
         except Transient as failure:
             yield self._given_up(turn, failure)
 
@@ -192,7 +183,7 @@ class OpenAIModel(Model):
                 if not (cut or ended):
                     raise Transient("the connection closed before the answer's end", "connection")
         except Stalled:
-            cut = self._stalled(assembly, pace)
+            cut = pace.stalled(self.transport.server)
         for event in assembly.close():
             yield event
         yield self._done(turn, assembly, pace, cut)
@@ -208,22 +199,6 @@ class OpenAIModel(Model):
     def _too_long(self, turn: Turn, assembly: Assembly) -> bool:
         limit = turn.sampling.max_output_tokens or self._settings.output_bound
         return assembly.characters > limit * _CHARACTERS_A_TOKEN
-
-    def _stalled(self, assembly: Assembly, pace: Pace) -> bool:
-        """What silence means: the end of a finished answer, or of our patience. Returns whether
-        the answer was cut; raises Transient or ModelError where there is none to keep."""
-        if assembly.finished:
-            return False
-        waited, server = f"{pace.seconds:.0f} s", self.transport.server
-        if assembly.characters == 0:
-            raise ModelError(
-                f"no token from {server} within {waited}",
-                "It may be overloaded or still loading the model; see its log.",
-            )
-        if pace.over:
-            return True
-        limit = f"{self._settings.chunk_timeout:g} s"
-        raise Transient(f"the answer stood still for {limit} after {waited}", "stalled")
 
     def _done(self, turn: Turn, assembly: Assembly, pace: Pace, cut: bool) -> TurnDone:
         """The finished turn. Raises ContextOverflow where the window swallowed the answer."""
@@ -246,7 +221,8 @@ class OpenAIModel(Model):
         timings = {"seconds": pace.seconds, **assembly.timings}
         if pace.first_token_seconds is not None:
             timings["first_token_seconds"] = pace.first_token_seconds
-        return TurnDone(message, usage, finish, problem, timings)
+        kind: MalformedKind | None = "tool" if assembly.nameless_calls else None
+        return TurnDone(message, usage, finish, problem, timings, kind=kind)
 
     def _check_window(self, turn: Turn) -> None:
         """Raises ContextOverflow where the server would cut the prompt without a word."""
@@ -264,7 +240,7 @@ class OpenAIModel(Model):
         if failure.kind == "unparsed":
             usage = Usage(estimated=True, abandoned_tokens=turn.abandoned)
             problem = malformed.unreadable_call(failure.reason)
-            return TurnDone(AssistantMessage(), usage, problem=problem)
+            return TurnDone(AssistantMessage(), usage, problem=problem, kind="unparsed")
         raise ModelError(
             f"{self.transport.server} gives no answer, asked {turn.attempts} times:"
             f" {failure.reason}",

@@ -94,7 +94,8 @@ def _wait(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def served(address: str, name: str = "smol", **more: bool) -> OpenAIModel:
-    opened = open_model(f"llamacpp:{name}", ModelSettings(base_url=address, retries=1, **more), {})
+    settings = ModelSettings(base_url=address, retries=1, protocol="chat", **more)
+    opened = open_model(f"llamacpp:{name}", settings, {})
     assert isinstance(opened, OpenAIModel)
     return opened
 

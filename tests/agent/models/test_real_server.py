@@ -177,7 +177,8 @@ async def test_an_aborted_turn_makes_room_for_the_next(address: str, weights: Pa
 
 @pytest.mark.nightly
 async def test_the_doctor_finds_what_it_can_and_cannot(address: str, weights: Path) -> None:
-    opened = served(address, weights)
+    settings = ModelSettings(base_url=address, retries=1, protocol="chat")
+    opened = open_model(f"openai:{weights}", settings, {})
     assert isinstance(opened, OpenAIModel)
     made = await examine_server(opened, lambda _: None)
     await opened.close()
