@@ -45,8 +45,10 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
             "",
         ),
         ("note", "text", ""),
-        # The conversation, in order. `epoch` replaces all that stood before it.
-        ("epoch", "reason messages", "by_products"),
+        # The conversation, in order. `epoch` replaces all that stood before it; `checkpoint` is
+        # what the model noted for one, and stands in no conversation of its own.
+        ("epoch", "reason messages", "by_products before after shrunk checkpoint"),
+        ("checkpoint", "turn message usage problem", ""),
         ("message", "message", ""),
         # One turn of the model, after the cuts of its reasoning and the tries that were malformed.
         ("turn.started", "turn", ""),
@@ -290,7 +292,7 @@ def _spent(events: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], float]:
             case "resumed":  # what was done after the last complete turn was cut off uncounted
                 seconds += (last - since).total_seconds()
                 since = moment
-            case "turn" | "malformed":
+            case "turn" | "malformed" | "checkpoint":
                 usage = event["usage"]
             case "turn.ended":
                 usage, seconds, since = event["usage"], event["seconds"], moment

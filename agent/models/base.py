@@ -234,6 +234,11 @@ class Model(ABC):
         be had after the backend's own retries; the user sees its text.
         """
 
+    def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """Tokens of the prompt that `generate` would make of these, exactly. None, the default,
+        where that cannot be told here and now. Raises ModelError as `generate` does."""
+        return None
+
     def answer(
         self,
         conversation: Conversation,

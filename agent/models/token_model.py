@@ -69,6 +69,12 @@ class TokenModel(Model):
             async for event in events:
                 yield event
 
+    def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """None before the model is ready."""
+        if self._opened is None:
+            return None
+        return len(self._opened[1].prompt(conversation, tools, None).ids)
+
     async def _stream(self, turn: TokenTurn, source: TokenSource) -> AsyncGenerator[Event, None]:
         try:
             async with aclosing(source.stream(turn.rest())) as stream:
