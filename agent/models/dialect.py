@@ -57,11 +57,14 @@ class Dialect(ABC):
     """One model's way to write conversations.
 
     `stop_ids` are tokens that end a turn; `output_bound` is how many tokens a turn usually may
-    have.
+    have. `temperature` and `top_p` are what the model is meant to be sampled with; None leaves it
+    to its configuration.
     """
 
     stop_ids: frozenset[int]
     output_bound: int
+    temperature: float | None = None
+    top_p: float | None = None
 
     @abstractmethod
     def prompt(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.models.base import ModelError
+from agent.models.source import Request, Reused
 
 #: Tokens of one forward pass over a prompt: attention over a long prompt at once takes memory by
 #: the square of its length, and a stop is noticed between two passes.
@@ -22,36 +23,23 @@ _CHUNK = 512
 _CROPPABLE = frozenset({"full_attention", "sliding_attention"})
 
 
-@dataclass(frozen=True)
-class Request:
-    """A prompt and how to go on from it. None leaves a choice to the model's own configuration;
-    a temperature of 0 takes the likeliest token each time."""
-
-    ids: Sequence[int]
-    max_tokens: int
-    temperature: float | None = None
-    top_p: float | None = None
-    seed: int | None = None
-
-
 @dataclass
 class _Run:
     """One generation as the thread and the event loop share it."""
 
     loop: asyncio.AbstractEventLoop
-    tokens: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
+    items: asyncio.Queue[int | Reused | None] = field(default_factory=asyncio.Queue)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def put(self, token: int) -> None:
+    def put(self, item: int | Reused) -> None:
         try:
-            self.loop.call_soon_threadsafe(self.tokens.put_nowait, token)
+            self.loop.call_soon_threadsafe(self.items.put_nowait, item)
         except RuntimeError:  # the event loop is closed, so nobody listens
             self.stopped.set()
 
 
 class Generator:
-    """One causal model of transformers. `cached_tokens` tells how many tokens of the latest prompt
-    were in the cache."""
+    """One causal model of transformers, as a source of tokens."""
 
     def __init__(self, model: Any, stop_ids: Collection[int]) -> None:
         self._model = model
@@ -60,25 +48,25 @@ class Generator:
         self._reusable = _is_croppable(model)
         self._cache: Any = None
         self._held: list[int] = []
-        self.cached_tokens = 0
 
-    async def stream(self, request: Request) -> AsyncGenerator[int, None]:
-        """The model's tokens, one that stops it included. Closing it stops the computation before
-        the next token. Raises ModelError, shown to the user, when memory runs out."""
+    async def stream(self, request: Request) -> AsyncGenerator[int | Reused, None]:
+        """How much of the prompt was in the cache, then the model's tokens, one that stops it
+        included. Closing it stops the computation before the next token. Raises ModelError, shown
+        to the user, when memory runs out."""
         run = _Run(asyncio.get_running_loop())
         work = run.loop.run_in_executor(self._executor, self._work, request, run)
-        work.add_done_callback(lambda _: run.tokens.put_nowait(None))
+        work.add_done_callback(lambda _: run.items.put_nowait(None))
         try:
-            while (token := await run.tokens.get()) is not None:
-                yield token
+            while (item := await run.items.get()) is not None:
+                yield item
             await work
         finally:
             run.stopped.set()
             await asyncio.wait([work])
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Lets go of the model and the cache. Safe to call twice."""
-        self._executor.shutdown(wait=True)
+        await asyncio.to_thread(self._executor.shutdown)
         self._model = self._cache = None
         self._held = []
 
@@ -108,7 +96,7 @@ class Generator:
         ids = list(request.ids)
         more: dict[str, Any] = {}
         if self._reusable:
-            self._prepare_cache(ids)
+            run.put(Reused(self._prepare_cache(ids)))
             self._prefill(ids, run)
             more["past_key_values"] = self._cache
         if run.stopped.is_set():
@@ -126,9 +114,9 @@ class Generator:
             # The model never read the last token, so the cache lacks it.
             self._held = made[0].tolist()[: self._cache.get_seq_length()]
 
-    def _prepare_cache(self, ids: Sequence[int]) -> None:
+    def _prepare_cache(self, ids: Sequence[int]) -> int:
         """Leaves in the cache what the new prompt begins with, but never all of the prompt: its
-        last token has to be read to tell what follows."""
+        last token has to be read to tell what follows. Returns how many tokens that is."""
         from transformers import DynamicCache  # noqa: PLC0415
 
         common = 0
@@ -143,7 +131,7 @@ class Generator:
         elif surplus := self._cache.get_seq_length() - common:
             self._cache.crop(-surplus)
         self._held = list(ids[:common])
-        self.cached_tokens = common
+        return common
 
     def _prefill(self, ids: Sequence[int], run: _Run) -> None:
         """Reads the prompt into the cache, all but its last token, unless it is stopped."""

@@ -31,6 +31,8 @@ class HarmonyDialect(Dialect):
 
     stop_ids = frozenset({RETURN, CALL, END_OF_TEXT})
     output_bound = _OUTPUT_BOUND
+    temperature = 1.0
+    top_p = 1.0
 
     def __init__(self) -> None:
         import openai_harmony  # noqa: PLC0415

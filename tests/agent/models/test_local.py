@@ -15,15 +15,16 @@ from agent.models.base import (
     ContextOverflow,
     Event,
     Model,
+    Retrying,
     Sampling,
     TextDelta,
     TurnDone,
 )
-from agent.models.generation import Request
 from agent.models.harmony import HarmonyDialect
 from agent.models.local import LocalModel, open_local
 from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
+from agent.models.source import Request
 from sandbox.errors import SetupError
 from tests.agent.models import tiny
 
@@ -124,8 +125,6 @@ async def test_gpt_oss_speaks_harmony_and_noise_is_a_problem_not_an_error(oss_fo
 class Written:
     """Stands where the sampling is, and gives the tokens of a text."""
 
-    cached_tokens = 0
-
     def __init__(self, text: str) -> None:
         encoding = openai_harmony.load_harmony_encoding("HarmonyGptOss")
         self._ids = encoding.encode(text, allowed_special="all")
@@ -134,11 +133,13 @@ class Written:
         for token in self._ids[: request.max_tokens]:
             yield token
 
+    async def close(self) -> None:
+        pass
+
 
 def saying(text: str) -> LocalModel:
     model = LocalModel("gpt-oss", ModelSettings())
-    model._generator = Written(text)  # type: ignore[assignment]
-    model._dialect = HarmonyDialect()
+    model._opened = Written(text), HarmonyDialect()
     return model
 
 
@@ -147,6 +148,26 @@ async def test_a_call_ends_the_turn() -> None:
     done, events = await turn(saying(header + "{}<|call|>"), sampling=Sampling())
     assert events == [CallStarted(0, "shell")]
     assert (done.finish, done.problem, done.message.calls[0].name) == ("calls", "", "shell")
+
+
+async def test_a_stream_that_begins_anew_counts_what_it_lost() -> None:
+    class Broken(Written):
+        async def stream(self, request: Request) -> AsyncGenerator[int | Retrying, None]:
+            for token in self._ids[:5]:
+                yield token
+            yield Retrying("the connection broke", 0.0, 2)
+            async for token in super().stream(request):
+                yield token
+
+    model = saying("")
+    source = Broken("<|channel|>final<|message|>Yes, that is so.<|return|>")
+    model._opened = source, HarmonyDialect()
+    done, events = await turn(model, sampling=Sampling())
+    assert (done.message.text, done.problem) == ("Yes, that is so.", "")
+    retried = events.index(Retrying("the connection broke", 0.0, 2))
+    again = "".join(event.text for event in events[retried:] if isinstance(event, TextDelta))
+    assert again == "Yes, that is so."
+    assert done.usage.abandoned_tokens == done.usage.input_tokens + 5
 
 
 async def test_an_answer_ends_the_turn() -> None:
