@@ -172,6 +172,10 @@ HOSTILE = {
     "candidates": "100000",
     "context_window": "1000000",
     "model_timeout": "99999.0",
+    "precision": "'bf16'",
+    "device_map": "'cpu'",
+    "cache_limit": "'640G'",
+    "grammar": "'off'",
     "reasoning_loops": "'keep'",
     "reasoning_patterns": "['a']",
 }
