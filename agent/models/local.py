@@ -111,7 +111,7 @@ def _grammars(loaded: loading.Loaded, dialect: Dialect) -> Grammars | None:
     size = loaded.model.config.get_text_config(decoder=True).vocab_size
     if isinstance(dialect, TemplateDialect):
         return TagGrammars(dialect, loaded.tokenizer, size)
-    return HarmonyGrammars(dialect, size) if isinstance(dialect, HarmonyDialect) else None
+    return HarmonyGrammars(size) if isinstance(dialect, HarmonyDialect) else None
 
 
 def dialect_of(loaded: loading.Loaded) -> Dialect:
