@@ -68,6 +68,10 @@ def model_settings(found: Settings) -> ModelSettings:
         protocol=found["protocol"],
         context_window=found["context_window"],
         first_token_timeout=found["model_timeout"],
+        precision=found["precision"],
+        device_map=found["device_map"],
+        cache_limit=found["cache_limit"],
+        grammar=found["grammar"],
         price=None if prices[0] is None else Price(*prices),
     )
 

@@ -234,6 +234,10 @@ class Model(ABC):
         be had after the backend's own retries; the user sees its text.
         """
 
+    def remarks(self, tools: Sequence[ToolSpec]) -> Sequence[str]:
+        """What the user should know of these tools with this model, once it is prepared."""
+        return ()
+
     def answer(
         self,
         conversation: Conversation,

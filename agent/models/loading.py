@@ -201,7 +201,7 @@ def _number_type(weights: Weights, config: Any) -> Any:
     import torch  # noqa: PLC0415
 
     size = _size(weights)
-    free = _free_memory()
+    free = free_memory()
     accelerated = torch.accelerator.is_available()
     if not accelerated and not _method(config):
         stored = (getattr(config, "dtype", None) or torch.float32).itemsize
@@ -228,7 +228,7 @@ def _size(weights: Weights) -> int:
     raise _incomplete(weights.name, "there are no weights (*.safetensors)")
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes that weights could take now, on the GPUs and beside them."""
     import torch  # noqa: PLC0415
 

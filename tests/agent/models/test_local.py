@@ -274,7 +274,7 @@ async def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 async def test_too_little_memory_is_told_before_anything_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(loading, "free_memory", lambda: 1000)
     error = await refusal(folder)
     assert "GiB for its weights alone" in error.message
 
