@@ -49,6 +49,8 @@ KEYS: Mapping[str, Key] = {
             example="http://127.0.0.1:8000/v1"),
         Key("api_key_variable", "text", None, "guarded", "variable that holds the server's key",
             example="OPENAI_API_KEY"),
+        Key("protocol", "text", "auto", "free", "raw: gpt-oss in its own tokens; or chat",
+            choices=("auto", "raw", "chat")),
         Key("context_window", "integer", None, "guarded", "tokens that the model takes",
             minimum=512, example=131072),
         Key("model_timeout", "number", 600.0, "lower", "seconds to a turn's first token",
@@ -106,6 +108,8 @@ KEYS: Mapping[str, Key] = {
         Key("time_limit", "number", 3600.0, "lower", "seconds for the whole attempt", minimum=1),
         Key("cost_limit", "number", None, "lower", "US dollars; needs a model of known price",
             minimum=0, example=5.0),
+        Key("toolset", "text", "auto", "free", "tools as the model knows them best, or by name",
+            choices=("auto", "generic", "gpt-oss")),
         Key("candidates", "integer", None, "guarded", "alternatives tried per turn",
             minimum=1, example=4),
         Key("test_timeout", "number", 600.0, "lower",
@@ -137,6 +141,8 @@ KEYS: Mapping[str, Key] = {
             choices=("cut", "keep")),
         Key("reasoning_patterns", "list", (), "guarded", "regular expressions that cut reasoning",
             separator="\n"),
+        Key("malformed_retries", "integer", None, "guarded", "tries more for a malformed turn",
+            minimum=0, example=10),
         Key("temperature", "number", None, "free", "sampling temperature", minimum=0, example=1.0),
         Key("top_p", "number", None, "free", "nucleus sampling", minimum=0, example=1.0),
         Key("max_output_tokens", "integer", None, "lower", "output tokens of one turn",
@@ -149,6 +155,7 @@ KEYS: Mapping[str, Key] = {
 MODEL = (
     "model",
     "base_url",
+    "protocol",
     "context_window",
     "model_timeout",
     "precision",
@@ -159,7 +166,14 @@ MODEL = (
     "price_output",
     "candidates",
 )
-SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
+SAMPLING = (
+    "reasoning_effort",
+    "temperature",
+    "top_p",
+    "max_output_tokens",
+    "seed",
+    "malformed_retries",
+)
 REASONING = ("reasoning_limit", "reasoning_total", "reasoning_loops", "reasoning_patterns")
 LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
 CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow")

@@ -10,6 +10,7 @@ Nothing is ever rewritten: `resumed` with `after` says that the lines between ar
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,12 +29,12 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         (
             "run.started",
             "run greenroom task model sampling limits settings",
-            "checkout ready engine",
+            "checkout ready engine toolset",
         ),
         ("resumed", "after turn", "guidance"),
         # What broke an attempt off: the error, and what took the sandbox away where that did.
         ("broken", "error cause", ""),
-        ("run.ended", "status reason", "turns usage seconds cost tree grade"),
+        ("run.ended", "status reason", "turns usage seconds cost tree grade malformed"),
         # Every sandbox opened, under which policy, on which image, and for what.
         ("sandbox", "purpose image policy", "container rebuild lacking"),
         # What a sandbox asked for on its way out, when that has ended.
@@ -46,10 +47,15 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         # The conversation, in order. `epoch` replaces all that stood before it.
         ("epoch", "reason messages", "by_products"),
         ("message", "message", ""),
-        # One turn of the model, after the cuts of its reasoning.
+        # One turn of the model, after the cuts of its reasoning and the tries that were malformed.
         ("turn.started", "turn", ""),
         ("cut", "turn reason detail tokens kept saved way", "thought steering"),
-        ("turn", "turn message usage finish", "problem seconds first_token_seconds candidate"),
+        ("malformed", "turn kind problem message usage attempt", ""),
+        (
+            "turn",
+            "turn message usage finish",
+            "problem kind seconds first_token_seconds candidate",
+        ),
         ("call", "turn id name arguments", ""),
         ("result", "turn id name ok text seconds", ""),
         # One candidate screened; `failing` is the number of tests that fail with it.
@@ -192,7 +198,8 @@ def live(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 @dataclass(frozen=True)
 class History:
     """What a resumed attempt goes on from: the log up to its last complete turn. `usage` and
-    `seconds` are all that was spent, also on turns that were never completed."""
+    `seconds` are all that was spent, also on turns that were never completed. `malformed` counts
+    turns that could not be used, by kind."""
 
     started: dict[str, Any]
     messages: tuple[dict[str, Any], ...]
@@ -204,6 +211,7 @@ class History:
     baseline: dict[str, Any] | None
     by_products: tuple[str, ...]
     cuts: tuple[dict[str, Any], ...]
+    malformed: Counter[Any]
     ended: dict[str, Any] | None
     verdict: dict[str, Any] | None
 
@@ -245,6 +253,11 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
             for path in event.get("by_products", ())
         ),
         cuts=tuple(event for event in counted if event["type"] == "cut"),
+        malformed=Counter(
+            event["kind"]
+            for event in counted
+            if event["type"] in {"malformed", "turn"} and event.get("kind")
+        ),
         ended=ends[-1] if ends else None,
         verdict=verdicts[-1] if verdicts else None,
     )
@@ -270,7 +283,7 @@ def _spent(events: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], float]:
             case "resumed":  # what was done after the last complete turn was cut off uncounted
                 seconds += (last - since).total_seconds()
                 since = moment
-            case "turn":
+            case "turn" | "malformed":
                 usage = event["usage"]
             case "turn.ended":
                 usage, seconds, since = event["usage"], event["seconds"], moment

@@ -167,12 +167,15 @@ class WatchedModel(Model):
         bound = turn.sampling.max_output_tokens or self._model.output_bound
         return None if bound is None else max(0, bound - turn.spent)
 
+    @property
+    def ranks_candidates(self) -> bool:
+        return self._model.ranks_candidates
+
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
     ) -> AsyncGenerator[TurnDone, None]:
         """As the model's own, where it has a way of its own; else so many watched turns."""
-        own = type(self._model).candidates is not Model.candidates
-        chosen = self._model.candidates if own else super().candidates
+        chosen = self._model.candidates if self.ranks_candidates else super().candidates
         async with aclosing(chosen(conversation, tools, sampling, count)) as turns:
             async for done in turns:
                 yield done

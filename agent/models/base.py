@@ -111,16 +111,40 @@ class ReasoningCut:
     steering: str = ""
 
 
+#: Why a turn cannot be used: its header names no channel or no tool that there is, its arguments
+#: are no JSON object, it answers and calls at once, calls several times where one is right, is
+#: empty, neither answers nor calls, could not be read by the server, or was cut off.
+MalformedKind = Literal[
+    "channel", "tool", "arguments", "both", "several", "empty", "neither", "unparsed", "cut"
+]
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A turn that could not be used and is asked for again from the same prompt.
+
+    The turn starts over: deltas before this event belong to `message`, which enters no
+    conversation. `usage` is what it cost, and in no other count; `attempt` counts from 1.
+    """
+
+    kind: MalformedKind
+    problem: str
+    message: AssistantMessage
+    usage: Usage
+    attempt: int
+
+
 @dataclass(frozen=True)
 class TurnDone:
     """Always the last event of a turn that ended without an error.
 
     `finish` is why it ended: the model stopped, it called tools, the output limit was reached, or
     the backend cut it (a time limit, a monitor). `problem` is set when the turn is malformed (an
-    empty answer, calls that could not be parsed) and says so in words meant for the model.
+    empty answer, calls that could not be parsed) and says so in words meant for the model; `kind`
+    names what is wrong where that is known, also with calls that can be made all the same.
     `timings` are in seconds: `first_token_seconds`, `seconds`, and what the backend adds.
-    `before` are messages of the same turn that stand before `message` in the conversation, and
-    `cuts` say where its reasoning was cut short.
+    `before` are messages of the same turn that stand before `message` in the conversation, `cuts`
+    say where its reasoning was cut short, and `malformed` are the tries before it.
     """
 
     message: AssistantMessage
@@ -130,9 +154,11 @@ class TurnDone:
     timings: dict[str, float] = field(default_factory=dict)
     before: tuple[Message, ...] = ()
     cuts: tuple[ReasoningCut, ...] = ()
+    kind: MalformedKind | None = None
+    malformed: tuple[Malformed, ...] = ()
 
 
-Event = ReasoningDelta | TextDelta | CallStarted | Retrying | ReasoningCut | TurnDone
+Event = ReasoningDelta | TextDelta | CallStarted | Retrying | ReasoningCut | Malformed | TurnDone
 
 
 @dataclass(frozen=True)
@@ -147,8 +173,9 @@ class Price:
 class ModelInfo:
     """What the model was, for the trajectory and for the user.
 
-    `address` is set for servers; `local` is false when it is not on this machine, and the user is
-    shown the address. `real` is false for scripts, and every output then says so.
+    `protocol` is how a server is asked: `chat` completions or `raw` tokens. `address` is set for
+    servers; `local` is false when it is not on this machine, and the user is shown the address.
+    `real` is false for scripts, and every output then says so.
     """
 
     name: str
@@ -160,6 +187,7 @@ class ModelInfo:
     quantisation: str = ""
     server: str = ""
     server_version: str = ""
+    protocol: str = ""
     context_window: int | None = None
     price: Price | None = None
 
@@ -178,6 +206,12 @@ class Model(ABC):
 
     #: Whether its reasoning is watched; what was recorded has been.
     watched: bool = True
+
+    #: The toolset that it is best served with, known once it is prepared.
+    toolset: str = "generic"
+
+    #: How often a malformed turn is asked for again when the user did not say.
+    malformed_retries: int = 2
 
     #: The most tokens that a turn may have when the user set no limit, where that is known.
     output_bound: int | None = None
@@ -218,6 +252,11 @@ class Model(ABC):
         None, the default, where the backend cannot: the model is then asked again.
         """
         return None
+
+    @property
+    def ranks_candidates(self) -> bool:
+        """Whether `candidates` is a way of its own, rather than so many samples."""
+        return type(self).candidates is not Model.candidates
 
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
@@ -260,6 +299,8 @@ __all__ = [
     "ContextOverflow",
     "CutReason",
     "Event",
+    "Malformed",
+    "MalformedKind",
     "Model",
     "ModelError",
     "ModelInfo",

@@ -6,7 +6,6 @@ with `Retrying`; what cannot be cured is a `ModelError` that tells what to do. L
 time hold on our side too, so that a server that never stops costs no more than allowed.
 """
 
-import asyncio
 import difflib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -14,10 +13,11 @@ from dataclasses import replace
 from typing import Literal
 
 from agent.conversation import AssistantMessage, Conversation, ToolSpec
-from agent.models import failures, malformed, probe
+from agent.models import failures, malformed, ollama, probe
 from agent.models.assembly import Assembly
 from agent.models.base import (
     Event,
+    MalformedKind,
     Model,
     ModelError,
     ModelInfo,
@@ -27,11 +27,11 @@ from agent.models.base import (
     TurnDone,
     Usage,
 )
-from agent.models.failures import Refused, Transient, UnknownModel
+from agent.models.failures import NoTools, Refused, Transient, UnknownModel
 from agent.models.pace import Pace
-from agent.models.retries import Retries
+from agent.models.retries import persist
 from agent.models.secret import Secret
-from agent.models.servers import Endpoint, Profile
+from agent.models.servers import PROFILES, Endpoint, Profile
 from agent.models.settings import ModelSettings
 from agent.models.stream import Stalled
 from agent.models.transport import Transport
@@ -69,15 +69,20 @@ class OpenAIModel(Model):
         self._dialect = Dialect(
             reasoning=profile.reasoning,
             limit="max_completion_tokens" if own_limit else "max_tokens",
+            strict_tools=profile.strict_tools,
         )
+        #: Set where Ollama is asked by its own interface, with this context.
+        self._ollama_window: int | None = None
         self.output_bound = settings.output_bound
         self._prepared = False
         self._memory = Memory()
-        # Ollama passes models of this name on to its own service.
-        local = endpoint.loopback and not (profile.name == "ollama" and name.endswith("cloud"))
+        # Ollama, which may listen at any address, passes models of this name on to its own service.
+        passed_on = profile.name in {"ollama", "openai"} and name.endswith("cloud")
+        local = endpoint.loopback and not passed_on
         self.info = ModelInfo(
             name=name,
             backend=profile.name,
+            protocol="chat",
             address=endpoint.base,
             local=local,
             context_window=settings.context_window,
@@ -88,13 +93,31 @@ class OpenAIModel(Model):
         """Asks the server what it is. Raises ModelError when nothing answers at its address."""
         facts = await probe.ask(self._transport, self._name)
         self._prepared = True
+        if facts.server and self._profile.name == "openai":
+            self._take_for(PROFILES[facts.server])
+        window = self._settings.context_window or facts.context_window
+        if facts.server == "ollama" and facts.server_version:
+            asked = self._settings.context_window
+            window = await ollama.settle_window(self._transport, self._name, facts, asked, say)
+            self._ollama_window = window
         self.info = replace(
             self.info,
             server=facts.server or self._profile.name,
             server_version=facts.server_version,
             quantisation=facts.quantisation,
-            context_window=self._settings.context_window or facts.context_window,
+            context_window=window,
         )
+
+    def _take_for(self, profile: Profile) -> None:
+        """Uses the server as what it turned out to be."""
+        self._profile = self._transport.profile = profile
+        self._dialect.reasoning = profile.reasoning
+        self._dialect.strict_tools = profile.strict_tools
+
+    @property
+    def transport(self) -> Transport:
+        """The connection to its server."""
+        return self._transport
 
     async def close(self) -> None:
         await self._transport.close()
@@ -106,21 +129,11 @@ class OpenAIModel(Model):
             await self.prepare()
         turn = Turn(conversation, tools, sampling)
         self._check_window(turn)
-        retries = Retries(self._settings)
+        answers = persist(self._settings, lambda: self._answer(turn), turn.abandon)
         try:
-            async for attempt in retries.attempts():
-                if retries.failure:
-                    number = attempt.retry_state.attempt_number
-                    yield Retrying(retries.failure.reason, retries.pause, number)
-                    await asyncio.sleep(retries.pause)
-                try:
-                    async with aclosing(self._answer(turn)) as events:
-                        async for event in events:
-                            yield event
-                    return
-                except Transient as failure:
-                    turn.abandon(failure)
-                    retries.failed(attempt, failure)
+            async with aclosing(answers) as events:
+                async for event in events:
+                    yield event
         except Transient as failure:
             yield self._given_up(turn, failure)
 
@@ -134,6 +147,12 @@ class OpenAIModel(Model):
                 return
             except UnknownModel as problem:
                 raise await self._unknown_model(str(problem)) from None
+            except NoTools as problem:
+                if self._dialect.written_tools or not turn.tools:
+                    raise
+                said = problem.message
+                self._dialect.written_tools = True
+                yield Retrying(f"{said}; calls are written as text instead", 0.0, 1)
             except Refused as refused:
                 said = str(refused)
                 if not self._dialect.learn(said):
@@ -144,49 +163,41 @@ class OpenAIModel(Model):
         )
 
     async def _attempt(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        known = {spec.name for spec in turn.tools}
-        assembly = Assembly(known, turn.call_ids, self._secret)
+        assembly = Assembly(turn.tools, turn.call_ids, self._secret)
         turn.assembly = assembly
         pace = Pace(self._settings, assembly)
-        body = request_body(self._name, turn.conversation, turn.tools, turn.sampling, self._dialect)
+        path, body, native = self._request(turn)
         cut = False
         try:
-            async with self._transport.stream("chat/completions", body, pace) as stream:
+            async with self._transport.stream(path, body, pace) as stream:
                 async with aclosing(stream.chunks()) as chunks:
                     async for chunk in chunks:
-                        for event in assembly.take(chunk):
+                        for event in assembly.take(ollama.as_chunk(chunk) if native else chunk):
                             yield event
                         pace.mark(token=assembly.characters > 0)
                         cut = pace.over or self._too_long(turn, assembly)
-                        if cut:
+                        if cut or assembly.called:
                             break
-                if not (cut or stream.announced_end or assembly.finished):
+                ended = stream.announced_end or assembly.finished or assembly.called
+                if not (cut or ended):
                     raise Transient("the connection closed before the answer's end", "connection")
         except Stalled:
-            cut = self._stalled(assembly, pace)
+            cut = pace.stalled(self._transport.server)
         for event in assembly.close():
             yield event
         yield self._done(turn, assembly, pace, cut)
 
+    def _request(self, turn: Turn) -> tuple[str, bytes, bool]:
+        """Where a turn is asked for, with which body, and whether by Ollama's own interface."""
+        asked = self._name, turn.conversation, turn.tools, turn.sampling, self._dialect
+        if self._ollama_window is None:
+            return "chat/completions", request_body(*asked), False
+        address = f"{self._transport.endpoint.root}/api/chat"
+        return address, ollama.request_body(*asked, self._ollama_window), True
+
     def _too_long(self, turn: Turn, assembly: Assembly) -> bool:
         limit = turn.sampling.max_output_tokens or self._settings.output_bound
         return assembly.characters > limit * _CHARACTERS_A_TOKEN
-
-    def _stalled(self, assembly: Assembly, pace: Pace) -> bool:
-        """What silence means: the end of a finished answer, or of our patience. Returns whether
-        the answer was cut; raises Transient or ModelError where there is none to keep."""
-        if assembly.finished:
-            return False
-        waited, server = f"{pace.seconds:.0f} s", self._transport.server
-        if assembly.characters == 0:
-            raise ModelError(
-                f"no token from {server} within {waited}",
-                "It may be overloaded or still loading the model; see its log.",
-            )
-        if pace.over:
-            return True
-        limit = f"{self._settings.chunk_timeout:g} s"
-        raise Transient(f"the answer stood still for {limit} after {waited}", "stalled")
 
     def _done(self, turn: Turn, assembly: Assembly, pace: Pace, cut: bool) -> TurnDone:
         """The finished turn. Raises ContextOverflow where the window swallowed the answer."""
@@ -209,7 +220,8 @@ class OpenAIModel(Model):
         timings = {"seconds": pace.seconds, **assembly.timings}
         if pace.first_token_seconds is not None:
             timings["first_token_seconds"] = pace.first_token_seconds
-        return TurnDone(message, usage, finish, problem, timings)
+        kind: MalformedKind | None = "tool" if assembly.nameless_calls else None
+        return TurnDone(message, usage, finish, problem, timings, kind=kind)
 
     def _check_window(self, turn: Turn) -> None:
         """Raises ContextOverflow where the server would cut the prompt without a word."""
@@ -227,7 +239,7 @@ class OpenAIModel(Model):
         if failure.kind == "unparsed":
             usage = Usage(estimated=True, abandoned_tokens=turn.abandoned)
             problem = malformed.unreadable_call(failure.reason)
-            return TurnDone(AssistantMessage(), usage, problem=problem)
+            return TurnDone(AssistantMessage(), usage, problem=problem, kind="unparsed")
         raise ModelError(
             f"{self._transport.server} gives no answer, asked {turn.attempts} times:"
             f" {failure.reason}",

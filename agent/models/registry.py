@@ -80,6 +80,7 @@ def _open_server(
 ) -> Model:
     from agent.models.openai import OpenAIModel  # noqa: PLC0415
     from agent.models.secret import Secret  # noqa: PLC0415
+    from agent.models.served import ServedModel  # noqa: PLC0415
 
     profile = PROFILES[prefix]
     endpoint = parse_endpoint(settings.base_url or usual_address(profile, environment))
@@ -91,7 +92,8 @@ def _open_server(
             f"{profile.title} wants a key, and {secret.variable} is not set",
             f"Put the key into {secret.variable}, or give another server with --base-url.",
         )
-    return OpenAIModel(profile, name, endpoint, secret, settings)
+    chat = OpenAIModel(profile, name, endpoint, secret, settings)
+    return chat if settings.protocol == "chat" else ServedModel(chat, settings)
 
 
 def _unknown(name: str, prefix: str, rest: str) -> UsageError:

@@ -11,7 +11,9 @@ class ModelSettings:
     """How to reach a model, and how patient to be with it. Times are in seconds.
 
     `key_variable` names the environment variable that holds the key; None means the usual one, and
-    only where a key is usual. `price` is in US dollars per million tokens; None: not known.
+    only where a key is usual. `protocol` is how a server is asked: by chat completions, in raw
+    tokens, or as serves the model best. `price` is in US dollars per million tokens; None: not
+    known.
     `output_bound` is how many tokens a turn may have when the user set no limit: it ends a model
     that never stops. The time limits: to connect, to the first token (a server may have to load
     the model first), between two tokens, and for one whole turn. `retries` is how often a lost
@@ -22,6 +24,7 @@ class ModelSettings:
     #: Not shown, since an address may hold a password.
     base_url: str | None = field(default=None, repr=False)
     key_variable: str | None = None
+    protocol: Literal["auto", "raw", "chat"] = "auto"
     price: Price | None = None
     context_window: int | None = None
     output_bound: int = 131_072

@@ -46,7 +46,10 @@ class TokenModel(Model):
         async with self._opening:
             if self._opened is None:
                 self._opened = await self._open()
-                self.output_bound = self._bound(self._opened[1])
+                dialect = self._opened[1]
+                self.output_bound = self._bound(dialect)
+                self.toolset = dialect.toolset
+                self.malformed_retries = dialect.malformed_retries
             return self._opened
 
     def _bound(self, dialect: Dialect) -> int:

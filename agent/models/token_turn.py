@@ -131,4 +131,4 @@ class TokenTurn:
         timings = {"seconds": self.seconds}
         if self._first is not None:
             timings["first_token_seconds"] = self._first
-        return TurnDone(message, usage, finish, problem, timings)
+        return TurnDone(message, usage, finish, problem, timings, kind=parsed.kind)

@@ -43,13 +43,17 @@ class Transport:
         self.profile = profile
         self.endpoint = endpoint
         self.secret = secret
-        self.server = f"{profile.title} at {endpoint.base}"
         self._settings = settings
         self._client: httpx.AsyncClient | None = None
         #: What the server calls itself in its answers.
         self.software = ""
         #: A server that once answered is worth waiting for; one that never did may not exist.
         self._answered = False
+
+    @property
+    def server(self) -> str:
+        """What it is and where, for messages. The profile may become known by probing."""
+        return f"{self.profile.title} at {self.endpoint.base}"
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -60,15 +64,15 @@ class Transport:
     async def stream(
         self, path: str, body: bytes, patience: Patience
     ) -> AsyncIterator[AnswerStream]:
-        """The streamed answer to `body`. Leaving the block aborts what has not yet come.
+        """The streamed answer to `body` at a path of the interface, or at a whole address. Leaving
+        the block aborts what has not yet come.
 
         `patience` is asked before each read how many seconds it may take. Raises ModelError,
         Transient, Refused, UnknownModel or Stalled.
         """
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        request = self._http().build_request(
-            "POST", self.endpoint.url(path), content=body, headers=headers
-        )
+        address = path if "://" in path else self.endpoint.url(path)
+        request = self._http().build_request("POST", address, content=body, headers=headers)
         async with self._response(request, patience()) as response:
             yield AnswerStream(response, self.server, self._refusal, patience)
 

@@ -10,6 +10,10 @@ from agent.models.base import Sampling, conversation_text, estimate_tokens
 from agent.models.failures import Transient
 from agent.models.wire import tool
 
+#: After so many answers that the server could not read the next one is sampled cooler, by this.
+_COOLED = 2
+_COOLER = 0.6
+
 
 @dataclass
 class Turn:
@@ -20,6 +24,7 @@ class Turn:
     sampling: Sampling
     assembly: Assembly | None = None
     attempts: int = 0
+    unparsed: int = 0
     abandoned: int = 0
 
     @cached_property
@@ -43,8 +48,13 @@ class Turn:
         output = self.assembly.characters if self.assembly else 0
         if output or failure.kind == "unparsed":
             self.abandoned += self.prompt_estimate + (output + 3) // 4
-        if failure.kind == "unparsed" and self.sampling.seed is not None:
-            self.sampling = replace(self.sampling, seed=self.sampling.seed + 1)
+        if failure.kind == "unparsed":
+            self.unparsed += 1
+            if self.sampling.seed is not None:
+                self.sampling = replace(self.sampling, seed=self.sampling.seed + 1)
+            if self.unparsed == _COOLED:
+                usual = 1.0 if self.sampling.temperature is None else self.sampling.temperature
+                self.sampling = replace(self.sampling, temperature=usual * _COOLER)
 
 
 class Memory:

@@ -172,6 +172,7 @@ HOSTILE = {
     "candidates": "100000",
     "context_window": "1000000",
     "model_timeout": "99999.0",
+    "malformed_retries": "1000",
     "precision": "'bf16'",
     "device_map": "'cpu'",
     "cache_limit": "'640G'",
