@@ -31,7 +31,8 @@ PLAIN = """\
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 BARE = tiny.TEMPLATE.replace("<tool_call>\n", "").replace("\n</tool_call>", "")
-HEAD = "<|channel|>commentary to=functions.read_file <|constrain|>json<|message|>"
+JSON = "<|constrain|>json<|message|>"
+HEAD = f"<|channel|>commentary to=functions.read_file {JSON}"
 
 
 def tools_of(name: str) -> list[ToolSpec]:
@@ -104,7 +105,7 @@ async def test_gpt_oss_with_random_weights_writes_nothing_but_valid_turns(
         f'{HEAD}{{"path": "a.py", "start_line": 3}}<|call|>',
         "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
         f'{HEAD}{{"path":"a.py"}}<|call|>',
-        ' to=functions.read_file<|channel|>commentary <|constrain|>json<|message|>{"path":""}<|call|>',
+        f' to=functions.read_file<|channel|>commentary {JSON}{{"path":""}}<|call|>',
         '<|channel|>commentary to=functions.read_file code<|message|>{"path":""}<|call|>',
         "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary<|message|>"
         "I look.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
@@ -122,7 +123,7 @@ def test_what_gpt_oss_writes_is_allowed(
     [
         "<|channel|>final<|message|><|return|>",
         "<|channel|>analysis<|message|>Hm.<|return|>",
-        '<|channel|>commentary to=functions.reed_file <|constrain|>json<|message|>{"path":""}<|call|>',
+        f'<|channel|>commentary to=functions.reed_file {JSON}{{"path":""}}<|call|>',
         f'{HEAD}{{"path":1}}<|call|>',
         f"{HEAD}{{}}<|call|>",
         f'{HEAD}{{"path":"","more":1}}<|call|>',
