@@ -1,5 +1,7 @@
 """What the model is told at the start: who it is, where it works, what counts, what the task is."""
 
+from datetime import UTC, datetime
+
 from agent.conversation import Message, SystemMessage, UserMessage
 from sandbox.allowlist import Allowlist
 from tasks.task import Task
@@ -27,7 +29,7 @@ _ADVICE_LIMIT = 6000
 def opening(task: Task, toolbox: Toolbox, reflection: str) -> list[Message]:
     """The first messages of an attempt. `reflection` tells what the tests say before any change."""
     return [
-        SystemMessage(_system(task, toolbox)),
+        SystemMessage(_system(task, toolbox), _today()),
         UserMessage(_task_text(task, reflection), "task"),
     ]
 
@@ -36,6 +38,10 @@ def ending(toolbox: Toolbox) -> str:
     """How the model says that it is through, as an order: a call of the tool for it, or words."""
     names = [tool.name for tool in toolbox.tools if tool.ends_turn]
     return f"call {names[0]}" if names else "end with a final message"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _system(task: Task, toolbox: Toolbox) -> str:
@@ -68,27 +74,6 @@ def _task_text(task: Task, reflection: str) -> str:
     return "\n\n".join(parts)
 
 
-def restart(
-    task: Task, toolbox: Toolbox, first: str, reason: str, diff: str, reflection: str
-) -> list[Message]:
-    """A new epoch: the opening again, then where the work stands.
-
-    `first` is the text of the first user message; `reason` says why the conversation starts anew;
-    `diff` is the whole change that is in the workspace now.
-    """
-    state = (
-        f"The workspace holds this change now:\n```diff\n{diff.strip()}\n```"
-        if diff.strip()
-        else "The workspace is as it was at the start: nothing is changed."
-    )
-    text = f"{reason}\n\n{state}\n\n{reflection}"
-    return [
-        SystemMessage(_system(task, toolbox)),
-        UserMessage(first, "task"),
-        UserMessage(text, "reflection"),
-    ]
-
-
 NOTHING_CHANGED = (
     "You ended your turn, but the workspace is unchanged, and an empty change solves nothing. "
     "Use the tools to read the code and change it. If the task cannot be done, {ending} and "
@@ -116,4 +101,3 @@ STOP_THINKING = (
 STILL_THINKING = (
     "Your reasoning was cut short again and again ({why}). Think less, and call one tool now."
 )
-OVERFLOW = "The conversation grew too long for your context, so it starts anew with its state."
