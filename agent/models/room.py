@@ -13,10 +13,10 @@ def free_memory(device: str = "auto") -> int:
     if device == "cpu":
         return _free_host_memory()
     if device.startswith("cuda") and torch.cuda.is_available():
-        free: int = torch.cuda.mem_get_info(torch.device(device).index or 0)[0]
-        return free
+        return int(torch.cuda.mem_get_info(torch.device(device).index or 0)[0])
     gpus = range(torch.cuda.device_count())
-    return sum(torch.cuda.mem_get_info(gpu)[0] for gpu in gpus) + _free_host_memory()
+    free = sum(int(torch.cuda.mem_get_info(gpu)[0]) for gpu in gpus)
+    return free + _free_host_memory()
 
 
 def room_for_caches(model_device: str) -> int:
