@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sandbox.errors import SetupError
 
-PACKAGES = ("torch", "transformers", "accelerate", "gguf", "openai_harmony")
+PACKAGES = ("torch", "transformers", "accelerate", "gguf", "openai_harmony", "llguidance")
 HOW_TO_INSTALL = (
     "They come with the extra `local`; in Greenroom's checkout: uv tool install --force '.[local]' "
     "(or: pipx install --force '.[local]')."

@@ -192,6 +192,10 @@ HOSTILE = {
     "context_window": "1000000",
     "model_timeout": "99999.0",
     "malformed_retries": "1000",
+    "precision": "'bf16'",
+    "device_map": "'cpu'",
+    "cache_limit": "'640G'",
+    "grammar": "'off'",
     "reasoning_loops": "'keep'",
     "reasoning_patterns": "['a']",
 }
