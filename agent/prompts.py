@@ -1,5 +1,7 @@
 """What the model is told at the start: who it is, where it works, what counts, what the task is."""
 
+from datetime import UTC, datetime
+
 from agent.conversation import Message, SystemMessage, UserMessage
 from sandbox.allowlist import Allowlist
 from tasks.task import Task
@@ -27,7 +29,7 @@ _ADVICE_LIMIT = 6000
 def opening(task: Task, toolbox: Toolbox, reflection: str) -> list[Message]:
     """The first messages of an attempt. `reflection` tells what the tests say before any change."""
     return [
-        SystemMessage(_system(task, toolbox)),
+        SystemMessage(_system(task, toolbox), _today()),
         UserMessage(_task_text(task, reflection), "task"),
     ]
 
@@ -36,6 +38,10 @@ def ending(toolbox: Toolbox) -> str:
     """How the model says that it is through, as an order: a call of the tool for it, or words."""
     names = [tool.name for tool in toolbox.tools if tool.ends_turn]
     return f"call {names[0]}" if names else "end with a final message"
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _system(task: Task, toolbox: Toolbox) -> str:
@@ -83,7 +89,7 @@ def restart(
     )
     text = f"{reason}\n\n{state}\n\n{reflection}"
     return [
-        SystemMessage(_system(task, toolbox)),
+        SystemMessage(_system(task, toolbox), _today()),
         UserMessage(first, "task"),
         UserMessage(text, "reflection"),
     ]

@@ -162,7 +162,9 @@ def _copy(layer: Any) -> Any:
 
 def _windows(cache: Any) -> list[int]:
     """The places of layers that keep a window."""
-    return [place for place, layer in enumerate(cache.layers) if getattr(layer, "is_sliding", False)]
+    return [
+        place for place, layer in enumerate(cache.layers) if getattr(layer, "is_sliding", False)
+    ]
 
 
 def _common(held: list[int], wanted: list[int]) -> int:

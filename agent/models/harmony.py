@@ -7,24 +7,26 @@ say what the message says: what is rendered anew would differ, and the KV cache 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from agent.conversation import (
     AssistantMessage,
     Conversation,
-    Message,
     SystemMessage,
     ToolMessage,
     ToolSpec,
     UserMessage,
 )
 from agent.models.dialect import CallIds, Dialect, Effort, Prompt
+from agent.models.harmony_header import Header
 from agent.models.harmony_turn import CALL, END, END_OF_TEXT, RETURN, HarmonyParser
 from tools.bounds import sendable
 
 #: Reasoning at high effort may take some ten thousands of tokens.
 _OUTPUT_BOUND = 32_768
+#: Turns whose tokens are not read back each time.
+_KEPT = 1024
 
 
 class HarmonyDialect(Dialect):
@@ -41,6 +43,7 @@ class HarmonyDialect(Dialect):
     def __init__(self) -> None:
         self._library, self._encoding = _loaded()
         self._opening = self.encode("<|start|>assistant")
+        self._written = lru_cache(_KEPT)(self._as_written)
 
     def prompt(
         self, conversation: Conversation, tools: Sequence[ToolSpec], effort: Effort
@@ -49,12 +52,18 @@ class HarmonyDialect(Dialect):
         dot stand in the system message, where gpt-oss knows them from. Reasoning before the latest
         final answer is left out, as the format wants it."""
         count = _leading(conversation)
-        instructions = "\n\n".join(message.text for message in conversation[:count])
-        ids = self._preface(instructions, tools, effort)
+        ids = self._preface(conversation[:count], tools, effort)
         old = _last_answer(conversation)
+        called: dict[str, Header] = {}
         for place, message in enumerate(conversation[count:], count):
-            if place <= old and isinstance(message, AssistantMessage):
+            if isinstance(message, AssistantMessage) and place <= old:
                 ids += self._anew(replace(message, reasoning=""))
+            elif isinstance(message, AssistantMessage):
+                written, headers = self._written(message)
+                called |= {c.id: h for c, h in zip(message.calls, headers, strict=False)}
+                ids += written or self._anew(message)
+            elif isinstance(message, ToolMessage):
+                ids += self._result(message, called.get(message.call_id))
             else:
                 ids += self._render(message)
         return Prompt((*ids, *self._opening))
@@ -62,7 +71,7 @@ class HarmonyDialect(Dialect):
     def parser(
         self, conversation: Conversation, tools: Sequence[ToolSpec], prompt: Prompt
     ) -> HarmonyParser:
-        return HarmonyParser(self.decode, CallIds(conversation))
+        return HarmonyParser(self.decode, CallIds(conversation), tools)
 
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._encoding.encode(text, allowed_special="all"))
@@ -78,10 +87,17 @@ class HarmonyDialect(Dialect):
         text = self._encoding.decode([token], errors="surrogateescape")
         return bytes(text.encode("utf-8", "surrogateescape"))
 
-    def _preface(self, instructions: str, tools: Sequence[ToolSpec], effort: Effort) -> list[int]:
-        """The system message, and the developer message where there is something to say."""
+    def _preface(
+        self, leading: Conversation, tools: Sequence[ToolSpec], effort: Effort
+    ) -> list[int]:
+        """The system message (identity, cutoff and date as in training, effort, namespaces), and
+        the developer message with our instructions where there is something to say."""
         library = self._library
+        instructions = "\n\n".join(message.text for message in leading)
         system = library.SystemContent.new()
+        days = [m.date for m in leading if isinstance(m, SystemMessage) and m.date]
+        if days:
+            system = system.with_conversation_start_date(days[0])
         system = system.with_reasoning_effort(library.ReasoningEffort((effort or "medium").title()))
         functions: list[Any] = []
         spaces: dict[str, list[Any]] = {}
@@ -101,41 +117,44 @@ class HarmonyDialect(Dialect):
             developer = developer.with_function_tools(functions)
         return ids + self._content("developer", developer)
 
-    def _render(self, message: Message) -> list[int]:
+    def _render(self, message: SystemMessage | UserMessage) -> list[int]:
         match message:
             case SystemMessage():
                 content = self._library.DeveloperContent.new()
                 return self._content("developer", content.with_instructions(sendable(message.text)))
             case UserMessage():
                 return self._message("user", message.text)
-            case ToolMessage():
-                name = _recipient(message.name)
-                return self._message("tool", message.text, "commentary", "assistant", author=name)
-            case AssistantMessage():
-                return self._as_written(message) or self._anew(message)
 
-    def _as_written(self, message: AssistantMessage) -> list[int]:
-        """The turn's own tokens; none where they are not whole, were written in another vocabulary
-        or say something else than the message."""
+    def _result(self, message: ToolMessage, call: Header | None) -> list[int]:
+        """A call's result, from whom it was asked of and on its channel."""
+        channel = (call and call.channel) or "commentary"
+        author = call.recipient if call else _recipient(message.name)
+        return self._message("tool", message.text, channel, "assistant", author=author)
+
+    def _as_written(self, message: AssistantMessage) -> tuple[list[int], list[Header]]:
+        """The turn's own tokens, and its calls' headers; none where they are not whole, were
+        written in another vocabulary, had to be mended or say something else than the message."""
         ids = list(message.token_ids)
         if not ids or ids[-1] not in {RETURN, CALL}:
-            return []
+            return [], []
         parser = HarmonyParser(self.decode, CallIds(()))
         for token in ids:
             parser.feed(token)
         parser.close()
         parsed = parser.parsed()
         same = (
-            not parsed.problem
+            parser.sound
+            and parsed.kind is None
             and parsed.text == message.text
             and parsed.reasoning == message.reasoning
             and [(call.name, call.arguments) for call in parsed.calls]
             == [(call.name, call.arguments) for call in message.calls]
         )
         if not same:
-            return []
+            return [], []
         # Once others follow, a finished turn ends like any message.
-        return [*self._opening, *ids[:-1], END if ids[-1] == RETURN else CALL]
+        ending = END if ids[-1] == RETURN else CALL
+        return [*self._opening, *ids[:-1], ending], parser.headers
 
     def _anew(self, message: AssistantMessage) -> list[int]:
         ids: list[int] = []
