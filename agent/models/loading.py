@@ -43,9 +43,9 @@ def load(name: str) -> Loaded:
     check_packages("a model in this process")
     quiet_libraries()
     weights = find(name)
-    config = _config(weights)
+    config = read_config(weights)
     harmony = config.model_type == "gpt_oss"
-    tokenizer = None if harmony else _tokenizer(weights)
+    tokenizer = None if harmony else read_tokenizer(weights)
     _check_quantisation(weights, config)
     model = _model(weights, config, _number_type(weights, config))
     text = config.get_text_config(decoder=True)
@@ -113,7 +113,8 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _config(weights: Weights) -> Any:
+def read_config(weights: Weights) -> Any:
+    """The configuration in the folder, as transformers has it."""
     from transformers import AutoConfig  # noqa: PLC0415
 
     try:
@@ -125,7 +126,8 @@ def _config(weights: Weights) -> Any:
         ) from error
 
 
-def _tokenizer(weights: Weights) -> Any:
+def read_tokenizer(weights: Weights) -> Any:
+    """The tokenizer in the folder, which has a chat template."""
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     try:
