@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from agent.context import ContextShares
 from agent.models.base import MalformedKind, ModelInfo, Price, Sampling, Usage
 from agent.monitor import Bounds
 from sandbox.errors import UsageError
@@ -32,7 +33,7 @@ class Limits:
 class Plan:
     """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn, how
     many clean rooms wait for use, what reasoning may do, how often a malformed turn is asked for
-    again (None: as the model needs it)."""
+    again (None: as the model needs it), how full a conversation may get."""
 
     limits: Limits = field(default_factory=Limits)
     sampling: Sampling = field(default_factory=Sampling)
@@ -40,6 +41,7 @@ class Plan:
     warm: int = 1
     reasoning: Bounds = field(default_factory=Bounds)
     malformed_retries: int | None = None
+    context: ContextShares = field(default_factory=ContextShares)
 
 
 def check_cost_limit(limits: Limits, info: ModelInfo) -> None:

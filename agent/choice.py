@@ -55,7 +55,7 @@ def announce(info: ModelInfo, say: Say) -> None:
         say(f"the model is not on this machine: {info.name} at {info.address}{how}", always=True)
 
 
-def model_settings(found: Settings) -> ModelSettings:
+def model_settings(found: Settings, *, retries: int = ModelSettings.retries) -> ModelSettings:
     """What the settings say about a model. Raises UsageError for half a price."""
     prices = found["price_input"], found["price_output"]
     if (prices[0] is None) != (prices[1] is None):
@@ -73,6 +73,8 @@ def model_settings(found: Settings) -> ModelSettings:
         device_map=found["device_map"],
         cache_limit=found["cache_limit"],
         grammar=found["grammar"],
+        retries=retries,
+        written_tools=found["tool_calls"] == "text",
         price=None if prices[0] is None else Price(*prices),
     )
 

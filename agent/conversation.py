@@ -34,12 +34,12 @@ class UserMessage:
     """What the harness or the user says to the model.
 
     `origin` says which: the task as given, a reflection made of a failing log, guidance that the
-    user typed, a notice of the harness (a malformed turn, a budget nearly spent), or the word that
-    ends reasoning which was cut short.
+    user typed, a notice of the harness (a malformed turn, a budget nearly spent), the word that
+    ends reasoning which was cut short, or where the work stands at the start of a new epoch.
     """
 
     text: str
-    origin: Literal["task", "reflection", "guidance", "notice", "steering"] = "task"
+    origin: Literal["task", "reflection", "guidance", "notice", "steering", "checkpoint"] = "task"
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,8 @@ import json
 from collections.abc import Sequence
 
 from agent.codec import message_data
-from agent.conversation import AssistantMessage, Message, UserMessage
-from agent.models.base import conversation_text, estimate_tokens
+from agent.conversation import AssistantMessage, Message
 from agent.trajectory import Recorder
-
-#: A conversation that fills this share of the model's window starts a new epoch.
-_WINDOW_SHARE = 0.85
-#: An epoch's opening: it cannot be made any shorter.
-_OPENING = 3
 
 
 class Dialogue:
@@ -26,20 +20,9 @@ class Dialogue:
         return self._messages
 
     @property
-    def task(self) -> str:
-        """The text of the first user message, which every epoch begins with."""
-        return next(m.text for m in self._messages if isinstance(m, UserMessage))
-
-    @property
     def grown(self) -> bool:
-        """Whether there is more than an epoch's opening, so that a new epoch is shorter."""
-        return len(self._messages) > _OPENING
-
-    def fills(self, window: int | None) -> bool:
-        """Whether it is time for a new epoch in a window of so many tokens."""
-        if window is None or not self.grown:
-            return False
-        return estimate_tokens(conversation_text(self._messages)) > window * _WINDOW_SHARE
+        """Whether there is more than an epoch's opening, so that a new epoch can be shorter."""
+        return any(isinstance(message, AssistantMessage) for message in self._messages)
 
     def say(self, message: Message) -> None:
         """Appends a message."""

@@ -74,27 +74,6 @@ def _task_text(task: Task, reflection: str) -> str:
     return "\n\n".join(parts)
 
 
-def restart(
-    task: Task, toolbox: Toolbox, first: str, reason: str, diff: str, reflection: str
-) -> list[Message]:
-    """A new epoch: the opening again, then where the work stands.
-
-    `first` is the text of the first user message; `reason` says why the conversation starts anew;
-    `diff` is the whole change that is in the workspace now.
-    """
-    state = (
-        f"The workspace holds this change now:\n```diff\n{diff.strip()}\n```"
-        if diff.strip()
-        else "The workspace is as it was at the start: nothing is changed."
-    )
-    text = f"{reason}\n\n{state}\n\n{reflection}"
-    return [
-        SystemMessage(_system(task, toolbox), _today()),
-        UserMessage(first, "task"),
-        UserMessage(text, "reflection"),
-    ]
-
-
 NOTHING_CHANGED = (
     "You ended your turn, but the workspace is unchanged, and an empty change solves nothing. "
     "Use the tools to read the code and change it. If the task cannot be done, {ending} and "
@@ -122,4 +101,3 @@ STOP_THINKING = (
 STILL_THINKING = (
     "Your reasoning was cut short again and again ({why}). Think less, and call one tool now."
 )
-OVERFLOW = "The conversation grew too long for your context, so it starts anew with its state."

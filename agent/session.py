@@ -17,6 +17,7 @@ from agent import runs, settings, trajectory
 from agent.budget import Limits, Plan, check_cost_limit
 from agent.choice import Say, announce, choose_model, choose_toolset
 from agent.codec import task_data, task_from, verdict_data
+from agent.context import ContextShares
 from agent.keys import Value
 from agent.models.base import Model, Sampling
 from agent.monitor import Bounds, Judge
@@ -277,7 +278,9 @@ def _plan(found: Settings, model: Model) -> Plan:
             loops=found["reasoning_loops"] == "cut",
         ),
         malformed_retries=found["malformed_retries"],
+        context=ContextShares(found["context_high"], found["context_low"]),
     )
+    plan.context.check()
     check_cost_limit(plan.limits, model.info)
     return plan
 

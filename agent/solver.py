@@ -9,17 +9,20 @@ from dataclasses import replace
 
 from agent import prompts
 from agent.budget import Ledger, Plan
+from agent.checkpoint import Work, note
 from agent.codec import message_from, report_from, verdict_data
+from agent.compaction import Compactor
 from agent.conversation import UserMessage
 from agent.dialogue import Dialogue, last_words
 from agent.localise import suspects_of
-from agent.models.base import ContextOverflow, Model, TurnDone
+from agent.models.base import Model, TurnDone
 from agent.monitor import Judge
 from agent.outcome import Outcome, Status
 from agent.progress import Advice, Progress
 from agent.reflection import Situation, counts, reflect
 from agent.retrying import RetriedModel, retries_of
 from agent.screening import Screening
+from agent.shrinking import beginning
 from agent.suspects import Suspect
 from agent.trajectory import History, Recorder
 from agent.turn import Exhausted, TurnTaker
@@ -28,7 +31,7 @@ from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import GreenroomError, InfrastructureError, SetupError
 from sandbox.image import Image
 from sandbox.pool import Pool
-from tasks.screening import guarded
+from tasks.screening import knowing
 from tasks.task import Task, TestReport, Verdict
 from tasks.verify import verify
 from tools.tool import Toolbox, ToolContext
@@ -77,7 +80,7 @@ async def solve(
         watching = watched(model, plan.reasoning, recorder, history, judge)
         async with opened as bench, watching as watched_model:
             retried = RetriedModel(watched_model, toolbox, retries_of(model, plan))
-            attempt = _Attempt(task, retried, image, toolbox, recorder, plan, bench)
+            attempt = _Attempt(task, retried, model, image, toolbox, recorder, plan, bench)
             try:
                 if history and history.messages and history.baseline:
                     await attempt.take_up(history, guidance)
@@ -100,6 +103,7 @@ class _Attempt:
         self,
         task: Task,
         model: Model,
+        backend: Model,
         image: Image,
         toolbox: Toolbox,
         recorder: Recorder,
@@ -107,7 +111,6 @@ class _Attempt:
         bench: Workbench,
     ) -> None:
         self._task = task
-        self._model = model
         self._image = image
         self._toolbox = toolbox
         self._recorder = recorder
@@ -117,6 +120,7 @@ class _Attempt:
         self._taker = TurnTaker(model, toolbox, plan.sampling, recorder, self._ledger)
         self._ending = prompts.ending(toolbox)
         self._has_ending = any(tool.ends_turn for tool in toolbox.tools)
+        self._compactor = Compactor(backend, toolbox.specs, plan, self._ledger, recorder)
         self._context = ToolContext(bench.box, task, on_output=bench.show)
         self._dialogue = Dialogue(recorder)
         self._baseline = self._report = _NO_REPORT
@@ -146,7 +150,7 @@ class _Attempt:
         if report.green and not self._task.instruction.strip():
             raise _Stop("nothing to do", "all tests pass already")
         self._bench.note_missing(report)
-        self._know_tests(report)
+        self._task = self._context.task = knowing(self._task, report)
         self._progress = Progress(report, self._tree)
         if self._plan.candidates > 1:
             # Who ranks candidates needs to know where; others get their first turn at once.
@@ -154,24 +158,12 @@ class _Attempt:
         opening = prompts.opening(self._task, self._toolbox, self._state_text())
         self._dialogue.begin("start", opening, by_products=sorted(self._bench.by_products))
 
-    def _know_tests(self, report: TestReport) -> None:
-        """What the base's tests say of the task: which files they protect, and, without words that
-        say otherwise, that those which fail have to pass.
-
-        A file whose tests could not be collected is no test: which ones it holds is not known yet.
-        """
-        checks = guarded(self._task, report)
-        if not self._task.instruction.strip() and not checks.expected:
-            failing = (id for id in report.failing if report.results[id].file != id)
-            checks = replace(checks, expected=tuple(failing))
-        self._task = self._context.task = replace(self._task, checks=checks)
-
     async def take_up(self, history: History, guidance: str) -> None:
         """Goes on from the last complete turn of an earlier process."""
         messages = [message_from(data) for data in history.messages]
         self._dialogue = Dialogue(self._recorder, messages)
         self._baseline = self._report = report_from(history.baseline or {})
-        self._know_tests(self._baseline)
+        self._task = self._context.task = knowing(self._task, self._baseline)
         await self._bench.settle(history.by_products)
         self._ledger.carry(history.turn, history.usage, history.seconds)
         self._ledger.malformed.update(history.malformed)
@@ -193,7 +185,7 @@ class _Attempt:
         self._ledger.turns += 1
         self._context.fresh_report = None
         self._recorder.emit("turn.started", turn=self._ledger.turns)
-        done = await self._choose()
+        done = await self._compactor.turn(self._dialogue, self._ask, self._work)
         self._taker.record(done)
         for message in (*done.before, done.message):
             self._dialogue.say(message)
@@ -206,18 +198,6 @@ class _Attempt:
             self._tree = tree
         await self._judge(done)
         self._end_turn()
-
-    async def _choose(self) -> TurnDone:
-        """The next turn; a conversation that outgrew the model's window starts a new epoch."""
-        if self._dialogue.fills(self._model.info.context_window):
-            self._epoch_from_state("context", prompts.OVERFLOW)
-        try:
-            return await self._ask()
-        except ContextOverflow:
-            if not self._dialogue.grown:
-                raise
-            self._epoch_from_state("context", prompts.OVERFLOW)
-            return await self._ask()
 
     async def _ask(self) -> TurnDone:
         """A turn as the model streams it, or the best of several candidates."""
@@ -378,7 +358,10 @@ class _Attempt:
                 await self._bench.restore(best.tree, self._tree)
                 self._tree = self._tested_tree = best.tree
                 self._report = best.report
-                self._epoch_from_state("circles", prompts.RESTARTED.format(what=advice.what))
+                state = note(prompts.RESTARTED.format(what=advice.what), self._work())
+                report = UserMessage(self._state_text(), "reflection")
+                opening = beginning(self._dialogue.messages)
+                self._dialogue.begin("circles", [*opening, state, report])
             case "stop":
                 raise _Stop("not solved", f"the model goes in circles: {advice.what}")
 
@@ -387,13 +370,8 @@ class _Attempt:
     def _state_text(self) -> str:
         return reflect(Situation(self._report, suspects=self._suspects))
 
-    def _epoch_from_state(self, kind: str, reason: str) -> None:
-        diff = self._bench.diff(self._task.base.tree, self._tree)
-        first = self._dialogue.task
-        self._dialogue.begin(
-            kind,
-            prompts.restart(self._task, self._toolbox, first, reason, diff, self._state_text()),
-        )
+    def _work(self) -> Work:
+        return Work(self._standing(), self._bench.diff(self._task.base.tree, self._tree))
 
     def _end_turn(self) -> None:
         self._recorder.emit(

@@ -67,6 +67,19 @@ def guarded(task: Task, baseline: TestReport | None = None) -> Checks:
     return replace(checks, protected=(*new, *checks.protected)) if new else checks
 
 
+def knowing(task: Task, baseline: TestReport) -> Task:
+    """The task with what the base's tests say of it: which files they protect, and, without words
+    that say otherwise, that those which fail have to pass.
+
+    A file whose tests could not be collected is no test: which ones it holds is not known yet.
+    """
+    checks = guarded(task, baseline)
+    if not task.instruction.strip() and not checks.expected:
+        failing = (id for id in baseline.failing if baseline.results[id].file != id)
+        checks = replace(checks, expected=tuple(failing))
+    return replace(task, checks=checks)
+
+
 def _is_doctest(result: TestResult) -> bool:
     """Whether a test stands in the docstrings of the very code that it tests, which a patch has to
     be able to mend; `tasks.evidence` takes no such test of a changed file for proof. pytest names

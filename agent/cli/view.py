@@ -64,6 +64,7 @@ class LiveView:
             "result": self._result,
             "candidate": self._candidate,
             "message": self._message,
+            "checkpoint": self._checkpoint,
             "epoch": self._epoch,
             "tests": self._test_run,
             "verdict": self._verdict,
@@ -182,10 +183,16 @@ class LiveView:
             label = {"reflection": "to the model"}.get(message["origin"], message["origin"])
             self._line(f"{label}: {message['text']}", "dim")
 
+    def _checkpoint(self, event: Event) -> None:
+        if event["problem"]:
+            self._line(f"the model's notes cannot be used: {event['problem']}", "yellow")
+
     def _epoch(self, event: Event) -> None:
-        if event["reason"] != "start":
-            why = {"circles": "goes in circles", "context": "outgrew the model's context"}
-            self._line(f"the work {why[event['reason']]}: a new start", "yellow")
+        match event["reason"]:
+            case "circles":
+                self._line("the work goes in circles: a new start", "yellow")
+            case "context" | "overflow":
+                self._line(_shortened(event), "yellow")
         if self._console.verbose:
             for message in event["messages"]:
                 self._line(f"[{message['role']}] {message['text']}", "dim")
@@ -252,6 +259,26 @@ class LiveView:
         if self._tests:
             parts.append(self._tests)
         self._console.status(" | ".join([*parts, *([self._doing] if self._doing else [])]))
+
+
+_SHRUNK = {"results": "result", "reports": "old report", "reasoning": "turn's reasoning",
+           "arguments": "turn's arguments", "turns": "old turn"}  # fmt: skip
+
+
+def _shortened(event: Event) -> str:
+    """Why an epoch began and what it cost the conversation."""
+    if event["reason"] == "context":
+        why = "the conversation fills the model's context"
+    else:
+        why = "the conversation is too long for the model"
+    if "before" not in event:
+        return f"{why}: a new start"
+    shrunk = event["shrunk"].items()
+    what = [f"{count(number, _SHRUNK[kind])}" for kind, number in shrunk if number]
+    said = f"; {', '.join(what)} cut" if what else ""
+    notes = "; the model's own notes stand for them" if event.get("checkpoint") else ""
+    sizes = f"from about {event['before']:,} to {count(event['after'], 'token')}"
+    return f"{why}: cut {sizes}{said}{notes}"
 
 
 def _arguments(text: str, width: int) -> str:

@@ -238,6 +238,11 @@ class Model(ABC):
         """What the user should know of these tools with this model, once it is prepared."""
         return ()
 
+    def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """Tokens of the prompt that `generate` would make of these, exactly. None, the default,
+        where that cannot be told here and now. Raises ModelError as `generate` does."""
+        return None
+
     def answer(
         self,
         conversation: Conversation,

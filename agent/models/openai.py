@@ -48,7 +48,11 @@ Finish = Literal["stop", "calls", "length", "cut"]
 
 
 class OpenAIModel(Model):
-    """The model `name` of the server at `endpoint`."""
+    """The model `name` of the server at `endpoint`.
+
+    `facts` are what the server said of itself when the model was prepared; `dialect` what it takes,
+    as far as that is known.
+    """
 
     def __init__(
         self,
@@ -62,18 +66,20 @@ class OpenAIModel(Model):
         self._name = name
         self._settings = settings
         self._secret = secret
-        self._transport = Transport(profile, endpoint, secret, settings)
+        self.transport = Transport(profile, endpoint, secret, settings)
         own_limit = endpoint.base.startswith(("https://api.openai.com/",)) or (
             ".openai.azure.com/" in endpoint.base
         )
-        self._dialect = Dialect(
+        self.dialect = Dialect(
             reasoning=profile.reasoning,
             limit="max_completion_tokens" if own_limit else "max_tokens",
             strict_tools=profile.strict_tools,
+            written_tools=settings.written_tools,
         )
         #: Set where Ollama is asked by its own interface, with this context.
         self._ollama_window: int | None = None
         self.output_bound = settings.output_bound
+        self.facts = probe.Facts()
         self._prepared = False
         self._memory = Memory()
         # Ollama, which may listen at any address, passes models of this name on to its own service.
@@ -91,14 +97,14 @@ class OpenAIModel(Model):
 
     async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Asks the server what it is. Raises ModelError when nothing answers at its address."""
-        facts = await probe.ask(self._transport, self._name)
+        facts = self.facts = await probe.ask(self.transport, self._name)
         self._prepared = True
         if facts.server and self._profile.name == "openai":
             self._take_for(PROFILES[facts.server])
         window = self._settings.context_window or facts.context_window
         if facts.server == "ollama" and facts.server_version:
             asked = self._settings.context_window
-            window = await ollama.settle_window(self._transport, self._name, facts, asked, say)
+            window = await ollama.settle_window(self.transport, self._name, facts, asked, say)
             self._ollama_window = window
         self.info = replace(
             self.info,
@@ -110,17 +116,12 @@ class OpenAIModel(Model):
 
     def _take_for(self, profile: Profile) -> None:
         """Uses the server as what it turned out to be."""
-        self._profile = self._transport.profile = profile
-        self._dialect.reasoning = profile.reasoning
-        self._dialect.strict_tools = profile.strict_tools
-
-    @property
-    def transport(self) -> Transport:
-        """The connection to its server."""
-        return self._transport
+        self._profile = self.transport.profile = profile
+        self.dialect.reasoning = profile.reasoning
+        self.dialect.strict_tools = profile.strict_tools
 
     async def close(self) -> None:
-        await self._transport.close()
+        await self.transport.close()
 
     async def generate(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
@@ -148,17 +149,17 @@ class OpenAIModel(Model):
             except UnknownModel as problem:
                 raise await self._unknown_model(str(problem)) from None
             except NoTools as problem:
-                if self._dialect.written_tools or not turn.tools:
+                if self.dialect.written_tools or not turn.tools:
                     raise
                 said = problem.message
-                self._dialect.written_tools = True
+                self.dialect.written_tools = True
                 yield Retrying(f"{said}; calls are written as text instead", 0.0, 1)
             except Refused as refused:
                 said = str(refused)
-                if not self._dialect.learn(said):
+                if not self.dialect.learn(said):
                     break
         raise ModelError(
-            f"{self._transport.server} refuses the request: {said}",
+            f"{self.transport.server} refuses the request: {said}",
             "Leave out the option that it names, or check the model's settings at the server.",
         )
 
@@ -169,7 +170,7 @@ class OpenAIModel(Model):
         path, body, native = self._request(turn)
         cut = False
         try:
-            async with self._transport.stream(path, body, pace) as stream:
+            async with self.transport.stream(path, body, pace) as stream:
                 async with aclosing(stream.chunks()) as chunks:
                     async for chunk in chunks:
                         for event in assembly.take(ollama.as_chunk(chunk) if native else chunk):
@@ -182,17 +183,17 @@ class OpenAIModel(Model):
                 if not (cut or ended):
                     raise Transient("the connection closed before the answer's end", "connection")
         except Stalled:
-            cut = pace.stalled(self._transport.server)
+            cut = pace.stalled(self.transport.server)
         for event in assembly.close():
             yield event
         yield self._done(turn, assembly, pace, cut)
 
     def _request(self, turn: Turn) -> tuple[str, bytes, bool]:
         """Where a turn is asked for, with which body, and whether by Ollama's own interface."""
-        asked = self._name, turn.conversation, turn.tools, turn.sampling, self._dialect
+        asked = self._name, turn.conversation, turn.tools, turn.sampling, self.dialect
         if self._ollama_window is None:
             return "chat/completions", request_body(*asked), False
-        address = f"{self._transport.endpoint.root}/api/chat"
+        address = f"{self.transport.endpoint.root}/api/chat"
         return address, ollama.request_body(*asked, self._ollama_window), True
 
     def _too_long(self, turn: Turn, assembly: Assembly) -> bool:
@@ -208,9 +209,9 @@ class OpenAIModel(Model):
         window = self.info.context_window
         empty = not message.text and not message.calls
         if window and empty and usage.input_tokens + usage.output_tokens >= window:
-            raise failures.overflow(self._transport.server, f"an empty answer at {window} tokens")
+            raise failures.overflow(self.transport.server, f"an empty answer at {window} tokens")
         if assembly.reasoning_field and self._profile.reasoning is None:
-            self._dialect.reasoning = assembly.reasoning_field
+            self.dialect.reasoning = assembly.reasoning_field
         if not usage.estimated:
             self._memory = Memory(turn.conversation, usage.input_tokens)
         finish: Finish = "length" if cut else assembly.finish()
@@ -231,7 +232,7 @@ class OpenAIModel(Model):
         expected = self._memory.expect(turn)
         if expected >= window:
             raise failures.overflow(
-                self._transport.server, f"about {expected} tokens, window {window}"
+                self.transport.server, f"about {expected} tokens, window {window}"
             )
 
     def _given_up(self, turn: Turn, failure: Transient) -> TurnDone:
@@ -241,17 +242,17 @@ class OpenAIModel(Model):
             problem = malformed.unreadable_call(failure.reason)
             return TurnDone(AssistantMessage(), usage, problem=problem, kind="unparsed")
         raise ModelError(
-            f"{self._transport.server} gives no answer, asked {turn.attempts} times:"
+            f"{self.transport.server} gives no answer, asked {turn.attempts} times:"
             f" {failure.reason}",
             "See the server's own log.",
         ) from None
 
     async def _unknown_model(self, said: str) -> ModelError:
         """What the server has instead of the model that it does not know."""
-        server = self._transport.server
+        server = self.transport.server
         try:
             names = [
-                str(entry["id"]) for entry in await probe.list_models(self._transport, probe.QUICK)
+                str(entry["id"]) for entry in await probe.list_models(self.transport, probe.QUICK)
             ]
         except (ModelError, Transient, Refused, UnknownModel, Stalled):
             names = []

@@ -74,6 +74,11 @@ def is_model_name(text: str) -> bool:
     return len(text.split()) == 1 and (named or text in WEIGHTS or text == "embedded")
 
 
+def is_weights(name: str) -> bool:
+    """Whether a name means weights that are run in this process, the embedded ones aside."""
+    return name in WEIGHTS or name.startswith("hf:")
+
+
 def _open_local(name: str, settings: ModelSettings) -> Model:
     from agent.models.local import open_local  # noqa: PLC0415
 

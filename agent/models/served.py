@@ -68,7 +68,7 @@ class ServedModel(Model):
                     " and llama.cpp do, and only for a gpt-oss",
                     'Leave protocol away, or set it to "auto" or "chat".',
                 )
-            if wanted == "auto" and _is_gpt_oss(info.name):
+            if wanted == "auto" and is_gpt_oss(info.name):
                 say(f"{info.name} is asked by chat completions: {_COST}")
             return self._chat
         if lacking := extra.missing_packages(extra.HARMONY):
@@ -93,6 +93,12 @@ class ServedModel(Model):
         async with aclosing(model.generate(conversation, tools, sampling)) as events:
             async for event in events:
                 yield event
+
+    def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        return self._model.count(conversation, tools)
+
+    def remarks(self, tools: Sequence[ToolSpec]) -> Sequence[str]:
+        return self._model.remarks(tools)
 
     def answer(
         self,
@@ -124,7 +130,8 @@ async def speaks_harmony(transport: Transport, server: str, model: str) -> bool:
     return isinstance(answer, dict) and answer.get("tokens") == _IDS
 
 
-def _is_gpt_oss(name: str) -> bool:
+def is_gpt_oss(name: str) -> bool:
+    """Whether a model is one by its name."""
     return re.search(r"gpt[-_.]?oss", name, re.IGNORECASE) is not None
 
 

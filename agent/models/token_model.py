@@ -85,6 +85,12 @@ class TokenModel(Model):
         """What a turn of up to `room` tokens is held to, where the source can do that."""
         return None
 
+    def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        """None before the model is ready."""
+        if self._opened is None:
+            return None
+        return len(self._opened[1].prompt(conversation, tools, None).ids)
+
     async def _stream(self, turn: TokenTurn, source: TokenSource) -> AsyncGenerator[Event, None]:
         try:
             async with aclosing(source.stream(turn.rest())) as stream:

@@ -45,8 +45,9 @@ class Transport:
         self.secret = secret
         self._settings = settings
         self._client: httpx.AsyncClient | None = None
-        #: What the server calls itself in its answers.
+        #: What the server calls itself in its answers, and how often it was asked.
         self.software = ""
+        self.requests = 0
         #: A server that once answered is worth waiting for; one that never did may not exist.
         self._answered = False
 
@@ -84,12 +85,19 @@ class Transport:
         """The JSON that answers `data` at `address`. Raises like `stream`."""
         return await self._json(self._http().build_request("POST", address, json=data), timeout)
 
-    async def _json(self, request: httpx.Request, timeout: float) -> Any:
+    async def get_text(self, address: str, timeout: float) -> str:
+        """The text at `address`, within `timeout` seconds. Raises like `stream`."""
+        return (await self._text(self._http().build_request("GET", address), timeout))[0]
+
+    async def _text(self, request: httpx.Request, timeout: float) -> tuple[str, httpx.Response]:
         try:
             async with asyncio.timeout(timeout), self._response(request, timeout) as response:
-                text = await read_text(response, DOCUMENT_LIMIT, timeout)
+                return await read_text(response, DOCUMENT_LIMIT, timeout), response
         except TimeoutError:
             raise Stalled from None
+
+    async def _json(self, request: httpx.Request, timeout: float) -> Any:
+        text, response = await self._text(request, timeout)
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
@@ -100,6 +108,7 @@ class Transport:
         self, request: httpx.Request, patience: float
     ) -> AsyncIterator[httpx.Response]:
         """A successful response, its body still to be read."""
+        self.requests += 1
         try:
             async with asyncio.timeout(patience):
                 response = await self._http().send(request, stream=True)

@@ -144,7 +144,7 @@ def conversations(draw: st.DrawFn) -> tuple[Sequence[ToolSpec], list[Step]]:
 
 
 @given(st.text("ab \n", max_size=8), TEXTS, conversations(), st.booleans())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_conversation_is_rendered_as_the_library_renders_it(
     told: str, asked: str, made: tuple[Sequence[ToolSpec], list[Step]], sampled: bool
 ) -> None:

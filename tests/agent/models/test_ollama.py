@@ -10,51 +10,8 @@ from agent.models.base import ModelError, ReasoningDelta, Sampling, TextDelta, T
 from agent.models.ollama import wanted_window
 from agent.models.probe import Facts
 from tests.agent.models.asking import SHELL, TASK, failure, model, reasons, turn
-from tests.faults.server import FaultServer, Reply, document, error, ndjson
-
-
-def line(done: str = "", **message: Any) -> dict[str, Any]:
-    said = {"model": "m", "message": {"role": "assistant", "content": "", **message}}
-    end = {"done_reason": done, "prompt_eval_count": 40, "eval_count": 7, "eval_duration": 2e9}
-    return {**said, "done": bool(done), **(end if done else {})}
-
-
-def answers(*lines: dict[str, Any]) -> Reply:
-    return ndjson(*lines, line("stop"))
-
-
-class Ollama(FaultServer):
-    """A server whose model has a window of `trained` and is loaded with `default` unless a request
-    says more; a context beyond `room` does not load."""
-
-    def __init__(
-        self,
-        *replies: Reply,
-        trained: int = 131_072,
-        default: int = 4096,
-        parameters: str = "temperature 1",
-        room: int = 1 << 20,
-    ) -> None:
-        super().__init__(*(replies or (answers(line(content="hi")),)))
-        self.default, self.room = default, room
-        self.loads: list[int] = []
-        shown = {"model_info": {"gptoss.context_length": trained}, "parameters": parameters}
-        self.routes |= {
-            "/api/version": document({"version": "0.12.6"}),
-            "/api/show": document(shown),
-            "/api/ps": document({"models": []}),
-        }
-
-    def _next(self, request: Any) -> Reply:
-        if request.path == "/api/generate":
-            window = request.json.get("options", {}).get("num_ctx", self.default)
-            if window > self.room:
-                return error(500, {"error": "model requires more system memory"})
-            self.loads.append(window)
-            loaded = {"name": "m:latest", "context_length": window, "size": 10, "size_vram": 10}
-            self.routes["/api/ps"] = document({"models": [loaded]})
-            return document({"done": True})
-        return super()._next(request)
+from tests.faults.characters import Ollama, answers, line
+from tests.faults.server import error, ndjson
 
 
 async def prepared(server: Ollama, name: str = "ollama:m", **settings: Any) -> tuple[int, str]:

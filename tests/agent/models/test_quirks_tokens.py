@@ -255,7 +255,7 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, max_size=24))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_text_is_lost(pieces: list[str]) -> None:
     tokens = ids("".join(pieces))
     parser = parser_of(tokens)
@@ -269,7 +269,7 @@ def test_no_text_is_lost(pieces: list[str]) -> None:
 
 
 @given(st.lists(st.one_of(st.integers(0, 201_100), st.integers(199_998, 200_020)), max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_tokens_raise_and_all_is_shown(tokens: list[int]) -> None:
     parser = HarmonyParser(DIALECT.decode, CallIds(()))
     events: list[Event] = [event for token in tokens for event in parser.feed(token)]
@@ -281,7 +281,7 @@ def test_no_tokens_raise_and_all_is_shown(tokens: list[int]) -> None:
 
 
 @given(st.lists(PIECES, max_size=24))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_whatever_was_written_can_be_rendered_in_sound_tokens(pieces: list[str]) -> None:
     tokens = ids("".join(pieces))
     found = parser_of(tokens).parsed()
