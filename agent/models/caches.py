@@ -83,14 +83,14 @@ class Caches:
 
     def take(self, ids: list[int], *, same_turn: bool = False) -> Held:
         """A cache that has read what `ids` begin with, as much as any has, for use until it is
-        given back. What else the cache held stays, in another one, unless the prompt is the
-        `same_turn` going on from an earlier place."""
+        given back. What else the cache held stays, in another one, unless there is no room for both
+        or the prompt is the `same_turn` going on from an earlier place."""
         found = max(self._held, key=lambda each: (each.reach(ids), each.used), default=None)
         length = found.reach(ids) if found else 0
         if found is None or length == 0 or self._kind == "state":
             found = Held(self._new())
             self._held.append(found)
-        elif found.in_use or (length < len(found.ids) and not same_turn):
+        elif found.in_use or (length < len(found.ids) and not same_turn and self._fits(found)):
             found = found.fork()
             found.cut(length)
             self._held.append(found)
@@ -125,6 +125,10 @@ class Caches:
             if not each.in_use:
                 self.drop(each)
                 total -= sizes[id(each)]
+
+    def _fits(self, held: Held) -> bool:
+        """Whether there is room for another one like it."""
+        return sum(each.size for each in self._held) + held.size <= self._limit
 
     def rows(self, held: Held, wanted: int) -> int:
         """How many copies of a cache there is room for at once; one at least."""

@@ -174,6 +174,11 @@ def _find(name: str) -> tuple[loading.Weights, Dialect]:
     from transformers import GenerationConfig  # noqa: PLC0415
 
     weights = loading.find(name)
+    if weights.file:
+        raise SetupError(
+            f"vLLM in this process takes folders, and {name} is a GGUF file",
+            f"Run it with llama.cpp, or with transformers: -m hf:{name}",
+        )
     config = loading.read_config(weights)
     harmony = config.model_type == "gpt_oss"
     tokenizer = None if harmony else loading.read_tokenizer(weights)

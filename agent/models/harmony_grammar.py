@@ -1,6 +1,7 @@
 """A grammar for a whole turn of gpt-oss, and its vocabulary as llguidance wants it."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from agent.conversation import ToolSpec
@@ -61,18 +62,25 @@ def _recipient(tool: str) -> str:
 class HarmonyGrammars:
     """The grammars of one model with so many logits."""
 
-    def __init__(self, dialect: HarmonyDialect, size: int) -> None:
-        self._vocabulary = Vocabulary(lambda: _load(dialect, size))
+    def __init__(self, size: int) -> None:
+        self._vocabulary = _vocabulary(size)
 
     def turn(self, tools: Sequence[ToolSpec], prompt: Prompt, room: int) -> Grammar:
         """For a turn of up to `room` tokens."""
         return Grammar(self._vocabulary, turn_grammar(tools, room))
 
 
-def _load(dialect: HarmonyDialect, size: int) -> Any:
+@lru_cache(maxsize=2)
+def _vocabulary(size: int) -> Vocabulary:
+    """The same for all models of one size."""
+    return Vocabulary(lambda: _load(size))
+
+
+def _load(size: int) -> Any:
     import llguidance  # noqa: PLC0415
 
-    return llguidance.LLTokenizer(llguidance.TokenizerWrapper(_Tokens(dialect, size)), n_vocab=size)
+    tokens = llguidance.TokenizerWrapper(_Tokens(HarmonyDialect(), size))
+    return llguidance.LLTokenizer(tokens, n_vocab=size)
 
 
 class _Tokens:

@@ -18,6 +18,7 @@ from agent.models.generation import Generator
 from agent.models.grammar import Grammar, Grammars, inexpressible
 from agent.models.harmony import HarmonyDialect
 from agent.models.harmony_grammar import HarmonyGrammars
+from agent.models.room import room_for_caches
 from agent.models.settings import ModelSettings
 from agent.models.source import TokenSource
 from agent.models.tag_grammar import TagGrammars
@@ -38,20 +39,25 @@ class LocalModel(TokenModel):
         info = ModelInfo(name, "transformers", context_window=settings.context_window)
         super().__init__(info, settings)
         self._grammars: Grammars | None = None
+        self._offloaded = 0
 
     async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Loads the model unless it is loaded. Raises SetupError, shown to the user, where it is
         not here, cannot be run or does not fit."""
-        if self._opened is None:
-            say(f"loading the model {self.info.name}")
+        if self._opened is not None:
+            return
+        say(f"loading the model {self.info.name}")
         await self._ready()
+        if self._offloaded:
+            say(f"{self._offloaded} parts of the model lie outside of the GPUs: it will be slow")
 
     async def _open(self) -> tuple[TokenSource, Dialect]:
-        loaded = await asyncio.to_thread(loading.load, self.info.name)
+        loaded = await asyncio.to_thread(loading.load, self.info.name, self._settings)
         model = loaded.model
         dialect = dialect_of(
             self.info.name, model.config, model.generation_config, loaded.tokenizer
         )
+        self._offloaded = loaded.offloaded
         windows = (loaded.context_window, self._settings.context_window)
         self.info = replace(
             self.info,
@@ -61,7 +67,7 @@ class LocalModel(TokenModel):
         )
         if self._settings.grammar == "auto":
             self._grammars = _grammars(loaded, dialect)
-        room = self._settings.cache_limit or loading.free_memory() // 2
+        room = self._settings.cache_limit or room_for_caches(str(loaded.model.device))
         return Generator(loaded.model, dialect.stop_ids, room), dialect
 
     def _grammar(self, tools: Sequence[ToolSpec], prompt: Prompt, room: int) -> Grammar | None:
@@ -112,4 +118,4 @@ def _grammars(loaded: loading.Loaded, dialect: Dialect) -> Grammars | None:
     size = loaded.model.config.get_text_config(decoder=True).vocab_size
     if isinstance(dialect, TemplateDialect):
         return TagGrammars(dialect, loaded.tokenizer, size)
-    return HarmonyGrammars(dialect, size) if isinstance(dialect, HarmonyDialect) else None
+    return HarmonyGrammars(size) if isinstance(dialect, HarmonyDialect) else None

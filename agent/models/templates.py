@@ -6,7 +6,6 @@ messages of one role in a row, several calls at once): then the same is said in 
 """
 
 import json
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -74,7 +73,9 @@ class TemplateDialect(Dialect):
             whole = self._render([*chat, self._turn(message, message.text)], [_PROBE], None)
         except ModelError:
             return ""
-        turn = whole[len(os.path.commonprefix([before, whole])) :]
+        same = zip(before, whole, strict=False)
+        start = next((n for n, (mine, other) in enumerate(same) if mine != other), len(before))
+        turn = whole[start:]
         ends = [turn.find(mark) for mark in self._tokenizer.convert_ids_to_tokens(self.stop_ids)]
         return turn[: min((end for end in ends if end >= 0), default=None)]
 

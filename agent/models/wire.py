@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from agent.conversation import (
@@ -195,6 +196,8 @@ def _assistant(
         yield written
 
 
+#: A conversation is written anew each turn, and its calls stay the same.
+@lru_cache(maxsize=512)
 def sound_arguments(arguments: str) -> str:
     """`arguments` as a JSON object: many servers parse them when they render the history, and fail
     on what the model got wrong. What it wrote stays readable under `unparsed`."""

@@ -270,6 +270,13 @@ async def test_a_broken_installation_is_told(
         await opened(oss).prepare()
 
 
+async def test_a_gguf_file_is_refused(engine: type[Engine], tmp_path: Path) -> None:
+    file = tmp_path / "m.gguf"
+    file.write_bytes(b"GGUF")
+    with pytest.raises(SetupError, match="takes folders"):
+        await opened(file).prepare()
+
+
 async def test_arguments_that_vllm_lacks_are_named(engine: type[Engine], oss: Path) -> None:
     with pytest.raises(UsageError, match="no engine argument 'tensor_paralel_size'") as caught:
         await opened(oss, "tensor_paralel_size=2").prepare()
