@@ -66,6 +66,7 @@ def model_settings(found: Settings, *, retries: int = ModelSettings.retries) -> 
         base_url=found["base_url"],
         key_variable=found["api_key_variable"],
         protocol=found["protocol"],
+        vllm_args=found["vllm_args"],
         context_window=found["context_window"],
         first_token_timeout=found["model_timeout"],
         precision=found["precision"],

@@ -56,9 +56,9 @@ def load(name: str, settings: ModelSettings) -> Loaded:
     device = _device(settings.device_map)
     if weights.file:
         check_file(weights.folder / weights.file, device, settings.precision)
-    config = _config(weights)
+    config = read_config(weights)
     harmony = config.model_type == "gpt_oss"
-    tokenizer = None if harmony else _tokenizer(weights)
+    tokenizer = None if harmony else read_tokenizer(weights)
     if weights.file:
         holding = _unpacked_file(settings.precision)
     else:
@@ -164,7 +164,8 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _config(weights: Weights) -> Any:
+def read_config(weights: Weights) -> Any:
+    """The configuration in the folder, as transformers has it."""
     from transformers import AutoConfig  # noqa: PLC0415
 
     try:
@@ -176,7 +177,8 @@ def _config(weights: Weights) -> Any:
         ) from error
 
 
-def _tokenizer(weights: Weights) -> Any:
+def read_tokenizer(weights: Weights) -> Any:
+    """The tokenizer in the folder, which has a chat template."""
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     try:

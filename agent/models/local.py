@@ -8,24 +8,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 from agent.conversation import Conversation, ToolSpec
 from agent.models import loading
 from agent.models.base import Model, ModelInfo, Sampling, TurnDone
 from agent.models.dialect import Dialect, Prompt
+from agent.models.dialects import dialect_of
 from agent.models.generation import Generator
 from agent.models.grammar import Grammar, Grammars, inexpressible
 from agent.models.harmony import HarmonyDialect
 from agent.models.harmony_grammar import HarmonyGrammars
-from agent.models.harmony_turn import CHANNEL
 from agent.models.room import room_for_caches
 from agent.models.settings import ModelSettings
 from agent.models.source import TokenSource
 from agent.models.tag_grammar import TagGrammars
 from agent.models.templates import TemplateDialect
 from agent.models.token_model import TokenModel
-from sandbox.errors import SetupError
 
 
 def open_local(name_or_path: str, settings: ModelSettings) -> Model:
@@ -55,7 +53,10 @@ class LocalModel(TokenModel):
 
     async def _open(self) -> tuple[TokenSource, Dialect]:
         loaded = await asyncio.to_thread(loading.load, self.info.name, self._settings)
-        dialect = dialect_of(loaded)
+        model = loaded.model
+        dialect = dialect_of(
+            self.info.name, model.config, model.generation_config, loaded.tokenizer
+        )
         self._offloaded = loaded.offloaded
         windows = (loaded.context_window, self._settings.context_window)
         self.info = replace(
@@ -118,34 +119,3 @@ def _grammars(loaded: loading.Loaded, dialect: Dialect) -> Grammars | None:
     if isinstance(dialect, TemplateDialect):
         return TagGrammars(dialect, loaded.tokenizer, size)
     return HarmonyGrammars(size) if isinstance(dialect, HarmonyDialect) else None
-
-
-def dialect_of(loaded: loading.Loaded) -> Dialect:
-    """Harmony for gpt-oss and what was made of it, else the tokenizer's template. Raises SetupError
-    where a harmony model has too small a vocabulary, ModelError where the template is of no use."""
-    tokenizer = loaded.tokenizer
-    if tokenizer is not None and not _is_harmony(tokenizer):
-        return TemplateDialect(tokenizer, _stop_ids(loaded.model))
-    dialect = HarmonyDialect()
-    size = loaded.model.config.get_text_config(decoder=True).vocab_size
-    if size <= max(dialect.stop_ids):
-        raise SetupError(
-            f"the model {loaded.weights.name} calls itself a gpt-oss, but its vocabulary has only"
-            f" {size} tokens",
-            "Take the weights as OpenAI published them, or a copy that kept the vocabulary.",
-        )
-    return dialect
-
-
-def _is_harmony(tokenizer: Any) -> bool:
-    return (
-        "<|channel|>" in str(tokenizer.chat_template)
-        and tokenizer.convert_tokens_to_ids("<|channel|>") == CHANNEL
-    )
-
-
-def _stop_ids(model: Any) -> frozenset[int]:
-    found = model.generation_config.eos_token_id
-    if found is None:
-        return frozenset()
-    return frozenset(found if isinstance(found, list) else [found])

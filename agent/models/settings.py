@@ -1,5 +1,6 @@
 """What a user can set about a model, whichever backend it is; plain data without any key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -44,3 +45,5 @@ class ModelSettings:
     device_map: str = "auto"
     cache_limit: int | None = None
     grammar: Literal["auto", "off"] = "auto"
+    #: Engine arguments for vLLM in this process, as NAME=VALUE.
+    vllm_args: Sequence[str] = ()

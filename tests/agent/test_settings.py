@@ -196,6 +196,7 @@ HOSTILE = {
     "device_map": "'cpu'",
     "cache_limit": "'640G'",
     "grammar": "'off'",
+    "vllm_args": "['trust_remote_code=true']",
     "reasoning_loops": "'keep'",
     "reasoning_patterns": "['a']",
 }

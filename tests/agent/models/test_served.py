@@ -36,6 +36,7 @@ async def test_a_gpt_oss_at_vllm_is_asked_in_its_own_tokens(prefix: str) -> None
     assert (path, text, tools, said) == ("/v1/completions", "Yes.", "gpt-oss", [])
     assert (opened.info.server, opened.info.server_version) == ("vllm", "0.33.0")
     assert opened.malformed_retries == 10
+    assert opened.count(TASK, []) == len(server.requests[-1].json["prompt"])
 
 
 @pytest.mark.model
