@@ -116,6 +116,8 @@ def open_script(file: str) -> ScriptedModel:
         raise UsageError(f"the script {file} is no UTF-8 text: {problem.reason}") from None
     if _is_trajectory(text):
         return _recorded(path)
+    if not text.strip():
+        raise UsageError(f"the script {file} is empty: it has no turn to play", _EXAMPLE)
     turns = [_turn(data, place, number) for number, (place, data) in enumerate(_items(text, file))]
     return ScriptedModel(file, turns)
 
