@@ -69,6 +69,7 @@ def model_settings(found: Settings, *, retries: int = ModelSettings.retries) -> 
         context_window=found["context_window"],
         first_token_timeout=found["model_timeout"],
         retries=retries,
+        written_tools=found["tool_calls"] == "text",
         price=None if prices[0] is None else Price(*prices),
     )
 

@@ -61,7 +61,7 @@ def load(
         values[name], sources[name] = value, source
 
     user = paths.config_file()
-    if user.is_file():
+    if user.exists():
         for name, value in _checked(read_toml(user), str(user)).items():
             put(name, value, str(user))
     ignored: list[str] = []

@@ -12,6 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,9 +73,10 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 #: Shown live and never written: each is contained in a later event.
 EPHEMERAL = frozenset({"delta", "output", "retry", "progress", "testing"})
 #: After these the line is on the disk before anything else happens.
-_DURABLE = frozenset(
-    {"run.started", "resumed", "turn.ended", "verdict", "broken", "run.ended", "applied"}
-)
+_DURABLE = frozenset({"run.started", "resumed", "verdict", "broken", "run.ended", "applied"})
+#: After these it is on its way there, so that no turn waits for a disk: what is not there yet is
+#: lost when the machine fails, never when a process does.
+_SOON_DURABLE = frozenset({"turn.ended"})
 
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
@@ -95,6 +97,8 @@ class Recorder:
         self._sequence = _mend(path)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._stream: IO[str] = os.fdopen(handle, "a", encoding="utf-8", errors="surrogateescape")
+        self._disk = ThreadPoolExecutor(1, "trajectory")
+        self._syncing: Future[None] | None = None
 
     @property
     def sequence(self) -> int:
@@ -128,10 +132,13 @@ class Recorder:
         self._stream.flush()
         if type in _DURABLE:
             os.fsync(self._stream.fileno())
+        elif type in _SOON_DURABLE and (self._syncing is None or self._syncing.done()):
+            self._syncing = self._disk.submit(os.fsync, self._stream.fileno())
         clean: dict[str, Any] = json.loads(line)
         return clean
 
     def close(self) -> None:
+        self._disk.shutdown()
         self._stream.close()
 
 

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what to try the controls in (default: the settings')",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    add_settings(parser, ["model", "base_url", "context_window", "model_timeout"])
+    add_settings(parser, ["model", "base_url", "context_window", "model_timeout", "tool_calls"])
 
 
 def main(options: argparse.Namespace, console: Console) -> int:

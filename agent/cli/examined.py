@@ -1,6 +1,6 @@
 """`greenroom doctor --model`: what was found on a model, as a table and as a document."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from agent.choice import announce, model_settings
 from agent.cli.console import Console
@@ -35,7 +35,8 @@ async def _examined(found: Settings, console: Console) -> Examination:
 
         return examine_embedded() if name == "embedded" else examine_weights(name)
     # One more try is enough to tell a broken server from a broken connection.
-    model = open_model(name, model_settings(found, retries=1))
+    settings = replace(model_settings(found, retries=1), protocol="chat")
+    model = open_model(name, settings)
     from agent.models.doctor.server import examine_server  # noqa: PLC0415 - weights need none of it
     from agent.models.openai import OpenAIModel  # noqa: PLC0415
 

@@ -74,6 +74,7 @@ class OpenAIModel(Model):
             reasoning=profile.reasoning,
             limit="max_completion_tokens" if own_limit else "max_tokens",
             strict_tools=profile.strict_tools,
+            written_tools=settings.written_tools,
         )
         #: Set where Ollama is asked by its own interface, with this context.
         self._ollama_window: int | None = None

@@ -68,7 +68,7 @@ class ServedModel(Model):
                     " and llama.cpp do, and only for a gpt-oss",
                     'Leave protocol away, or set it to "auto" or "chat".',
                 )
-            if wanted == "auto" and _is_gpt_oss(info.name):
+            if wanted == "auto" and is_gpt_oss(info.name):
                 say(f"{info.name} is asked by chat completions: {_COST}")
             return self._chat
         if lacking := extra.missing_packages(extra.HARMONY):
@@ -124,7 +124,8 @@ async def speaks_harmony(transport: Transport, server: str, model: str) -> bool:
     return isinstance(answer, dict) and answer.get("tokens") == _IDS
 
 
-def _is_gpt_oss(name: str) -> bool:
+def is_gpt_oss(name: str) -> bool:
+    """Whether a model is one by its name."""
     return re.search(r"gpt[-_.]?oss", name, re.IGNORECASE) is not None
 
 

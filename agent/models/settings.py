@@ -19,6 +19,7 @@ class ModelSettings:
     the model first), between two tokens, and for one whole turn. `retries` is how often a lost
     connection, a busy or a failing server is asked again, `retry_wait` the first pause;
     `retry_after_limit` the longest pause that a server may ask for before it counts as refusing.
+    `written_tools`: tools are explained to the model in words, and its calls read from its text.
     """
 
     #: Not shown, since an address may hold a password.
@@ -27,6 +28,7 @@ class ModelSettings:
     protocol: Literal["auto", "raw", "chat"] = "auto"
     price: Price | None = None
     context_window: int | None = None
+    written_tools: bool = False
     output_bound: int = 131_072
     connect_timeout: float = 10.0
     first_token_timeout: float = 600.0

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,24 @@ def test_a_dockerfile_with_a_name_of_no_file_is_said(checkout: Path) -> None:
         settings.load(checkout, {}, {})
 
 
+def test_what_stands_in_the_place_of_a_settings_file_is_refused_by_name(
+    checkout: Path, home: Path
+) -> None:
+    for own in (checkout / "greenroom.toml", paths.config_file()):
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.mkdir()
+        with pytest.raises(UsageError, match=f"cannot read {own}: Is a directory"):
+            settings.load(checkout, {}, {})
+        own.rmdir()
+        os.mkfifo(own)
+        with pytest.raises(UsageError, match=f"{own} is no file"):
+            settings.load(checkout, {}, {})
+        own.unlink()
+    (checkout / "greenroom.toml").symlink_to("gone.toml")
+    with pytest.raises(UsageError, match="is a link to nothing"):
+        settings.load(checkout, {}, {})
+
+
 def test_a_file_that_is_no_text_is_named(checkout: Path) -> None:
     (checkout / "greenroom.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match=r"greenroom\.toml is not valid TOML"):
@@ -189,6 +208,7 @@ def test_an_untrusted_repository_cannot_set_what_matters(checkout: Path, name: s
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_trusted_repository_can(checkout: Path, name: str) -> None:
+    write(checkout / "Dockerfile", "FROM x\n")
     write(checkout / "greenroom.toml", f"{name} = {HOSTILE[name]}")
     found = repository_file(checkout)
     assert found

@@ -47,7 +47,8 @@ class Character(FaultServer):
 
     def _next(self, request: Request) -> Reply:
         if not request.path.endswith("/chat/completions"):
-            return super()._next(request)
+            self.others.append(request)
+            return self.routes.get(request.path, error(404, {"detail": "Not Found"}))
         self.requests.append(request)
         if len(self.requests) > self.habits.breaks_after:
             return Reply(["close"], raw=True)
@@ -114,6 +115,7 @@ def vllm() -> Character:
     routes = {
         "/v1/models": document({"data": [entry]}),
         "/version": document({"version": "0.33.0"}),
+        "/tokenize": document({"tokens": [200006, 173781, 200005]}),
         "/v1/completions": document({"choices": [{"text": "x", "token_ids": [5]}]}),
         "/metrics": Reply([metrics.encode()], headers={"Content-Type": "text/plain"}, whole=True),
     }

@@ -8,6 +8,7 @@ from typing import Any
 from agent.models.base import ModelError
 from agent.models.doctor.findings import Finding
 from agent.models.failures import Refused, Transient, UnknownModel
+from agent.models.served import is_gpt_oss, speaks_harmony
 from agent.models.stream import Stalled
 from agent.models.transport import Transport
 
@@ -44,7 +45,7 @@ async def structured_output(transport: Transport, model: str) -> Finding:
         "model": model,
         "messages": [{"role": "user", "content": "Name the colour of the sky, in a sentence."}],
         "response_format": {"type": "json_schema", "json_schema": form},
-        "max_tokens": 400,
+        "max_tokens": 250,
     }
     name = "structured output"
     try:
@@ -61,29 +62,32 @@ async def structured_output(transport: Transport, model: str) -> Finding:
     if held:
         return Finding(name, "good", "an answer kept to its schema")
     if not text:
-        return Finding(name, "untold", "no answer came within 400 tokens")
+        return Finding(name, "untold", "no answer came within 250 tokens")
     return Finding(name, "note", "taken, and not held to")
 
 
-async def raw_tokens(transport: Transport, model: str) -> Finding:
-    """Whether token ids may be sent, and come back."""
+async def raw_tokens(transport: Transport, server: str, model: str) -> Finding:
+    """Whether token ids may be sent, and come back; and whether they are gpt-oss's."""
     if await _returns_ids_openai(transport, model):
         way = "/v1/completions takes token ids and returns them"
     elif await _returns_ids_llamacpp(transport):
         way = "/completion takes token ids and returns them"
     else:
-        gpt_oss = "gpt-oss" in model.lower().replace("_", "-")
+        way = ""
+    harmony = await speaks_harmony(transport, server, model)
+    if is_gpt_oss(model) and not (way and harmony):
         return Finding(
             "raw tokens",
-            "note" if gpt_oss else "untold",
-            "not offered",
+            "note",
+            "taken, but not with gpt-oss's vocabulary" if way else "not offered",
             "gpt-oss works by chat only, with tools that are not its own: in the one published"
-            " comparison 26% instead of 60% of SWE-bench Verified (20b)"
-            if gpt_oss
-            else "",
-            "Serve it with vLLM or llama.cpp." if gpt_oss else "",
+            " comparison 26% instead of 60% of SWE-bench Verified (20b)",
+            "Serve it with vLLM or llama.cpp.",
         )
-    return Finding("raw tokens", "good", way)
+    if not way:
+        return Finding("raw tokens", "untold", "not offered")
+    used = "; gpt-oss is asked in its own" if harmony else ""
+    return Finding("raw tokens", "good", f"{way}{used}")
 
 
 async def _returns_ids_openai(transport: Transport, model: str) -> bool:

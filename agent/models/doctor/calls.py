@@ -55,7 +55,8 @@ async def tools(look: Look) -> Finding:
             "bad",
             "the server drops the tools: the prompt is no longer with them than without",
             "the model cannot act",
-            _TOOLS_ON.get(look.model.info.server, "Take a model whose template has tools."),
+            _TOOLS_ON.get(look.model.info.server, "Take a model whose template has tools.")
+            + " Or give --tool-calls text.",
         )
     return Finding(
         "tool calls",

@@ -134,7 +134,9 @@ async def _structured(look: Look) -> Finding:
 
 
 async def _raw(look: Look) -> Finding:
-    return await beside.raw_tokens(look.model.transport, look.model.info.name)
+    return await beside.raw_tokens(
+        look.model.transport, look.model.info.server, look.model.info.name
+    )
 
 
 async def _metrics(look: Look) -> Finding:

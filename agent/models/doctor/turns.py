@@ -43,7 +43,7 @@ async def usage(look: Look) -> Finding:
 
 async def prefix(look: Look) -> Finding:
     """Two prompts that differ at their end only; the first is like none before."""
-    start = f"{uuid.uuid4()} " + "The quick brown fox jumps over the lazy dog. " * 100
+    start = f"{uuid.uuid4()} " + "The quick brown fox jumps over the lazy dog. " * 60
     hits = await beside.prefix_hits(look.model.transport)
     turns = []
     for end in ("One.", "Two."):

@@ -21,7 +21,7 @@ async def examined(
     at: FaultServer, name: str = "openai:m", **settings: Any
 ) -> tuple[Examination, dict[str, Finding]]:
     async with at:
-        return await look(model(at, name, **{"retries": 1, **settings}))
+        return await look(model(at, name, **{"retries": 1, "protocol": "chat", **settings}))
 
 
 async def look(opened: Model) -> tuple[Examination, dict[str, Finding]]:
@@ -130,7 +130,7 @@ async def test_a_refused_key_is_a_finding() -> None:
 async def test_nobody_there_is_a_finding() -> None:
     async with FaultServer() as gone:
         pass
-    made, found = await look(model(gone))
+    made, found = await look(model(gone, protocol="chat"))
     assert states(found) == {"server": "bad"}
     assert "nothing answers" in found["server"].found
     assert not made.usable

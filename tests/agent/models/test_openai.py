@@ -377,6 +377,12 @@ async def test_where_a_server_offers_no_tool_calls_they_are_written_as_text() ->
     assert "- shell: Runs a command." in body["messages"][0]["content"]
 
 
+async def test_tools_are_written_where_the_user_says_so() -> None:
+    async with FaultServer(answer()) as server:
+        await turn(server, written_tools=True)
+    assert "tools" not in server.requests[0].json
+
+
 async def test_a_call_that_was_written_goes_back_as_it_was_written() -> None:
     said = AssistantMessage("I look.", calls=(ToolCall("c1", "shell", '{"command": "ls"}'),))
     history = (*TASK, said, ToolMessage("c1", "shell", "a.py"), UserMessage("Go on."))

@@ -29,6 +29,7 @@ from agent.models.base import (
     TurnDone,
 )
 from agent.monitor import Bounds, Monitor
+from agent.retrying import RetriedModel
 from agent.watching import WatchedModel
 from tests.agent.models.asking import TASK, model, reasons
 from tests.faults.server import (
@@ -233,6 +234,25 @@ async def test_6_a_lost_answer_is_malformed_and_says_what_was_lost(
         reply = document({"choices": [choice], "usage": counts})
     _, done, _ = await taken(reply)
     assert "57 tokens were lost" in done.problem
+
+
+LOST = stream(sse(delta(role="assistant", content=None), delta("stop"), usage(80, 57), "[DONE]"))
+ON_ANALYSIS = stream(sse(delta(reasoning='{"command": "ls"}'), delta("stop"), usage(50, 12)))
+
+
+@pytest.mark.parametrize("bad", [LOST, ON_ANALYSIS], ids=["6 lost", "5 on analysis"])
+async def test_5_6_a_malformed_turn_is_asked_for_again_from_the_same_prompt(bad: Reply) -> None:
+    async with FaultServer(bad, ACTS) as server:
+        opened = RetriedModel(model(server), Toolbox(toolset("generic").tools), 2)
+        async with aclosing(opened.generate(TASK, TOOLS, Sampling())) as turn:
+            events = [event async for event in turn]
+        await opened.close()
+    done = events[-1]
+    assert isinstance(done, TurnDone)
+    assert calls(done) == LS
+    assert len(done.malformed) == 1
+    first, second = (request.json["messages"] for request in server.requests)
+    assert first == second
 
 
 # 9, 10: reasoning.
