@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.budget import Limits, Plan
+from agent.models.base import Model
 from agent.models.scripted import open_script
 from agent.outcome import Outcome
 from agent.solver import solve
@@ -66,22 +67,22 @@ class Bench:
     async def attempt(
         self,
         task: Task,
-        turns: list[Turn],
+        turns: list[Turn] | Model,
         *,
         limits: Limits | None = None,
         candidates: int = 1,
         history: History | None = None,
         guidance: str = "",
     ) -> Outcome:
-        script = self.folder / "script.json"
-        script.write_text(json.dumps(turns))
+        model = self._script(turns) if isinstance(turns, list) else turns
+        await model.prepare()
         recorder = Recorder(self.log)
         try:
             return await solve(
                 task,
-                open_script(str(script)),
+                model,
                 self.image,
-                Toolbox(toolset("generic").tools),
+                Toolbox(toolset(model.toolset).tools),
                 recorder,
                 Plan(limits or Limits(), candidates=candidates),
                 history=history,
@@ -89,6 +90,11 @@ class Bench:
             )
         finally:
             recorder.close()
+
+    def _script(self, turns: list[Turn]) -> Model:
+        script = self.folder / "script.json"
+        script.write_text(json.dumps(turns))
+        return open_script(str(script))
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         events = [json.loads(line) for line in self.log.read_text().splitlines()]
