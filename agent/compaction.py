@@ -134,7 +134,9 @@ class Compactor:
             notes = await self._ask_for_notes(messages, before, work, target, marks)
             made = self._renewed(messages, notes or notes_in(messages), work, target)
         after = self._gauge.best(made.messages)
-        if after > marks.high:  # the estimate that the parts were chosen by was too low
+        if after > max(
+            target, marks.high
+        ):  # the estimate that the parts were chosen by was too low
             target = int(target * target / after)
             made = self._renewed(messages, notes or notes_in(messages), work, target)
             after = self._gauge.best(made.messages)

@@ -60,14 +60,16 @@ class Marks:
                 "Give less, or a model with a larger window.",
             )
         share = int(window * _ANSWER_SHARE)
-        answer = wanted or min(bound or share, share)
+        # A backend gives an answer less where a prompt takes more than half.
+        answer = min(wanted, window // 2) if wanted else min(bound or share, share)
         room = window - answer
         return cls(window, answer, int(room * shares.high), int(room * shares.low))
 
     def target(self, opening: int) -> int:
         """To how many tokens a conversation is cut that begins with `opening` of them: where these
         alone come near the low mark, half of what is left beside them."""
-        return max(self.low, (opening + self.high) // 2)
+        most = self.high if opening < self.high else self.window
+        return max(self.low, (opening + most) // 2)
 
 
 class Gauge:
