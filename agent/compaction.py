@@ -13,7 +13,7 @@ from agent.context import Gauge, Marks
 from agent.conversation import Message, ToolSpec
 from agent.dialogue import Dialogue
 from agent.models.base import ContextOverflow, Model, TurnDone
-from agent.shrinking import Shorter, beginning, newest, renewed, shrink
+from agent.shrinking import Shorter, beginning, latest_report, newest, renewed, shrink
 from agent.trajectory import Recorder
 from sandbox.errors import SetupError
 
@@ -128,7 +128,9 @@ class Compactor:
             return False
         messages = tuple(dialogue.messages)
         before = self._gauge.best(messages)
-        target = marks.target(self._gauge.tokens(beginning(messages)))
+        report = latest_report(messages)
+        stays = [*beginning(messages), *([messages[report]] if report >= 0 else [])]
+        target = marks.target(self._gauge.tokens(stays))
         notes, made = "", self._cut(messages, before, target)
         if made is None:
             notes = await self._ask_for_notes(messages, before, work, target, marks)

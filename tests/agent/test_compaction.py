@@ -332,11 +332,12 @@ async def test_where_little_can_be_cut_the_next_epoch_is_not_begun_at_once(
     tmp_path: Path,
 ) -> None:
     messages = grown(12, **TALK)
-    messages.append(UserMessage("Long report. " * 760, "reflection"))
-    model = Clerk(*[AssistantMessage(NOTES)] * 9, window=4000)
+    messages.append(UserMessage("Long report. " * 740, "reflection"))
+    model = Clerk(*[AssistantMessage("I looked. " * 20)] * 9, window=4000)
     desk = Desk(tmp_path, model, messages)
-    for _ in range(4):
+    for _ in range(5):
         desk.dialogue.say((await desk.turn()).message)
+    assert tokens(desk.dialogue.messages[:-1]) > 2700
     assert len(desk.events("epoch")) == 1
 
 

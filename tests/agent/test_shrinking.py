@@ -226,6 +226,14 @@ def test_reports_that_a_later_one_supersedes_come_next_then_reasoning_then_argum
     assert content["content"].startswith("line 0 of the file\n")
 
 
+def test_a_turn_whose_call_was_cut_has_its_tokens_no_more() -> None:
+    call = ToolCall("w", "write_file", json.dumps({"content": lines(200)}))
+    turn = AssistantMessage("", "", (call,), (1, 2), (0.5, 0.5))
+    [made] = shrink([turn], size([turn]), 0, size, 1).messages
+    assert isinstance(made, AssistantMessage)
+    assert (made.token_ids, made.log_probabilities) == ((), ())
+
+
 def test_a_text_that_was_cut_and_is_cut_again_tells_all_that_is_left_out() -> None:
     text = lines(1000)
     once = shorten(text, 1500)
