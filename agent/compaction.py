@@ -24,6 +24,8 @@ _NEAR = 0.8
 #: Of the low mark: newest turns whose texts are left alone, the notes, the diff.
 _UNTOUCHED, _NOTES, _DIFF = 0.33, 0.2, 0.25
 _LONGEST_NOTES = 1500
+#: Tokens of a report of the tests, and the part of a small window that it may have.
+_REPORT, _REPORT_PART = 2500, 8
 #: Strengths at which texts are cut before turns are left out.
 _MILD = (0, 1)
 _CHARACTERS_A_TOKEN = 4
@@ -54,6 +56,12 @@ class Compactor:
         self._notes = NoteTaker(model, plan.sampling, ledger, recorder)
         self._found_full: int | None = None
         self._after = 0
+
+    @property
+    def report_limit(self) -> int:
+        """Tokens that a report of the tests may have."""
+        window = self._model.info.context_window
+        return min(_REPORT, window // _REPORT_PART) if window else _REPORT
 
     async def turn(
         self, dialogue: Dialogue, ask: Callable[[], Awaitable[TurnDone]], work: Callable[[], Work]

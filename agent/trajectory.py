@@ -194,12 +194,14 @@ def live(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 @dataclass(frozen=True)
 class History:
     """What a resumed attempt goes on from: the log up to its last complete turn. `usage` and
-    `seconds` are all that was spent, also on turns that were never completed."""
+    `seconds` are all that was spent, also on turns that were never completed; `answers` are those
+    that the model gave, epochs long past included."""
 
     started: dict[str, Any]
     messages: tuple[dict[str, Any], ...]
     tree: str | None
     turn: int
+    answers: int
     usage: dict[str, Any]
     seconds: float
     after: int
@@ -236,6 +238,7 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
         messages=tuple(messages),
         tree=turns[-1]["tree"] if turns else None,
         turn=turns[-1]["turn"] if turns else 0,
+        answers=sum(_is_answer(event) for event in counted if event["seq"] <= last["seq"]),
         usage=spent[0],
         seconds=spent[1],
         after=last["seq"],
@@ -250,6 +253,13 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
         ended=ends[-1] if ends else None,
         verdict=verdicts[-1] if verdicts else None,
     )
+
+
+def _is_answer(event: Mapping[str, Any]) -> bool:
+    """Whether the model gave an answer of its own: a turn, notes, or what it thought until a cut
+    after which it was asked again."""
+    asked = event["type"] == "cut" and event["way"] == "asked"
+    return asked or event["type"] in {"turn", "checkpoint"}
 
 
 def proved_tree(events: Sequence[dict[str, Any]]) -> str | None:

@@ -255,6 +255,13 @@ def test_a_long_diff_is_cut_and_says_so() -> None:
     assert "left out to save room; read the files to see them" in state.text
 
 
+@pytest.mark.parametrize(("window", "limit"), [(None, 2500), (131_072, 2500), (8192, 1024)])
+def test_reports_are_shorter_where_the_window_is_small(
+    tmp_path: Path, window: int | None, limit: int
+) -> None:
+    assert Desk(tmp_path, Clerk(window=window), []).compactor.report_limit == limit
+
+
 # What the backend finds too long.
 
 

@@ -180,6 +180,20 @@ async def test_going_in_circles_is_told_and_then_starts_anew_from_the_best_state
     assert outcome.turns <= 7
 
 
+async def test_a_script_goes_on_where_it_was_although_an_epoch_left_its_turns_out(
+    bench: Bench,
+) -> None:
+    task = bench.task()
+    there, back = edit("a - b", "a * b"), edit("a * b", "a - b")
+    turns = [there, back, there, back, there, back, FIX]
+    await bench.attempt(task, turns, limits=Limits(turns=6))
+    assert bench.events("epoch")[-1]["reason"] == "circles"
+    history = bench.history(task)
+    assert history.answers == 6 > len(history.messages)
+    outcome = await bench.attempt(task, turns, history=history, limits=Limits(turns=7))
+    assert outcome.status == "solved"
+
+
 async def test_a_script_that_ends_is_an_error_and_leaves_a_run_to_resume(bench: Bench) -> None:
     task = bench.task()
     with pytest.raises(ModelError, match="is over"):
