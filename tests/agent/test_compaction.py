@@ -36,7 +36,9 @@ from agent.models.base import (
 from agent.shrinking import beginning, latest_report
 from agent.trajectory import Recorder
 from sandbox.errors import SetupError
+from tests.agent.models.asking import model
 from tests.agent.test_shrinking import check_pairs, conversations
+from tests.faults.server import FaultServer, answer, error
 
 SHELL = ToolSpec("shell", "Runs a command.", {"type": "object", "properties": {}})
 NOTES = "Files: a.py, add() is wrong.\nNext steps: mend it."
@@ -207,8 +209,8 @@ async def test_a_model_that_makes_no_notes_is_asked_without_tools_and_then_goes_
     tmp_path: Path, kind: str
 ) -> None:
     messages = grown(27, **TALK)
-    answer = USELESS[kind]
-    desk = Desk(tmp_path, Clerk(answer, answer, DONE, window=4000), messages)
+    useless = USELESS[kind]
+    desk = Desk(tmp_path, Clerk(useless, useless, DONE, window=4000), messages)
     assert (await desk.turn()).message is DONE
     [epoch] = desk.events("epoch")
     assert "checkpoint" not in epoch
@@ -271,8 +273,8 @@ async def test_a_backend_that_finds_a_turn_too_long_gets_a_shorter_one(
     tmp_path: Path, counts: bool, window: int | None
 ) -> None:
     messages = grown(60, **TALK)
-    model = Clerk(AssistantMessage(NOTES), DONE, window=window, most=5200, counts=counts)
-    desk = Desk(tmp_path, model, messages)
+    clerk = Clerk(AssistantMessage(NOTES), DONE, window=window, most=5200, counts=counts)
+    desk = Desk(tmp_path, clerk, messages)
     assert tokens(messages) > 6000
     assert (await desk.turn()).message is DONE
     [epoch] = desk.events("epoch")
@@ -284,10 +286,30 @@ async def test_a_backend_that_finds_a_turn_too_long_gets_a_shorter_one(
     assert desk.events("epoch")[-1]["reason"] == "context"
 
 
+async def test_a_server_that_refuses_a_conversation_for_its_length_is_asked_for_notes_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    messages = grown(60, **TALK)
+    said = "This model's maximum context length is 4096 tokens. However, you requested 7000."
+    replies = (error(400, said), answer(NOTES), answer("Done."))
+    async with FaultServer(*replies) as server:
+        opened = model(server)
+        desk = Desk(tmp_path, opened, messages)
+        assert (await desk.turn()).message.text == "Done."
+        await opened.close()
+    whole, asked, shorter = [request.json["messages"] for request in server.requests]
+    assert len(whole) > len(asked) > len(shorter)
+    assert asked[-1]["content"].startswith("This conversation has grown too long")
+    assert NOTES in str(shorter[1]["content"])
+    # Users' words that follow each other are one message there.
+    assert [message["role"] for message in shorter[:3]] == ["system", "user", "assistant"]
+    assert shorter[-1] == whole[-1]
+
+
 async def test_a_second_time_it_gets_a_still_shorter_one(tmp_path: Path) -> None:
     messages = grown(60, **TALK)
-    model = Clerk(DONE, most=1200)
-    desk = Desk(tmp_path, model, messages)
+    clerk = Clerk(DONE, most=1200)
+    desk = Desk(tmp_path, clerk, messages)
     assert (await desk.turn()).message is DONE
     [first, second] = desk.events("epoch")
     assert first["after"] > 1200 >= second["after"]
@@ -340,8 +362,8 @@ async def test_where_little_can_be_cut_the_next_epoch_is_not_begun_at_once(
 ) -> None:
     messages = grown(12, **TALK)
     messages.append(UserMessage("Long report. " * 740, "reflection"))
-    model = Clerk(*[AssistantMessage("I looked. " * 20)] * 9, window=4000)
-    desk = Desk(tmp_path, model, messages)
+    clerk = Clerk(*[AssistantMessage("I looked. " * 20)] * 9, window=4000)
+    desk = Desk(tmp_path, clerk, messages)
     for _ in range(5):
         desk.dialogue.say((await desk.turn()).message)
     assert tokens(desk.dialogue.messages[:-1]) > 2700
@@ -358,18 +380,18 @@ async def test_where_little_can_be_cut_the_next_epoch_is_not_begun_at_once(
     messages=conversations(least=1),
     fill=st.floats(0.3, 3),
     counts=st.booleans(),
-    answer=st.sampled_from([AssistantMessage(NOTES), AssistantMessage("")]),
+    notes=st.sampled_from([AssistantMessage(NOTES), AssistantMessage("")]),
 )
 async def test_after_a_turn_the_conversation_is_below_the_mark_or_could_not_be(
     tmp_path_factory: pytest.TempPathFactory,
     messages: tuple[Message, ...],
     fill: float,
     counts: bool,
-    answer: AssistantMessage,
+    notes: AssistantMessage,
 ) -> None:
     window = max(512, int(tokens(messages) * fill))
-    model = Clerk(*[answer] * 3, window=window, counts=counts)
-    desk = Desk(tmp_path_factory.mktemp("t"), model, messages)
+    clerk = Clerk(*[notes] * 3, window=window, counts=counts)
+    desk = Desk(tmp_path_factory.mktemp("t"), clerk, messages)
     await desk.turn()
     made = desk.dialogue.messages
     check_pairs(made)
@@ -385,7 +407,7 @@ async def test_after_a_turn_the_conversation_is_below_the_mark_or_could_not_be(
     assert trajectory_messages(desk.log) == tuple(made)
     # Once more, and nothing changes.
     before = list(made)
-    model.answers = [answer] * 3
+    clerk.answers = [notes] * 3
     await desk.turn()
     assert desk.dialogue.messages == before
 
