@@ -108,8 +108,8 @@ class Compactor:
     def _check(self, dialogue: Dialogue, marks: Marks) -> None:
         exact = self._gauge.exact(dialogue.messages)
         tokens = self._gauge.tokens(dialogue.messages) if exact is None else exact
-        # An estimate may be wrong by half, and the backend will say so if it is not.
-        if tokens <= (marks.window if exact is None else marks.high):
+        # An estimate may be wrong, and the backend will say so if it is not.
+        if tokens <= marks.window - (0 if exact is None else marks.answer):
             return
         about = "about " if exact is None else ""
         raise SetupError(

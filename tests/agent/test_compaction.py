@@ -348,6 +348,15 @@ async def test_a_window_that_does_not_hold_the_task_is_told_before_anything_is_a
     assert desk.model.asked == []
 
 
+async def test_a_task_beyond_the_high_mark_that_leaves_room_for_an_answer_is_tried(
+    tmp_path: Path,
+) -> None:
+    messages = [SystemMessage("s"), UserMessage("t" * 6100)]
+    desk = Desk(tmp_path, Clerk(DONE, window=2048), messages)
+    assert 0.9 * 1536 < tokens(messages) <= 1536
+    assert (await desk.turn()).message is DONE
+
+
 async def test_an_estimate_alone_refuses_only_what_is_beyond_the_window(tmp_path: Path) -> None:
     messages = [SystemMessage("s"), UserMessage("t" * 7000)]
     desk = Desk(tmp_path, Clerk(DONE, window=2048, counts=False), messages)
