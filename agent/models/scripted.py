@@ -47,7 +47,7 @@ class ScriptedModel(Model):
     """Plays the turns of a script, one for each turn asked for.
 
     The place in the script is the number of answers that the conversation holds, or that were
-    given, whichever is more: so a resumed attempt goes on where it was.
+    given in this attempt, whichever is more: so a resumed attempt goes on where it was.
     """
 
     def __init__(
@@ -95,6 +95,9 @@ class ScriptedModel(Model):
             return
         empty = "" if message.text or message.calls else "Your answer was empty."
         yield TurnDone(message, usage, "calls" if message.calls else "stop", empty)
+
+    def resumed(self, answers: int) -> None:
+        self._given = max(self._given, answers)
 
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int

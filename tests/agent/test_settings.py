@@ -224,6 +224,8 @@ HOSTILE = {
     "warm": "64",
     "candidates": "100000",
     "context_window": "1000000",
+    "context_high": "0.4",
+    "context_low": "0.2",
     "model_timeout": "99999.0",
     "malformed_retries": "1000",
     "precision": "'bf16'",

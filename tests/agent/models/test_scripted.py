@@ -76,6 +76,14 @@ async def test_a_resumed_attempt_goes_on_in_the_script(tmp_path: Path) -> None:
     assert (await message(model, (*TASK, AssistantMessage("a")))).text == "b"
 
 
+async def test_nor_does_it_begin_anew_where_its_answers_were_left_out_of_the_conversation(
+    tmp_path: Path,
+) -> None:
+    model = script(tmp_path, '[{"text": "a"}, {"text": "b"}, {"text": "c"}]')
+    model.resumed(2)
+    assert (await message(model)).text == "c"
+
+
 async def test_an_answer_left_out_of_the_conversation_is_not_played_again(tmp_path: Path) -> None:
     model = script(tmp_path, '[{}, {"text": "b"}]')
     done = (await events(model))[-1]
