@@ -276,10 +276,10 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
 
 
 def _is_answer(event: Mapping[str, Any]) -> bool:
-    """Whether the model gave an answer of its own: a turn, notes, or what it thought until a cut
+    """Whether the model gave an answer of its own: a turn, a try at one, notes, or what it thought until a cut
     after which it was asked again."""
     asked = event["type"] == "cut" and event["way"] == "asked"
-    return asked or event["type"] in {"turn", "checkpoint"}
+    return asked or event["type"] in {"turn", "checkpoint", "malformed"}
 
 
 def proved_tree(events: Sequence[dict[str, Any]]) -> str | None:
