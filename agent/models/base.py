@@ -238,6 +238,10 @@ class Model(ABC):
         """What the user should know of these tools with this model, once it is prepared."""
         return ()
 
+    def resumed(self, answers: int) -> None:
+        """Tells, before the first turn, how many answers an earlier process had in this attempt.
+        What was recorded or written beforehand goes on after them."""
+
     def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
         """Tokens of the prompt that `generate` would make of these, exactly. None, the default,
         where that cannot be told here and now. Raises ModelError as `generate` does."""

@@ -74,14 +74,16 @@ def request_body(
     tools: Sequence[ToolSpec],
     sampling: Sampling,
     dialect: Dialect,
+    *,
+    streamed: bool = True,
 ) -> bytes:
-    """The body of one streamed chat request, UTF-8. What `sampling` leaves open is left out."""
+    """The body of one chat request, UTF-8. What `sampling` leaves open is left out."""
     body: dict[str, Any] = {
         "model": model,
         "messages": messages(conversation, dialect, tools),
-        "stream": True,
+        "stream": streamed,
     }
-    if dialect.stream_usage:
+    if dialect.stream_usage and streamed:
         body["stream_options"] = {"include_usage": True}
     if tools and not dialect.written_tools:
         body["tools"] = [tool(spec, strict=dialect.strict_tools) for spec in tools]

@@ -1,6 +1,6 @@
 """What gpt-oss is known to write against its own format, by the numbers of the list in
-docs/models.md: each ends as a sound turn or as a problem with a name. (Those that only a server
-shows over HTTP are in test_quirks_http.py.)"""
+docs/models.md: each ends as a sound turn or as a problem with a name. What servers make of them is
+in test_quirks.py."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.conversation import ToolMessage, UserMessage
+from agent.conversation import ToolCall, ToolMessage, UserMessage
 from agent.models.base import AssistantMessage, Event, ReasoningDelta, TextDelta
 from agent.models.dialect import CallIds, Parsed
 from agent.models.harmony import HarmonyDialect
@@ -165,6 +165,19 @@ def test_5_a_known_tool_is_called_on_any_channel(channel: str, name: str, meant:
     tool = Toolbox(toolset("gpt-oss").tools).find(called)
     assert tool is not None
     assert (tool.name, arguments) == (meant, ARGUMENTS)
+
+
+# 11: escaped twice.
+
+
+def test_11_arguments_and_results_go_back_as_they_were() -> None:
+    arguments = '{"command": ["bash", "-lc", "printf \'\\\\n\' \\"a\\""]}'
+    call = ToolCall("c", "container.exec", arguments)
+    result = 'a "quoted" line\\n\nand {"an": "object"}'
+    conversation = [AssistantMessage("", "", (call,)), ToolMessage("c", "container.exec", result)]
+    text = ENCODING.decode(DIALECT.prompt(conversation, NATIVE, None).ids)
+    assert f"<|message|>{arguments}<|call|>" in text
+    assert f"<|message|>{result}<|end|>" in text
 
 
 # 12: tools named as ours that are built in elsewhere.
