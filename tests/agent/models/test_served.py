@@ -36,7 +36,6 @@ async def test_a_gpt_oss_at_vllm_is_asked_in_its_own_tokens(prefix: str) -> None
     assert (path, text, tools, said) == ("/v1/completions", "Yes.", "gpt-oss", [])
     assert (opened.info.server, opened.info.server_version) == ("vllm", "0.33.0")
     assert opened.malformed_retries == 10
-    assert opened.count(TASK, []) == len(server.requests[-1].json["prompt"])
 
 
 @pytest.mark.model
@@ -46,6 +45,18 @@ async def test_a_gpt_oss_at_llamacpp_is_asked_in_its_own_tokens(prefix: str) -> 
         path, text, tools, said, opened = await asked(server, f"{prefix}:m")
     assert (path, text, tools, said) == ("/completion", "Yes.", "gpt-oss", [])
     assert (opened.info.context_window, opened.info.protocol) == (4096, "raw")
+
+
+@pytest.mark.model
+async def test_the_tokens_of_a_prompt_are_known_before_it_is_sent() -> None:
+    async with serving("vllm", vllm_reply(FINAL)) as server:
+        opened = model(server, "vllm:m")
+        await opened.prepare()
+        count = opened.count(TASK, [])
+        async for _ in opened.generate(TASK, [], Sampling()):
+            pass
+        await opened.close()
+    assert count == len(server.requests[-1].json["prompt"])
 
 
 @pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
