@@ -159,7 +159,7 @@ def main() -> None:
         words = [address, image.name, str(options.workers), str(options.turns)]
         subprocess.run([options.peer, "-c", PEER, *words], check=True)
         return
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.process_time)
     if options.profile:
         profile.enable()
     race = asyncio.run(measure(address, image, options.workers, options.turns))

@@ -234,6 +234,14 @@ class Model(ABC):
         be had after the backend's own retries; the user sees its text.
         """
 
+    def remarks(self, tools: Sequence[ToolSpec]) -> Sequence[str]:
+        """What the user should know of these tools with this model, once it is prepared."""
+        return ()
+
+    def resumed(self, answers: int) -> None:
+        """Tells, before the first turn, how many answers an earlier process had in this attempt.
+        What was recorded or written beforehand goes on after them."""
+
     def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
         """Tokens of the prompt that `generate` would make of these, exactly. None, the default,
         where that cannot be told here and now. Raises ModelError as `generate` does."""

@@ -84,6 +84,11 @@ class HarmonyDialect(Dialect):
         except self._library.HarmonyError:  # no token of this vocabulary
             return "\ufffd"
 
+    def token_bytes(self, token: int) -> bytes:
+        """What one token stands for; a character may span several."""
+        text = self._encoding.decode([token], errors="surrogateescape")
+        return bytes(text.encode("utf-8", "surrogateescape"))
+
     def _preface(
         self, leading: Conversation, tools: Sequence[ToolSpec], effort: Effort
     ) -> list[int]:

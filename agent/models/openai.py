@@ -168,11 +168,12 @@ class OpenAIModel(Model):
         turn.assembly = assembly
         pace = Pace(self._settings, assembly)
         path, body, native = self._request(turn)
-        cut = False
+        cut = came = False
         try:
             async with self.transport.stream(path, body, pace) as stream:
                 async with aclosing(stream.chunks()) as chunks:
                     async for chunk in chunks:
+                        came = True
                         for event in assembly.take(ollama.as_chunk(chunk) if native else chunk):
                             yield event
                         pace.mark(token=assembly.characters > 0)
@@ -181,6 +182,7 @@ class OpenAIModel(Model):
                             break
                 ended = stream.announced_end or assembly.finished or assembly.called
                 if not (cut or ended):
+                    turn.whole = turn.whole or not came
                     raise Transient("the connection closed before the answer's end", "connection")
         except Stalled:
             cut = pace.stalled(self.transport.server)
@@ -192,7 +194,8 @@ class OpenAIModel(Model):
         """Where a turn is asked for, with which body, and whether by Ollama's own interface."""
         asked = self._name, turn.conversation, turn.tools, turn.sampling, self.dialect
         if self._ollama_window is None:
-            return "chat/completions", request_body(*asked), False
+            body = request_body(*asked, streamed=not turn.whole)
+            return "chat/completions", body, False
         address = f"{self.transport.endpoint.root}/api/chat"
         return address, ollama.request_body(*asked, self._ollama_window), True
 

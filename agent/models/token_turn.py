@@ -43,8 +43,9 @@ class TokenTurn:
 
     def rest(self) -> Request:
         """What to ask of the source now."""
-        ids, room = (*self._request.ids, *self._tokens), self._room(len(self._tokens))
-        return replace(self._request, ids=ids, max_tokens=room)
+        taken = len(self._tokens)
+        ids = (*self._request.ids, *self._tokens)
+        return replace(self._request, ids=ids, max_tokens=self._room(taken), begun=taken)
 
     def _room(self, taken: int) -> int:
         return self._request.max_tokens - taken
@@ -53,6 +54,11 @@ class TokenTurn:
     def stopped(self) -> bool:
         """Whether the model itself ended the turn."""
         return bool(self._tokens) and self._tokens[-1] in self._dialect.stop_ids
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing can follow."""
+        return self.stopped or self._room(len(self._tokens)) < 1
 
     def take(self, token: int) -> list[Event]:
         if self._first is None:
@@ -96,6 +102,11 @@ class TokenTurn:
     def close(self) -> list[Event]:
         """What can be shown only now that no token follows."""
         return self._parser.close()
+
+    def end(self) -> TurnDone:
+        """The whole turn, now that no token follows."""
+        self.close()
+        return self.done()
 
     def done(self) -> TurnDone:
         """The whole turn; to be asked for after `close`."""

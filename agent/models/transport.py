@@ -82,8 +82,14 @@ class Transport:
         return await self._json(self._http().build_request("GET", address), timeout)
 
     async def post_json(self, address: str, data: object, timeout: float) -> Any:
-        """The JSON that answers `data` at `address`. Raises like `stream`."""
-        return await self._json(self._http().build_request("POST", address, json=data), timeout)
+        """The JSON that answers `data`, encoded already where it is bytes, at `address`. Raises
+        like `stream`."""
+        if isinstance(data, bytes):
+            headers = {"Content-Type": "application/json"}
+            request = self._http().build_request("POST", address, content=data, headers=headers)
+        else:
+            request = self._http().build_request("POST", address, json=data)
+        return await self._json(request, timeout)
 
     async def get_text(self, address: str, timeout: float) -> str:
         """The text at `address`, within `timeout` seconds. Raises like `stream`."""

@@ -17,7 +17,11 @@ _COOLER = 0.6
 
 @dataclass
 class Turn:
-    """A turn through all its attempts. `abandoned` counts tokens of answers that were lost."""
+    """A turn through all its attempts. `abandoned` counts tokens of answers that were lost.
+
+    `whole`: it is asked for in one piece, since a stream ended before it had begun. A server that
+    fails once it has promised a stream cannot say why in it; without one it does.
+    """
 
     conversation: Conversation
     tools: Sequence[ToolSpec]
@@ -25,6 +29,7 @@ class Turn:
     assembly: Assembly | None = None
     attempts: int = 0
     unparsed: int = 0
+    whole: bool = False
     abandoned: int = 0
 
     @cached_property

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from agent.conversation import (
@@ -73,14 +74,16 @@ def request_body(
     tools: Sequence[ToolSpec],
     sampling: Sampling,
     dialect: Dialect,
+    *,
+    streamed: bool = True,
 ) -> bytes:
-    """The body of one streamed chat request, UTF-8. What `sampling` leaves open is left out."""
+    """The body of one chat request, UTF-8. What `sampling` leaves open is left out."""
     body: dict[str, Any] = {
         "model": model,
         "messages": messages(conversation, dialect, tools),
-        "stream": True,
+        "stream": streamed,
     }
-    if dialect.stream_usage:
+    if dialect.stream_usage and streamed:
         body["stream_options"] = {"include_usage": True}
     if tools and not dialect.written_tools:
         body["tools"] = [tool(spec, strict=dialect.strict_tools) for spec in tools]
@@ -195,6 +198,8 @@ def _assistant(
         yield written
 
 
+#: A conversation is written anew each turn, and its calls stay the same.
+@lru_cache(maxsize=512)
 def sound_arguments(arguments: str) -> str:
     """`arguments` as a JSON object: many servers parse them when they render the history, and fail
     on what the model got wrong. What it wrote stays readable under `unparsed`."""

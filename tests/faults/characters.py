@@ -61,7 +61,8 @@ class Character(FaultServer):
         if body.get("response_format") and habits.structured:
             return document({"choices": [{"message": {"content": '{"colour": "red"}'}}]})
         if not body.get("stream"):
-            return document({"choices": [{"message": {"content": "Blue."}}]})
+            counted = self._counted(body, tools)["usage"]
+            return document({"choices": [{"message": {"content": "Blue."}}], "usage": counted})
         chunks = [] if body.get("max_tokens") == 1 else self._said(body, tools)
         return self._streamed(chunks, self._counted(body, tools))
 

@@ -38,14 +38,21 @@ _TOLD = {
 _QUERIES, _HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 
 
-async def structured_output(transport: Transport, model: str) -> Finding:
-    """Asks in plain words for what the schema does not allow."""
+async def prompt_tokens(transport: Transport, body: bytes) -> int:
+    """Tokens of the prompt of a chat request that is not streamed; 0 where nobody counts."""
+    counted = await _attempt(transport, transport.endpoint.url("chat/completions"), body)
+    tokens = _at(counted, "usage", "prompt_tokens")
+    return tokens if isinstance(tokens, int) else 0
+
+
+async def structured_output(transport: Transport, model: str, room: int) -> Finding:
+    """Asks in plain words for what the schema does not allow, in `room` tokens."""
     form = {"name": "colour", "strict": True, "schema": _SCHEMA}
     body = {
         "model": model,
         "messages": [{"role": "user", "content": "Name the colour of the sky, in a sentence."}],
         "response_format": {"type": "json_schema", "json_schema": form},
-        "max_tokens": 250,
+        "max_tokens": room,
     }
     name = "structured output"
     try:
@@ -62,7 +69,7 @@ async def structured_output(transport: Transport, model: str) -> Finding:
     if held:
         return Finding(name, "good", "an answer kept to its schema")
     if not text:
-        return Finding(name, "untold", "no answer came within 250 tokens")
+        return Finding(name, "untold", f"no answer came within {room} tokens")
     return Finding(name, "note", "taken, and not held to")
 
 

@@ -2,10 +2,20 @@
 
 from dataclasses import replace
 
-from agent.conversation import AssistantMessage, ToolCall, ToolMessage, ToolSpec, UserMessage
+from agent.conversation import (
+    AssistantMessage,
+    Conversation,
+    ToolCall,
+    ToolMessage,
+    ToolSpec,
+    UserMessage,
+)
+from agent.models.base import Sampling
+from agent.models.doctor import beside
 from agent.models.doctor.findings import Finding
-from agent.models.doctor.look import CALLING, HELLO, ONE_TOKEN, SYSTEM, Look
+from agent.models.doctor.look import HELLO, ONE_TOKEN, SYSTEM, Look
 from agent.models.servers import ReasoningField
+from agent.models.wire import request_body
 
 _NOTE = ToolSpec(
     "take_note",
@@ -32,7 +42,8 @@ _THOUGHT = " ".join(f"Step {n}: I look at part {n} before I change it." for n in
 
 async def tools(look: Look) -> Finding:
     asked = (SYSTEM, UserMessage("Call take_note twice in one turn: with 'a', and with 'b'."))
-    with_tools = await look.turn(asked, [_NOTE], CALLING)
+    # A model that thinks first needs room before it calls.
+    with_tools = await look.turn(asked, [_NOTE], Sampling(max_output_tokens=look.room(600)))
     calls = with_tools.message.calls
     written = look.model.dialect.written_tools
     if calls and not written:
@@ -48,8 +59,7 @@ async def tools(look: Look) -> Finding:
             "more calls are malformed, since nothing holds the model to their form",
             _TOOLS_ON.get(look.model.info.server, "Take a model whose template has tools."),
         )
-    without = await look.turn(asked, [], ONE_TOKEN)
-    if look.usage and with_tools.usage.input_tokens <= without.usage.input_tokens:
+    if await _dropped(look, asked):
         return Finding(
             "tool calls",
             "bad",
@@ -65,6 +75,18 @@ async def tools(look: Look) -> Finding:
         "turns without a call are lost",
         "Check the server's tool call parser, or take a stronger model.",
     )
+
+
+async def _dropped(look: Look, asked: Conversation) -> bool:
+    """Whether the prompt is no longer with tools than without them. Counts come without a stream,
+    too, from servers that give none in it."""
+    prompts = []
+    for tools in ([_NOTE], []):
+        body = request_body(
+            look.model.info.name, asked, tools, ONE_TOKEN, look.model.dialect, streamed=False
+        )
+        prompts.append(await beside.prompt_tokens(look.model.transport, body))
+    return 0 < prompts[0] <= prompts[1]
 
 
 #: What switches tool calls on, by server.
@@ -83,7 +105,7 @@ async def strict(look: Look) -> Finding:
     before = look.model.dialect
     look.model.dialect = replace(before, strict_tools=True)
     try:
-        done = await look.turn(asked, [_PICK], CALLING)
+        done = await look.turn(asked, [_PICK], Sampling(max_output_tokens=look.room(600)))
         taken = look.model.dialect.strict_tools
     finally:
         look.model.dialect = before

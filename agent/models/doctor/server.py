@@ -17,7 +17,7 @@ from agent.models.stream import Stalled
 from sandbox.errors import GreenroomError
 
 #: Seconds for one probe. The first may have to load the model.
-PATIENCE = 90.0
+PATIENCE = 180.0
 #: With less window than this no task can be done, and with less than that few.
 _LEAST_WINDOW = 8_192
 _GOOD_WINDOW = 32_768
@@ -130,7 +130,9 @@ _WIDER = {
 
 
 async def _structured(look: Look) -> Finding:
-    return await beside.structured_output(look.model.transport, look.model.info.name)
+    return await beside.structured_output(
+        look.model.transport, look.model.info.name, look.room(250)
+    )
 
 
 async def _raw(look: Look) -> Finding:

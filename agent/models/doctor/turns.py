@@ -13,6 +13,7 @@ async def streaming(look: Look) -> Finding:
     done = await look.turn(HELLO, [], SMALL)
     look.usage = not done.usage.estimated
     look.first_token_seconds = done.timings.get("first_token_seconds", 0.0)
+    look.pace = done.usage.output_tokens / max(0.001, done.timings["seconds"])
     pieces = sum(isinstance(event, TextDelta | ReasoningDelta) for event in look.events)
     if not done.message.text and not done.message.reasoning:
         lost = done.problem or "nothing came"
@@ -37,7 +38,7 @@ async def usage(look: Look) -> Finding:
         "note",
         "the server counts nothing in a stream",
         "budgets go by estimates, one token for four characters",
-        "Take a server that knows stream_options.include_usage.",
+        "None of ours: the server would have to know stream_options.include_usage.",
     )
 
 

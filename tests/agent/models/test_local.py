@@ -9,7 +9,7 @@ import openai_harmony
 import pytest
 
 from agent.conversation import Conversation, SystemMessage, ToolSpec, UserMessage
-from agent.models import extra, loading
+from agent.models import extra
 from agent.models.base import (
     CallStarted,
     ContextOverflow,
@@ -245,8 +245,10 @@ async def test_missing_packages_are_named(folder: Path, monkeypatch: pytest.Monk
 async def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     assert "holds no config.json" in (await refusal(tmp_path)).message
     assert "there is no folder" in (await refusal(tmp_path / "gone")).message
-    (tmp_path / "file.gguf").touch()
-    assert "is a file" in (await refusal(tmp_path / "file.gguf")).message
+    (tmp_path / "file.bin").touch()
+    assert "is a file, and no .gguf" in (await refusal(tmp_path / "file.bin")).message
+    (tmp_path / "file.gguf").write_bytes(b"GGUF")
+    assert "cannot be read as GGUF" in (await refusal(tmp_path / "file.gguf")).message
 
 
 async def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
@@ -274,7 +276,7 @@ async def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 async def test_too_little_memory_is_told_before_anything_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_free_memory", lambda: 1000)
+    monkeypatch.setattr("agent.models.precisions.free_memory", lambda _: 1000)
     error = await refusal(folder)
     assert "GiB for its weights alone" in error.message
 
