@@ -14,6 +14,7 @@ from agent.conversation import Conversation, ToolSpec
 from agent.models import malformed
 from agent.models.base import (
     Event,
+    GiveUp,
     Malformed,
     MalformedKind,
     Model,
@@ -91,6 +92,17 @@ class RetriedModel(Model):
     @property
     def ranks_candidates(self) -> bool:
         return self._model.ranks_candidates
+
+    def branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        count: int,
+        give_up: GiveUp = lambda _number, _text: "",
+    ) -> AsyncGenerator[TurnDone, None] | None:
+        """As the model's own: a malformed one is not asked for again, as there are others."""
+        return self._model.branches(conversation, tools, sampling, count, give_up)
 
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
