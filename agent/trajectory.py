@@ -276,8 +276,8 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
 
 
 def _is_answer(event: Mapping[str, Any]) -> bool:
-    """Whether the model gave an answer of its own: a turn, a try at one, notes, or what it thought until a cut
-    after which it was asked again."""
+    """Whether the model gave an answer of its own: a turn, a try at one, notes, or what it thought
+    until a cut after which it was asked again."""
     asked = event["type"] == "cut" and event["way"] == "asked"
     return asked or event["type"] in {"turn", "checkpoint", "malformed"}
 

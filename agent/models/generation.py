@@ -7,7 +7,7 @@ cache has, and nothing else. Conversations take turns at the model, a few tokens
 import asyncio
 import inspect
 import threading
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any
@@ -30,11 +30,12 @@ Item = int | Reused
 
 class _Run:
     """Continuations of one prompt, as the thread and the event loop share them. Each item is for
-    one of them, by its number."""
+    one of them, by its number; those in `dropped` are not wanted any more."""
 
-    def __init__(self, requests: Sequence[Request]) -> None:
+    def __init__(self, requests: Sequence[Request], dropped: Set[int]) -> None:
         self.ids = list(requests[0].ids)
         self.requests = requests
+        self.dropped = dropped
         self.held: Held | None = None
         self.waiting = list(range(len(requests)))
         self.rows: dict[int, Row] = {}
@@ -78,10 +79,13 @@ class Generator:
             async for _, item in items:
                 yield item
 
-    async def several(self, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, Item], None]:
+    async def several(
+        self, requests: Sequence[Request], dropped: Set[int] = frozenset()
+    ) -> AsyncGenerator[tuple[int, Item], None]:
         """What `stream` gives for requests that differ in their seed only, each with its number:
-        the prompt is read once, and they are computed side by side as far as memory allows."""
-        run = _Run(requests)
+        the prompt is read once, and they are computed side by side as far as memory allows. Soon
+        after a number is in `dropped`, nothing more is computed for it."""
+        run = _Run(requests, dropped)
         self._submit(run)
         ended = False
         try:
@@ -192,7 +196,8 @@ class Generator:
         for place, (number, row) in enumerate(list(run.rows.items())):
             token = row.choose(scores[place : place + 1])
             run.put((number, token))
-            if token in self._stop_ids or len(row.tokens) >= row.room:
+            full = token in self._stop_ids or len(row.tokens) >= row.room
+            if full or number in run.dropped:
                 del run.rows[number]
             else:
                 going.append(place)

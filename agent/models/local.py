@@ -11,7 +11,14 @@ from dataclasses import replace
 
 from agent.conversation import Conversation, ToolSpec
 from agent.models import loading
-from agent.models.base import Model, ModelInfo, Sampling, TurnDone
+from agent.models.base import (
+    GiveUp,
+    Model,
+    ModelInfo,
+    ReasoningDelta,
+    Sampling,
+    TurnDone,
+)
 from agent.models.dialect import Dialect, Prompt
 from agent.models.dialects import dialect_of
 from agent.models.generation import Generator
@@ -82,32 +89,47 @@ class LocalModel(TokenModel):
             for name, why in inexpressible(tools).items()
         ]
 
-    async def candidates(
-        self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
+    def branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        count: int,
+        give_up: GiveUp = lambda _number, _text: "",
     ) -> AsyncGenerator[TurnDone, None]:
-        """Turns sampled with seeds counted up, side by side after one reading of the prompt; each
-        is given once it and those before it are done."""
+        """Turns with seeds counted up, after one reading of the prompt; each is given once it and
+        those before it are done."""
+        seeds = [None if sampling.seed is None else sampling.seed + n for n in range(count)]
+        wanted = [replace(sampling, seed=seed) for seed in seeds]
+        return self._branches(conversation, tools, wanted, give_up)
+
+    async def _branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        wanted: Sequence[Sampling],
+        give_up: GiveUp,
+    ) -> AsyncGenerator[TurnDone, None]:
         source, dialect = await self._ready()
         if not isinstance(source, Generator):
             raise AssertionError("this model's tokens are made here")
-        turns = [
-            self._turn(
-                dialect,
-                conversation,
-                tools,
-                sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + n),
-            )
-            for n in range(count)
-        ]
+        turns = [self._turn(dialect, conversation, tools, each) for each in wanted]
+        dropped: set[int] = set()
         given = 0
-        items = source.several([turn.rest() for turn in turns])
-        async with aclosing(items):
+        async with aclosing(source.several([turn.rest() for turn in turns], dropped)) as items:
             async for number, item in items:
-                self._take(turns[number], item)
-                while given < count and turns[given].full:
+                turn = turns[number]
+                if number in dropped:
+                    continue
+                for event in self._take(turn, item):
+                    if isinstance(event, ReasoningDelta):
+                        turn.given_up = turn.given_up or give_up(number, event.text)
+                if turn.given_up:
+                    dropped.add(number)
+                while given < len(turns) and (turns[given].full or given in dropped):
                     yield turns[given].end()
                     given += 1
-                if turns[number].seconds > self._settings.turn_timeout:
+                if turn.seconds > self._settings.turn_timeout:
                     break
         for turn in turns[given:]:
             turn.timed_out = not turn.full

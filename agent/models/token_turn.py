@@ -28,6 +28,7 @@ class TokenTurn:
         self._begin((), parser())
         self.cached_tokens = 0
         self.timed_out = False
+        self.given_up = ""
 
     def _begin(self, tokens: Sequence[int], parser: Parser) -> None:
         """A stream begins that goes on from `tokens`, which `parser` has read. From here on the
@@ -122,7 +123,9 @@ class TokenTurn:
         limited = not self.stopped
         finish: Literal["stop", "calls", "length", "cut"] = "calls" if parsed.calls else "stop"
         problem = parsed.problem
-        if self.timed_out:
+        if self.given_up:
+            finish, problem = "cut", malformed.given_up(self.given_up)
+        elif self.timed_out:
             finish, problem = "cut", malformed.cut_short(self.seconds)
         elif limited:
             finish = "length"

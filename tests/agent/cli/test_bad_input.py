@@ -395,8 +395,8 @@ def test_slips_of_the_model_and_its_server_cost_a_turn_and_no_more(here: Here) -
         ),
         (
             stream(sse(delta(content="hm")), "hang"),
-            ("--time-limit", "4"),
-            "time limit of 4 s reached, in the middle of a turn",
+            ("--time-limit", "10"),
+            "time limit of 10 s reached, in the middle of a turn",
         ),
     ],
 )

@@ -129,7 +129,7 @@ SAID = TEXTS.filter(lambda text: bool(text.strip()))
 
 @st.composite
 def conversations(draw: st.DrawFn) -> tuple[Sequence[ToolSpec], list[Step]]:
-    tools = draw(st.sampled_from([(), GENERIC, NATIVE]))
+    tools = draw(st.sampled_from([(), GENERIC, NATIVE, (*NATIVE, *GENERIC)]))
     steps: list[Step] = []
     for _ in range(draw(st.integers(0, 4))):
         thought = draw(st.one_of(st.just(""), TEXTS))

@@ -296,3 +296,35 @@ async def test_mxfp4_that_would_be_unpacked_is_refused_with_the_reason(
 async def test_a_gpt_oss_with_another_vocabulary_is_refused(tmp_path: Path) -> None:
     tiny.gpt_oss(vocab_size=1000, pad_token_id=0).save_pretrained(tmp_path)
     assert "has only 1000 tokens" in (await refusal(tmp_path)).message
+
+
+async def test_candidates_are_the_turns_of_their_seeds(folder: Path) -> None:
+    model = opened(folder)
+    wild = Sampling(1.0, 1.0, 12, seed=5)
+    found = [done async for done in model.candidates(HELLO, [SHELL], wild, 4)]
+    alone = [(await turn(model, sampling=Sampling(1.0, 1.0, 12, seed)))[0] for seed in (5, 6, 7, 8)]
+    assert [done.message for done in found] == [done.message for done in alone]
+    assert len({done.message.token_ids for done in found}) == 4
+    assert found[0].usage.cached_tokens == 0
+    assert alone[0].usage.cached_tokens == alone[0].usage.input_tokens - 1
+    await model.close()
+
+
+async def test_a_candidate_that_thinks_too_long_is_given_up_alone(tmp_path: Path) -> None:
+    thinking = tiny.TEMPLATE.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    model = opened(tiny.save(tmp_path, thinking))
+    heard = {0: "", 1: "", 2: ""}
+
+    def give_up(number: int, text: str) -> str:
+        heard[number] += text
+        return "it goes in circles" if number == 1 and len(heard[1]) > 4 else ""
+
+    wild = Sampling(1.0, 1.0, 60, seed=5)
+    branches = model.branches(HELLO, [SHELL], wild, 3, give_up)
+    assert branches is not None
+    first, second, third = [done async for done in branches]
+    assert second.finish == "cut"
+    assert "it goes in circles" in second.problem
+    assert first.usage.output_tokens == third.usage.output_tokens == 60
+    assert second.usage.output_tokens < 30
+    await model.close()
