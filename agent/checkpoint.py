@@ -55,7 +55,7 @@ class Work:
     diff: str
 
 
-def note(reason: str, work: Work, *, notes: str = "", limit: int = 6000) -> UserMessage:
+def note(reason: str, work: Work, *, notes: str = "", limit: int = 12_000) -> UserMessage:
     """The message that stands for what was left out. `limit` bounds the diff, in characters."""
     told = _TAGGED.format(notes=_untagged(notes)) if notes else ""
     diff = shorten(work.diff.strip(), limit, "; read the files to see them")

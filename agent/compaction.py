@@ -13,7 +13,7 @@ from agent.context import Gauge, Marks
 from agent.conversation import Message, ToolSpec
 from agent.dialogue import Dialogue
 from agent.models.base import ContextOverflow, Model, TurnDone
-from agent.shrinking import Shorter, beginning, newest, renewed, shrink
+from agent.shrinking import Shorter, beginning, latest_report, newest, renewed, shrink
 from agent.trajectory import Recorder
 from sandbox.errors import SetupError
 
@@ -24,6 +24,8 @@ _NEAR = 0.8
 #: Of the low mark: newest turns whose texts are left alone, the notes, the diff.
 _UNTOUCHED, _NOTES, _DIFF = 0.33, 0.2, 0.25
 _LONGEST_NOTES = 1500
+#: Tokens of a report of the tests, and the part of a small window that it may have.
+_REPORT, _REPORT_PART = 2500, 8
 #: Strengths at which texts are cut before turns are left out.
 _MILD = (0, 1)
 _CHARACTERS_A_TOKEN = 4
@@ -54,6 +56,12 @@ class Compactor:
         self._notes = NoteTaker(model, plan.sampling, ledger, recorder)
         self._found_full: int | None = None
         self._after = 0
+
+    @property
+    def report_limit(self) -> int:
+        """Tokens that a report of the tests may have."""
+        window = self._model.info.context_window
+        return min(_REPORT, window // _REPORT_PART) if window else _REPORT
 
     async def turn(
         self, dialogue: Dialogue, ask: Callable[[], Awaitable[TurnDone]], work: Callable[[], Work]
@@ -100,8 +108,8 @@ class Compactor:
     def _check(self, dialogue: Dialogue, marks: Marks) -> None:
         exact = self._gauge.exact(dialogue.messages)
         tokens = self._gauge.tokens(dialogue.messages) if exact is None else exact
-        # An estimate may be wrong by half, and the backend will say so if it is not.
-        if tokens <= (marks.window if exact is None else marks.high):
+        # An estimate may be wrong, and the backend will say so if it is not.
+        if tokens <= marks.window - (0 if exact is None else marks.answer):
             return
         about = "about " if exact is None else ""
         raise SetupError(
@@ -128,13 +136,17 @@ class Compactor:
             return False
         messages = tuple(dialogue.messages)
         before = self._gauge.best(messages)
-        target = marks.target(self._gauge.tokens(beginning(messages)))
+        report = latest_report(messages)
+        stays = [*beginning(messages), *([messages[report]] if report >= 0 else [])]
+        target = marks.target(self._gauge.tokens(stays))
         notes, made = "", self._cut(messages, before, target)
         if made is None:
             notes = await self._ask_for_notes(messages, before, work, target, marks)
             made = self._renewed(messages, notes or notes_in(messages), work, target)
         after = self._gauge.best(made.messages)
-        if after > marks.high:  # the estimate that the parts were chosen by was too low
+        if after > max(
+            target, marks.high
+        ):  # the estimate that the parts were chosen by was too low
             target = int(target * target / after)
             made = self._renewed(messages, notes or notes_in(messages), work, target)
             after = self._gauge.best(made.messages)

@@ -17,7 +17,7 @@ from sandbox.errors import UsageError
 _FRAME = 4
 #: Of a window this share is kept free for the answer when the user set no limit to it.
 _ANSWER_SHARE = 0.25
-#: How far a backend's count may lie from four characters a token and be believed.
+#: How far a count may lie from four characters a token and be believed.
 _RATIOS = (0.4, 6.0)
 
 
@@ -60,14 +60,16 @@ class Marks:
                 "Give less, or a model with a larger window.",
             )
         share = int(window * _ANSWER_SHARE)
-        answer = wanted or min(bound or share, share)
+        # A backend gives an answer less where a prompt takes more than half.
+        answer = min(wanted, window // 2) if wanted else min(bound or share, share)
         room = window - answer
         return cls(window, answer, int(room * shares.high), int(room * shares.low))
 
     def target(self, opening: int) -> int:
         """To how many tokens a conversation is cut that begins with `opening` of them: where these
         alone come near the low mark, half of what is left beside them."""
-        return max(self.low, (opening + self.high) // 2)
+        most = self.high if opening < self.high else self.window
+        return max(self.low, (opening + most) // 2)
 
 
 class Gauge:
@@ -83,13 +85,10 @@ class Gauge:
 
     def taken(self, conversation: Conversation, done: TurnDone) -> None:
         """Learns from what the backend reported for a turn that `conversation` led to."""
-        usage = done.usage
-        if usage.estimated or usage.input_tokens <= 0:
-            return
-        prompt = [*conversation, *done.before]
-        self._learn(prompt, usage.input_tokens)
-        self._length, self._last = len(prompt) + 1, done.message
-        self._tokens = usage.input_tokens + usage.output_tokens
+        prompt, usage = [*conversation, *done.before], done.usage
+        if not usage.estimated and self._learn(prompt, usage.input_tokens):
+            self._length, self._last = len(prompt) + 1, done.message
+            self._tokens = usage.input_tokens + usage.output_tokens
 
     def tokens(self, conversation: Conversation) -> int:
         """Tokens of a prompt, quickly: reported ones where there are any, the rest estimated."""
@@ -114,10 +113,16 @@ class Gauge:
         """An estimate of what these messages add to a prompt."""
         return int(sum(map(_estimate, messages)) * self._ratio)
 
-    def _learn(self, conversation: Conversation, tokens: int) -> None:
+    def _learn(self, conversation: Conversation, tokens: int) -> bool:
+        """Takes a count for the measure of estimates. False where it cannot be: some servers leave
+        out what they had cached."""
         estimated = sum(map(_estimate, conversation)) + estimate_tokens(self._tools_text)
         least, most = _RATIOS
-        self._ratio = min(max(tokens / estimated, least), most)
+        ratio = tokens / max(1, estimated)
+        if not least < ratio < most:
+            return False
+        self._ratio = ratio
+        return True
 
 
 def _estimate(message: Message) -> int:

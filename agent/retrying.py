@@ -14,6 +14,7 @@ from agent.conversation import Conversation, ToolSpec
 from agent.models import malformed
 from agent.models.base import (
     Event,
+    GiveUp,
     Malformed,
     MalformedKind,
     Model,
@@ -92,20 +93,46 @@ class RetriedModel(Model):
     def ranks_candidates(self) -> bool:
         return self._model.ranks_candidates
 
+    def branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        count: int,
+        give_up: GiveUp = lambda _number, _text: "",
+    ) -> AsyncGenerator[TurnDone, None] | None:
+        """As the model's own: a malformed one is not asked for again, as there are others."""
+        return self._model.branches(conversation, tools, sampling, count, give_up)
+
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
     ) -> AsyncGenerator[TurnDone, None]:
         """As the model's own, where it has a way of its own; else so many turns, each tried as
-        often as allowed."""
+        often as allowed. One that is malformed all the same is passed over, unless all are."""
         chosen = self._model.candidates if self.ranks_candidates else super().candidates
+        lost: list[Malformed] = []
+        last: TurnDone | None = None
         async with aclosing(chosen(conversation, tools, sampling, count)) as turns:
             async for done in turns:
-                lost = sum(each.usage.total_tokens for each in done.malformed)
-                usage = replace(done.usage, abandoned_tokens=done.usage.abandoned_tokens + lost)
-                yield replace(done, usage=usage)
+                lost += done.malformed
+                kind, problem = self._fault(done)
+                if kind is None:
+                    yield _with(done, lost)
+                    lost, last = [], None
+                else:
+                    last = replace(done, kind=kind)
+                    lost.append(Malformed(kind, problem, done.message, done.usage, len(lost) + 1))
+        if last is not None:
+            yield _with(last, lost[:-1])
 
     async def close(self) -> None:
         await self._model.close()
+
+
+def _with(done: TurnDone, lost: Sequence[Malformed]) -> TurnDone:
+    """A turn that also pays for those that were malformed before it."""
+    spent = sum(each.usage.total_tokens for each in lost) + done.usage.abandoned_tokens
+    return replace(done, usage=replace(done.usage, abandoned_tokens=spent), malformed=tuple(lost))
 
 
 def _varied(sampling: Sampling, tries: Sequence[Malformed]) -> Sampling:

@@ -61,12 +61,15 @@ class Session:
     async def solve(self) -> Outcome:
         """Runs the attempt. Raises what `agent.solver.solve` raises."""
         self.begun = True
+        toolbox = Toolbox(self.toolset.tools)
+        for remark in self.model.remarks(toolbox.specs):
+            self.recorder.emit("note", text=remark)
         async with Pool(count=self.plan.warm) as pool:
             outcome = await solve(
                 self.task,
                 self.model,
                 self.image,
-                Toolbox(self.toolset.tools),
+                toolbox,
                 self.recorder,
                 self.plan,
                 history=self.history,

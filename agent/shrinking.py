@@ -128,7 +128,7 @@ def renewed(messages: Conversation, note: UserMessage, room: int, size: Size) ->
         *tail,
     ]
     gone = len(turn_starts(messages)) - len(turn_starts(made))
-    return Shorter(tuple(made), size(made), {"turns": gone})
+    return Shorter(tuple(made), size(made), {"turns": gone} if gone else {})
 
 
 def shorten(text: str, limit: int, advice: str = "") -> str:

@@ -111,6 +111,7 @@ class _Attempt:
         bench: Workbench,
     ) -> None:
         self._task = task
+        self._backend = backend
         self._image = image
         self._toolbox = toolbox
         self._recorder = recorder
@@ -165,6 +166,7 @@ class _Attempt:
         self._baseline = self._report = report_from(history.baseline or {})
         self._task = self._context.task = knowing(self._task, self._baseline)
         await self._bench.settle(history.by_products)
+        self._backend.resumed(history.answers)
         self._ledger.carry(history.turn, history.usage, history.seconds)
         self._ledger.malformed.update(history.malformed)
         self._progress = Progress(self._baseline, self._task.base.tree)
@@ -315,7 +317,8 @@ class _Attempt:
         if situation.verdict is None and (ranks or not self._suspects):
             self._suspects = await suspects_of(self._bench, situation.report)
             situation = replace(situation, suspects=self._suspects)
-        text = reflect(replace(situation, repeats=advice.repeats))
+        situation = replace(situation, repeats=advice.repeats)
+        text = reflect(situation, self._compactor.report_limit)
         if insist:
             text += prompts.INSIST.format(ending=self._ending)
         self._dialogue.say(UserMessage(text, "reflection"))
@@ -368,7 +371,8 @@ class _Attempt:
     # The conversation, the log and the end.
 
     def _state_text(self) -> str:
-        return reflect(Situation(self._report, suspects=self._suspects))
+        situation = Situation(self._report, suspects=self._suspects)
+        return reflect(situation, self._compactor.report_limit)
 
     def _work(self) -> Work:
         return Work(self._standing(), self._bench.diff(self._task.base.tree, self._tree))

@@ -208,12 +208,14 @@ def live(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 class History:
     """What a resumed attempt goes on from: the log up to its last complete turn. `usage` and
     `seconds` are all that was spent, also on turns that were never completed. `malformed` counts
-    turns that could not be used, by kind."""
+    turns that could not be used, by kind; `answers` are those that the model gave, epochs long past
+    included."""
 
     started: dict[str, Any]
     messages: tuple[dict[str, Any], ...]
     tree: str | None
     turn: int
+    answers: int
     usage: dict[str, Any]
     seconds: float
     after: int
@@ -251,6 +253,7 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
         messages=tuple(messages),
         tree=turns[-1]["tree"] if turns else None,
         turn=turns[-1]["turn"] if turns else 0,
+        answers=sum(_is_answer(event) for event in counted if event["seq"] <= last["seq"]),
         usage=spent[0],
         seconds=spent[1],
         after=last["seq"],
@@ -270,6 +273,13 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
         ended=ends[-1] if ends else None,
         verdict=verdicts[-1] if verdicts else None,
     )
+
+
+def _is_answer(event: Mapping[str, Any]) -> bool:
+    """Whether the model gave an answer of its own: a turn, a try at one, notes, or what it thought
+    until a cut after which it was asked again."""
+    asked = event["type"] == "cut" and event["way"] == "asked"
+    return asked or event["type"] in {"turn", "checkpoint", "malformed"}
 
 
 def proved_tree(events: Sequence[dict[str, Any]]) -> str | None:

@@ -9,6 +9,7 @@ from agent.conversation import AssistantMessage, Conversation, Message, ToolSpec
 from agent.models.base import (
     CallStarted,
     Event,
+    GiveUp,
     Model,
     ReasoningCut,
     ReasoningDelta,
@@ -170,6 +171,23 @@ class WatchedModel(Model):
     @property
     def ranks_candidates(self) -> bool:
         return self._model.ranks_candidates
+
+    def branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        count: int,
+        give_up: GiveUp = lambda _number, _text: "",
+    ) -> AsyncGenerator[TurnDone, None] | None:
+        """As the model's own; one whose reasoning is to be cut is given up: there are others."""
+        watches = [self._monitor.watch() for _ in range(count)]
+
+        def judge(number: int, text: str) -> str:
+            decision = watches[number].feed(text) if self._model.watched else None
+            return decision.detail if decision else give_up(number, text)
+
+        return self._model.branches(conversation, tools, sampling, count, judge)
 
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int

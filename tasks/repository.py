@@ -294,5 +294,6 @@ def own_requirements(texts: Iterable[str]) -> Iterator[str]:
         except InvalidRequirement as error:
             raise UsageError(
                 f"{text!r} in `pip` is not a Python requirement: {str(error).splitlines()[0]}",
-                'Write a name with an optional version, such as "requests>=2.31".',
+                'Write each by itself, a name with an optional version: pip = ["requests>=2.31", '
+                '"rich"], or --pip requests --pip rich.',
             ) from error

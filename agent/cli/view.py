@@ -261,24 +261,30 @@ class LiveView:
         self._console.status(" | ".join([*parts, *([self._doing] if self._doing else [])]))
 
 
-_SHRUNK = {"results": "result", "reports": "old report", "reasoning": "turn's reasoning",
-           "arguments": "turn's arguments", "turns": "old turn"}  # fmt: skip
+#: What an epoch counts as shrunk, in words.
+_SHRUNK = {
+    "results": "result",
+    "reports": "old report",
+    "reasoning": "turn's reasoning",
+    "arguments": "turn's arguments",
+}
 
 
 def _shortened(event: Event) -> str:
-    """Why an epoch began and what it cost the conversation."""
-    if event["reason"] == "context":
-        why = "the conversation fills the model's context"
-    else:
-        why = "the conversation is too long for the model"
+    """Why an epoch began, and what of the conversation is gone."""
+    why = {
+        "context": "the conversation fills the model's context",
+        "overflow": "the conversation is too long for the model",
+    }[event["reason"]]
     if "before" not in event:
         return f"{why}: a new start"
-    shrunk = event["shrunk"].items()
-    what = [f"{count(number, _SHRUNK[kind])}" for kind, number in shrunk if number]
-    said = f"; {', '.join(what)} cut" if what else ""
-    notes = "; the model's own notes stand for them" if event.get("checkpoint") else ""
-    sizes = f"from about {event['before']:,} to {count(event['after'], 'token')}"
-    return f"{why}: cut {sizes}{said}{notes}"
+    said = f"{why}: cut from about {event['before']:,} to {count(event['after'], 'token')}"
+    shrunk = event["shrunk"]
+    if cut := [count(shrunk[kind], noun) for kind, noun in _SHRUNK.items() if kind in shrunk]:
+        said += f"; {', '.join(cut)} cut"
+    if "turns" in shrunk:
+        said += f"; {count(shrunk['turns'], 'old turn')} left out"
+    return said + ("; the model's notes stand for what is gone" if "checkpoint" in event else "")
 
 
 def _arguments(text: str, width: int) -> str:

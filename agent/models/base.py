@@ -7,6 +7,7 @@ state, most promising first; the default samples `generate` again. Errors that e
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -196,6 +197,10 @@ class ModelInfo:
         return asdict(self)
 
 
+#: Reads on in the reasoning of the candidate of that number: why to give it up, empty for going on.
+GiveUp = Callable[[int, str], str]
+
+
 class Model(ABC):
     """One backend, bound to one model. Not shared between event loops."""
 
@@ -234,6 +239,14 @@ class Model(ABC):
         be had after the backend's own retries; the user sees its text.
         """
 
+    def remarks(self, tools: Sequence[ToolSpec]) -> Sequence[str]:
+        """What the user should know of these tools with this model, once it is prepared."""
+        return ()
+
+    def resumed(self, answers: int) -> None:
+        """Tells, before the first turn, how many answers an earlier process had in this attempt.
+        What was recorded or written beforehand goes on after them."""
+
     def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
         """Tokens of the prompt that `generate` would make of these, exactly. None, the default,
         where that cannot be told here and now. Raises ModelError as `generate` does."""
@@ -254,6 +267,20 @@ class Model(ABC):
         """
         return None
 
+    def branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        count: int,
+        give_up: GiveUp = lambda _number, _text: "",
+    ) -> AsyncGenerator[TurnDone, None] | None:
+        """So many samples, computed side by side, in order. `give_up` hears what each one thinks.
+
+        None, the default, where the backend computes one turn at a time.
+        """
+        return None
+
     @property
     def ranks_candidates(self) -> bool:
         """Whether `candidates` is a way of its own, rather than so many samples."""
@@ -264,9 +291,15 @@ class Model(ABC):
     ) -> AsyncGenerator[TurnDone, None]:
         """Up to `count` alternative turns from the same state, most promising first.
 
-        The default samples `generate` with seeds counted up; a backend that can rank alternatives
-        does better. May yield fewer.
+        The default takes `branches`, or samples `generate` with seeds counted up; a backend that
+        can rank alternatives does better. May yield fewer.
         """
+        branches = self.branches(conversation, tools, sampling, count)
+        if branches is not None:
+            async with aclosing(branches) as turns:
+                async for done in turns:
+                    yield done
+            return
         for number in range(count):
             seed = None if sampling.seed is None else sampling.seed + number
             varied = Sampling(**{**asdict(sampling), "seed": seed})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sandbox.errors import SetupError
 
-PACKAGES = ("torch", "transformers", "accelerate", "gguf", "openai_harmony")
+PACKAGES = ("torch", "transformers", "accelerate", "gguf", "openai_harmony", "llguidance")
 HOW_TO_INSTALL = (
     "They come with the extra `local`; in Greenroom's checkout: uv tool install --force '.[local]' "
     "(or: pipx install --force '.[local]')."
@@ -15,6 +15,11 @@ HARMONY = ("openai_harmony",)
 HOW_TO_INSTALL_HARMONY = (
     "To ask it in its own tokens, install the extra `harmony`; in Greenroom's checkout: uv tool "
     "install --force '.[harmony]' (or: pipx install --force '.[harmony]')."
+)
+VLLM = ("vllm", "transformers", "openai_harmony")
+HOW_TO_INSTALL_VLLM = (
+    "vLLM pins its own torch and transformers, so give Greenroom an environment with nothing else; "
+    "in its checkout: uv tool install --force '.[vllm]' (or: pipx install --force '.[vllm]')."
 )
 
 
@@ -30,4 +35,13 @@ def check_packages(what: str) -> None:
     if missing:
         raise SetupError(
             f"{what} needs packages that are not installed: {', '.join(missing)}", HOW_TO_INSTALL
+        )
+
+
+def check_vllm() -> None:
+    """Raises SetupError, shown to the user, unless vLLM and what goes with it are installed."""
+    if missing := missing_packages(VLLM):
+        raise SetupError(
+            f"vLLM in this process needs packages that are not installed: {', '.join(missing)}",
+            HOW_TO_INSTALL_VLLM,
         )

@@ -25,7 +25,7 @@ from tools.bounds import sendable
 
 #: Reasoning at high effort may take some ten thousands of tokens.
 _OUTPUT_BOUND = 32_768
-#: Turns whose tokens are not read back each time.
+#: Messages whose tokens are kept.
 _KEPT = 1024
 
 
@@ -43,7 +43,9 @@ class HarmonyDialect(Dialect):
     def __init__(self) -> None:
         self._library, self._encoding = _loaded()
         self._opening = self.encode("<|start|>assistant")
+        # A conversation is rendered anew for each turn, and most of its messages are the same.
         self._written = lru_cache(_KEPT)(self._as_written)
+        self._rendered = lru_cache(_KEPT)(self._message)
 
     def prompt(
         self, conversation: Conversation, tools: Sequence[ToolSpec], effort: Effort
@@ -82,6 +84,11 @@ class HarmonyDialect(Dialect):
         except self._library.HarmonyError:  # no token of this vocabulary
             return "\ufffd"
 
+    def token_bytes(self, token: int) -> bytes:
+        """What one token stands for; a character may span several."""
+        text = self._encoding.decode([token], errors="surrogateescape")
+        return bytes(text.encode("utf-8", "surrogateescape"))
+
     def _preface(
         self, leading: Conversation, tools: Sequence[ToolSpec], effort: Effort
     ) -> list[int]:
@@ -112,19 +119,19 @@ class HarmonyDialect(Dialect):
             developer = developer.with_function_tools(functions)
         return ids + self._content("developer", developer)
 
-    def _render(self, message: SystemMessage | UserMessage) -> list[int]:
+    def _render(self, message: SystemMessage | UserMessage) -> Sequence[int]:
         match message:
             case SystemMessage():
                 content = self._library.DeveloperContent.new()
                 return self._content("developer", content.with_instructions(sendable(message.text)))
             case UserMessage():
-                return self._message("user", message.text)
+                return self._rendered("user", message.text)
 
-    def _result(self, message: ToolMessage, call: Header | None) -> list[int]:
+    def _result(self, message: ToolMessage, call: Header | None) -> Sequence[int]:
         """A call's result, from whom it was asked of and on its channel."""
         channel = (call and call.channel) or "commentary"
         author = call.recipient if call else _recipient(message.name)
-        return self._message("tool", message.text, channel, "assistant", author=author)
+        return self._rendered("tool", message.text, channel, "assistant", author=author)
 
     def _as_written(self, message: AssistantMessage) -> tuple[list[int], list[Header]]:
         """The turn's own tokens, and its calls' headers; none where they are not whole, were
@@ -154,14 +161,14 @@ class HarmonyDialect(Dialect):
     def _anew(self, message: AssistantMessage) -> list[int]:
         ids: list[int] = []
         if message.reasoning:
-            ids += self._message("assistant", message.reasoning, "analysis")
+            ids += self._rendered("assistant", message.reasoning, "analysis")
         if message.text:
             # Text before calls is a preamble; the final channel would end the turn.
             channel = "commentary" if message.calls else "final"
-            ids += self._message("assistant", message.text, channel)
+            ids += self._rendered("assistant", message.text, channel)
         for call in message.calls:
             name = _recipient(call.name)
-            ids += self._message("assistant", call.arguments, "commentary", name, json=True)
+            ids += self._rendered("assistant", call.arguments, "commentary", name, json=True)
         return ids
 
     def _message(
@@ -173,7 +180,7 @@ class HarmonyDialect(Dialect):
         *,
         author: str = "",
         json: bool = False,
-    ) -> list[int]:
+    ) -> tuple[int, ...]:
         library = self._library
         made = library.Message.from_author_and_content(
             library.Author(role=library.Role(role), name=sendable(author) or None), sendable(text)
@@ -184,7 +191,7 @@ class HarmonyDialect(Dialect):
             made = made.with_recipient(sendable(recipient))
         if json:
             made = made.with_content_type("<|constrain|>json")
-        return list(self._encoding.render(made))
+        return tuple(self._encoding.render(made))
 
     def _content(self, role: str, content: Any, *, with_functions: bool = False) -> list[int]:
         library = self._library

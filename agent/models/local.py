@@ -5,21 +5,32 @@ imported when the model is prepared, not before.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
+from agent.conversation import Conversation, ToolSpec
 from agent.models import loading
-from agent.models.base import Model, ModelInfo
-from agent.models.dialect import Dialect
+from agent.models.base import (
+    GiveUp,
+    Model,
+    ModelInfo,
+    ReasoningDelta,
+    Sampling,
+    TurnDone,
+)
+from agent.models.dialect import Dialect, Prompt
+from agent.models.dialects import dialect_of
 from agent.models.generation import Generator
+from agent.models.grammar import Grammar, Grammars, inexpressible
 from agent.models.harmony import HarmonyDialect
-from agent.models.harmony_turn import CHANNEL
+from agent.models.harmony_grammar import HarmonyGrammars
+from agent.models.room import room_for_caches
 from agent.models.settings import ModelSettings
 from agent.models.source import TokenSource
+from agent.models.tag_grammar import TagGrammars
 from agent.models.templates import TemplateDialect
 from agent.models.token_model import TokenModel
-from sandbox.errors import SetupError
 
 
 def open_local(name_or_path: str, settings: ModelSettings) -> Model:
@@ -29,22 +40,31 @@ def open_local(name_or_path: str, settings: ModelSettings) -> Model:
 
 
 class LocalModel(TokenModel):
-    """One model in this process. Turns are computed one at a time."""
+    """One model in this process. Several conversations share it; they take turns token by token."""
 
     def __init__(self, name: str, settings: ModelSettings) -> None:
         info = ModelInfo(name, "transformers", context_window=settings.context_window)
         super().__init__(info, settings)
+        self._grammars: Grammars | None = None
+        self._offloaded = 0
 
     async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Loads the model unless it is loaded. Raises SetupError, shown to the user, where it is
         not here, cannot be run or does not fit."""
-        if self._opened is None:
-            say(f"loading the model {self.info.name}")
+        if self._opened is not None:
+            return
+        say(f"loading the model {self.info.name}")
         await self._ready()
+        if self._offloaded:
+            say(f"{self._offloaded} parts of the model lie outside of the GPUs: it will be slow")
 
     async def _open(self) -> tuple[TokenSource, Dialect]:
-        loaded = await asyncio.to_thread(loading.load, self.info.name)
-        dialect = dialect_of(loaded)
+        loaded = await asyncio.to_thread(loading.load, self.info.name, self._settings)
+        model = loaded.model
+        dialect = dialect_of(
+            self.info.name, model.config, model.generation_config, loaded.tokenizer
+        )
+        self._offloaded = loaded.offloaded
         windows = (loaded.context_window, self._settings.context_window)
         self.info = replace(
             self.info,
@@ -52,35 +72,72 @@ class LocalModel(TokenModel):
             quantisation=loaded.precision,
             context_window=min((w for w in windows if w), default=None),
         )
-        return Generator(loaded.model, dialect.stop_ids), dialect
+        if self._settings.grammar == "auto":
+            self._grammars = _grammars(loaded, dialect)
+        room = self._settings.cache_limit or room_for_caches(str(loaded.model.device))
+        return Generator(loaded.model, dialect.stop_ids, room), dialect
+
+    def _grammar(self, tools: Sequence[ToolSpec], prompt: Prompt, room: int) -> Grammar | None:
+        return self._grammars.turn(tools, prompt, room) if self._grammars else None
+
+    def remarks(self, tools: Sequence[ToolSpec]) -> Sequence[str]:
+        """The tools whose arguments the grammar has to leave free."""
+        if self._settings.grammar == "off":
+            return ()
+        return [
+            f"the arguments of {name} are not held to their schema, as no grammar can say it: {why}"
+            for name, why in inexpressible(tools).items()
+        ]
+
+    def branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        count: int,
+        give_up: GiveUp = lambda _number, _text: "",
+    ) -> AsyncGenerator[TurnDone, None]:
+        """Turns with seeds counted up, after one reading of the prompt; each is given once it and
+        those before it are done."""
+        seeds = [None if sampling.seed is None else sampling.seed + n for n in range(count)]
+        wanted = [replace(sampling, seed=seed) for seed in seeds]
+        return self._branches(conversation, tools, wanted, give_up)
+
+    async def _branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        wanted: Sequence[Sampling],
+        give_up: GiveUp,
+    ) -> AsyncGenerator[TurnDone, None]:
+        source, dialect = await self._ready()
+        if not isinstance(source, Generator):
+            raise AssertionError("this model's tokens are made here")
+        turns = [self._turn(dialect, conversation, tools, each) for each in wanted]
+        dropped: set[int] = set()
+        given = 0
+        async with aclosing(source.several([turn.rest() for turn in turns], dropped)) as items:
+            async for number, item in items:
+                turn = turns[number]
+                if number in dropped:
+                    continue
+                for event in self._take(turn, item):
+                    if isinstance(event, ReasoningDelta):
+                        turn.given_up = turn.given_up or give_up(number, event.text)
+                if turn.given_up:
+                    dropped.add(number)
+                while given < len(turns) and (turns[given].full or given in dropped):
+                    yield turns[given].end()
+                    given += 1
+                if turn.seconds > self._settings.turn_timeout:
+                    break
+        for turn in turns[given:]:
+            turn.timed_out = not turn.full
+            yield turn.end()
 
 
-def dialect_of(loaded: loading.Loaded) -> Dialect:
-    """Harmony for gpt-oss and what was made of it, else the tokenizer's template. Raises SetupError
-    where a harmony model has too small a vocabulary, ModelError where the template is of no use."""
-    tokenizer = loaded.tokenizer
-    if tokenizer is not None and not _is_harmony(tokenizer):
-        return TemplateDialect(tokenizer, _stop_ids(loaded.model))
-    dialect = HarmonyDialect()
+def _grammars(loaded: loading.Loaded, dialect: Dialect) -> Grammars | None:
     size = loaded.model.config.get_text_config(decoder=True).vocab_size
-    if size <= max(dialect.stop_ids):
-        raise SetupError(
-            f"the model {loaded.weights.name} calls itself a gpt-oss, but its vocabulary has only"
-            f" {size} tokens",
-            "Take the weights as OpenAI published them, or a copy that kept the vocabulary.",
-        )
-    return dialect
-
-
-def _is_harmony(tokenizer: Any) -> bool:
-    return (
-        "<|channel|>" in str(tokenizer.chat_template)
-        and tokenizer.convert_tokens_to_ids("<|channel|>") == CHANNEL
-    )
-
-
-def _stop_ids(model: Any) -> frozenset[int]:
-    found = model.generation_config.eos_token_id
-    if found is None:
-        return frozenset()
-    return frozenset(found if isinstance(found, list) else [found])
+    if isinstance(dialect, TemplateDialect):
+        return TagGrammars(dialect, loaded.tokenizer, size)
+    return HarmonyGrammars(size) if isinstance(dialect, HarmonyDialect) else None

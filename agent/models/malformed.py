@@ -56,6 +56,11 @@ def problem_without_calls(message: AssistantMessage, usage: Usage, *, limited: b
     return _empty(message, usage, limited=limited)
 
 
+def given_up(why: str) -> str:
+    """For a turn that was given up amid its reasoning."""
+    return f"Your reasoning was cut short ({why}). Think less, and call one tool now."
+
+
 _UNFINISHED = (
     "Your answer was cut off at the limit of output tokens. Be brief, and call one tool at a time."
 )

@@ -21,11 +21,12 @@ WEIGHTS: Mapping[str, str] = {
 FORMS = (
     *(f"{name}:NAME" for name in PROFILES),
     "hf:PATH_OR_NAME",
+    "vllm-engine:PATH_OR_NAME",
     *WEIGHTS,
     "embedded",
     "script:FILE",
 )
-_PREFIXES = (*PROFILES, "hf", "script")
+_PREFIXES = (*PROFILES, "hf", "vllm-engine", "script")
 
 
 def open_model(
@@ -55,6 +56,10 @@ def open_model(
         from agent.models.scripted import open_script  # noqa: PLC0415
 
         return open_script(rest)
+    if prefix == "vllm-engine":
+        from agent.models.engine import open_engine  # noqa: PLC0415
+
+        return open_engine(rest, settings)
     return (
         _open_local(rest, settings)
         if prefix == "hf"

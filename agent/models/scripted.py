@@ -47,7 +47,7 @@ class ScriptedModel(Model):
     """Plays the turns of a script, one for each turn asked for.
 
     The place in the script is the number of answers that the conversation holds, or that were
-    given, whichever is more: so a resumed attempt goes on where it was.
+    given in this attempt, whichever is more: so a resumed attempt goes on where it was.
     """
 
     def __init__(
@@ -96,6 +96,9 @@ class ScriptedModel(Model):
         empty = "" if message.text or message.calls else "Your answer was empty."
         yield TurnDone(message, usage, "calls" if message.calls else "stop", empty)
 
+    def resumed(self, answers: int) -> None:
+        self._given = max(self._given, answers)
+
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
     ) -> AsyncGenerator[TurnDone, None]:
@@ -116,6 +119,8 @@ def open_script(file: str) -> ScriptedModel:
         raise UsageError(f"the script {file} is no UTF-8 text: {problem.reason}") from None
     if _is_trajectory(text):
         return _recorded(path)
+    if not text.strip():
+        raise UsageError(f"the script {file} is empty: it has no turn to play", _EXAMPLE)
     turns = [_turn(data, place, number) for number, (place, data) in enumerate(_items(text, file))]
     return ScriptedModel(file, turns)
 

@@ -94,6 +94,12 @@ class ServedModel(Model):
             async for event in events:
                 yield event
 
+    def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
+        return self._model.count(conversation, tools)
+
+    def remarks(self, tools: Sequence[ToolSpec]) -> Sequence[str]:
+        return self._model.remarks(tools)
+
     def answer(
         self,
         conversation: Conversation,

@@ -1,5 +1,6 @@
 """What a user can set about a model, whichever backend it is; plain data without any key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,3 +38,12 @@ class ModelSettings:
     retries: int = 5
     retry_wait: float = 0.5
     retry_after_limit: float = 120.0
+    #: For models in this process: how weights are held, and on which device; what KV caches may
+    #: take, in bytes (None: half of what is free once the model is loaded); whether turns are held
+    #: to a grammar.
+    precision: str = "auto"
+    device_map: str = "auto"
+    cache_limit: int | None = None
+    grammar: Literal["auto", "off"] = "auto"
+    #: Engine arguments for vLLM in this process, as NAME=VALUE.
+    vllm_args: Sequence[str] = ()

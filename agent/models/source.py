@@ -5,18 +5,24 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.models.base import Retrying
+from agent.models.grammar import Grammar
 
 
 @dataclass(frozen=True)
 class Request:
     """A prompt and how to go on from it. None leaves a choice to the model's own configuration;
-    a temperature of 0 takes the likeliest token each time."""
+    a temperature of 0 takes the likeliest token each time.
+
+    The last `begun` of the tokens belong to the turn itself, which goes on. `grammar` is what the
+    turn is held to, where the source can do that."""
 
     ids: Sequence[int]
     max_tokens: int
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
+    begun: int = 0
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import time
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from agent.conversation import Conversation, ToolSpec
@@ -21,6 +22,7 @@ from agent.models.base import (
     Sampling,
 )
 from agent.models.dialect import Dialect, Prompt
+from agent.models.grammar import Grammar
 from agent.models.settings import ModelSettings
 from agent.models.source import Request, Reused, TokenSource
 from agent.models.token_turn import TokenTurn
@@ -59,15 +61,29 @@ class TokenModel(Model):
         """Streams one turn. Raises ContextOverflow before it asks for anything where the
         conversation does not fit."""
         source, dialect = await self._ready()
+        turn = self._turn(dialect, conversation, tools, sampling)
+        async with aclosing(self._stream(turn, source)) as events:
+            async for event in events:
+                yield event
+
+    def _turn(
+        self,
+        dialect: Dialect,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+    ) -> TokenTurn:
+        """A turn that has not begun. Raises ContextOverflow."""
         start = time.monotonic()
         prompt = dialect.prompt(conversation, tools, sampling.reasoning_effort)
         request = self._request(prompt, sampling, dialect)
+        grammar = self._grammar(tools, prompt, request.max_tokens)
         parser = partial(dialect.parser, conversation, tools, prompt)
-        async with aclosing(
-            self._stream(TokenTurn(dialect, request, parser, start), source)
-        ) as events:
-            async for event in events:
-                yield event
+        return TokenTurn(dialect, replace(request, grammar=grammar), parser, start)
+
+    def _grammar(self, tools: Sequence[ToolSpec], prompt: Prompt, room: int) -> Grammar | None:
+        """What a turn of up to `room` tokens is held to, where the source can do that."""
+        return None
 
     def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
         """None before the model is ready."""

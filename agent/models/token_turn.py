@@ -28,6 +28,7 @@ class TokenTurn:
         self._begin((), parser())
         self.cached_tokens = 0
         self.timed_out = False
+        self.given_up = ""
 
     def _begin(self, tokens: Sequence[int], parser: Parser) -> None:
         """A stream begins that goes on from `tokens`, which `parser` has read. From here on the
@@ -43,8 +44,9 @@ class TokenTurn:
 
     def rest(self) -> Request:
         """What to ask of the source now."""
-        ids, room = (*self._request.ids, *self._tokens), self._room(len(self._tokens))
-        return replace(self._request, ids=ids, max_tokens=room)
+        taken = len(self._tokens)
+        ids = (*self._request.ids, *self._tokens)
+        return replace(self._request, ids=ids, max_tokens=self._room(taken), begun=taken)
 
     def _room(self, taken: int) -> int:
         return self._request.max_tokens - taken
@@ -53,6 +55,11 @@ class TokenTurn:
     def stopped(self) -> bool:
         """Whether the model itself ended the turn."""
         return bool(self._tokens) and self._tokens[-1] in self._dialect.stop_ids
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing can follow."""
+        return self.stopped or self._room(len(self._tokens)) < 1
 
     def take(self, token: int) -> list[Event]:
         if self._first is None:
@@ -97,6 +104,11 @@ class TokenTurn:
         """What can be shown only now that no token follows."""
         return self._parser.close()
 
+    def end(self) -> TurnDone:
+        """The whole turn, now that no token follows."""
+        self.close()
+        return self.done()
+
     def done(self) -> TurnDone:
         """The whole turn; to be asked for after `close`."""
         parsed = self._parser.parsed()
@@ -111,7 +123,9 @@ class TokenTurn:
         limited = not self.stopped
         finish: Literal["stop", "calls", "length", "cut"] = "calls" if parsed.calls else "stop"
         problem = parsed.problem
-        if self.timed_out:
+        if self.given_up:
+            finish, problem = "cut", malformed.given_up(self.given_up)
+        elif self.timed_out:
             finish, problem = "cut", malformed.cut_short(self.seconds)
         elif limited:
             finish = "length"

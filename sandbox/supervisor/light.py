@@ -1,9 +1,10 @@
-"""What the supervisor needs of contextlib, json, selectors and signal, without what these load
-(`re`, `enum`, `functools`, `collections`): that takes longer than all the rest of its start.
+"""What the supervisor needs of contextlib, ctypes, json, selectors and signal, without what these
+load (`re`, `enum`, `functools`, `collections`): that takes longer than all the rest of its start.
 """
 
 from __future__ import annotations
 
+import _ctypes
 import _signal as signal  # type: ignore[import-not-found]
 import select
 
@@ -12,7 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["READ", "WRITE", "Ignoring", "Selector", "dumps", "loads", "signal"]
+__all__ = [
+    "READ",
+    "WRITE",
+    "Ignoring",
+    "Library",
+    "Selector",
+    "UnsignedLong",
+    "dumps",
+    "get_errno",
+    "loads",
+    "signal",
+]
+
+get_errno = _ctypes.get_errno
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
@@ -28,6 +42,31 @@ class Ignoring:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         return kind is not None and issubclass(kind, self._kinds)
+
+
+class UnsignedLong(_ctypes._SimpleCData):  # type: ignore[type-arg]
+    """As `ctypes.c_ulong`."""
+
+    _type_ = "L"
+
+
+class _Int(_ctypes._SimpleCData):  # type: ignore[type-arg]
+    _type_ = "i"
+
+
+class _Function(_ctypes.CFuncPtr):
+    _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
+    _restype_ = _Int
+
+
+class Library:
+    """As `ctypes.CDLL(None, use_errno=True)`, the C library: its functions, which give an int."""
+
+    def __init__(self) -> None:
+        self._handle = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+
+    def __getattr__(self, name: str) -> Any:
+        return _Function((name, self))  # type: ignore[arg-type]
 
 
 class Selector:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import time
 
-from sandbox.supervisor.light import Ignoring, signal
+from sandbox.supervisor.light import Ignoring, Library, UnsignedLong, get_errno, signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ IPC_RMID = 0
 # surrogate pair) and times beyond any clock: an answer to a request, no fault of the supervisor.
 UNDOABLE = (OSError, ValueError, OverflowError)
 
-libc = ctypes.CDLL(None, use_errno=True)
+libc = Library()
 
 
 class Account:
@@ -70,15 +69,15 @@ class Usage:
 
 def set_process_option(option: int, value: int) -> None:
     """Call prctl."""
-    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0):
-        raise OSError(ctypes.get_errno(), f"prctl {option}")
+    if libc.prctl(option, UnsignedLong(value), 0, 0, 0):
+        raise OSError(get_errno(), f"prctl {option}")
 
 
 def has_subreapers() -> bool:
     """Whether a process other than PID 1 can be given the orphans below it (not so in gVisor)."""
     pid = os.fork()
     if pid == 0:
-        os._exit(libc.prctl(PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0) != 0)
+        os._exit(libc.prctl(PR_SET_CHILD_SUBREAPER, UnsignedLong(1), 0, 0, 0) != 0)
     return os.waitpid(pid, 0)[1] == 0
 
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent import trajectory
 from agent.budget import Limits, Plan
+from agent.models.base import Model
 from agent.models.scripted import open_script
 from agent.outcome import Outcome
 from agent.solver import solve
@@ -66,22 +68,24 @@ class Bench:
     async def attempt(
         self,
         task: Task,
-        turns: list[Turn],
+        turns: list[Turn] | Model,
         *,
         limits: Limits | None = None,
         candidates: int = 1,
         history: History | None = None,
         guidance: str = "",
     ) -> Outcome:
-        script = self.folder / "script.json"
-        script.write_text(json.dumps(turns))
+        model = self._script(turns) if isinstance(turns, list) else turns
+        await model.prepare()
         recorder = Recorder(self.log)
+        if history:
+            recorder.emit("resumed", after=history.after, turn=history.turn)
         try:
             return await solve(
                 task,
-                open_script(str(script)),
+                model,
                 self.image,
-                Toolbox(toolset("generic").tools),
+                Toolbox(toolset(model.toolset).tools),
                 recorder,
                 Plan(limits or Limits(), candidates=candidates),
                 history=history,
@@ -89,6 +93,19 @@ class Bench:
             )
         finally:
             recorder.close()
+
+    def _script(self, turns: list[Turn]) -> Model:
+        script = self.folder / "script.json"
+        script.write_text(json.dumps(turns))
+        return open_script(str(script))
+
+    def history(self, task: Task) -> History:
+        """What the attempt left to go on from."""
+        events = trajectory.read(self.log)
+        fields = dict.fromkeys(("greenroom", "model", "sampling", "limits", "settings"), "")
+        begun = {"seq": 0, "time": events[0]["time"], "run": "r", "task": task.id}
+        started = {"type": "run.started", **begun, **fields}
+        return trajectory.history([started, *events], self.log)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         events = [json.loads(line) for line in self.log.read_text().splitlines()]

@@ -36,7 +36,9 @@ from agent.models.base import (
 from agent.shrinking import beginning, latest_report
 from agent.trajectory import Recorder
 from sandbox.errors import SetupError
+from tests.agent.models.asking import model
 from tests.agent.test_shrinking import check_pairs, conversations
+from tests.faults.server import FaultServer, answer, error
 
 SHELL = ToolSpec("shell", "Runs a command.", {"type": "object", "properties": {}})
 NOTES = "Files: a.py, add() is wrong.\nNext steps: mend it."
@@ -207,8 +209,8 @@ async def test_a_model_that_makes_no_notes_is_asked_without_tools_and_then_goes_
     tmp_path: Path, kind: str
 ) -> None:
     messages = grown(27, **TALK)
-    answer = USELESS[kind]
-    desk = Desk(tmp_path, Clerk(answer, answer, DONE, window=4000), messages)
+    useless = USELESS[kind]
+    desk = Desk(tmp_path, Clerk(useless, useless, DONE, window=4000), messages)
     assert (await desk.turn()).message is DONE
     [epoch] = desk.events("epoch")
     assert "checkpoint" not in epoch
@@ -255,6 +257,13 @@ def test_a_long_diff_is_cut_and_says_so() -> None:
     assert "left out to save room; read the files to see them" in state.text
 
 
+@pytest.mark.parametrize(("window", "limit"), [(None, 2500), (131_072, 2500), (8192, 1024)])
+def test_reports_are_shorter_where_the_window_is_small(
+    tmp_path: Path, window: int | None, limit: int
+) -> None:
+    assert Desk(tmp_path, Clerk(window=window), []).compactor.report_limit == limit
+
+
 # What the backend finds too long.
 
 
@@ -264,8 +273,8 @@ async def test_a_backend_that_finds_a_turn_too_long_gets_a_shorter_one(
     tmp_path: Path, counts: bool, window: int | None
 ) -> None:
     messages = grown(60, **TALK)
-    model = Clerk(AssistantMessage(NOTES), DONE, window=window, most=5200, counts=counts)
-    desk = Desk(tmp_path, model, messages)
+    clerk = Clerk(AssistantMessage(NOTES), DONE, window=window, most=5200, counts=counts)
+    desk = Desk(tmp_path, clerk, messages)
     assert tokens(messages) > 6000
     assert (await desk.turn()).message is DONE
     [epoch] = desk.events("epoch")
@@ -277,10 +286,30 @@ async def test_a_backend_that_finds_a_turn_too_long_gets_a_shorter_one(
     assert desk.events("epoch")[-1]["reason"] == "context"
 
 
+async def test_a_server_that_refuses_a_conversation_for_its_length_is_asked_for_notes_and_goes_on(
+    tmp_path: Path,
+) -> None:
+    messages = grown(60, **TALK)
+    said = "This model's maximum context length is 4096 tokens. However, you requested 7000."
+    replies = (error(400, said), answer(NOTES), answer("Done."))
+    async with FaultServer(*replies) as server:
+        opened = model(server)
+        desk = Desk(tmp_path, opened, messages)
+        assert (await desk.turn()).message.text == "Done."
+        await opened.close()
+    whole, asked, shorter = [request.json["messages"] for request in server.requests]
+    assert len(whole) > len(asked) > len(shorter)
+    assert asked[-1]["content"].startswith("This conversation has grown too long")
+    assert NOTES in str(shorter[1]["content"])
+    # Users' words that follow each other are one message there.
+    assert [message["role"] for message in shorter[:3]] == ["system", "user", "assistant"]
+    assert shorter[-1] == whole[-1]
+
+
 async def test_a_second_time_it_gets_a_still_shorter_one(tmp_path: Path) -> None:
     messages = grown(60, **TALK)
-    model = Clerk(DONE, most=1200)
-    desk = Desk(tmp_path, model, messages)
+    clerk = Clerk(DONE, most=1200)
+    desk = Desk(tmp_path, clerk, messages)
     assert (await desk.turn()).message is DONE
     [first, second] = desk.events("epoch")
     assert first["after"] > 1200 >= second["after"]
@@ -319,6 +348,15 @@ async def test_a_window_that_does_not_hold_the_task_is_told_before_anything_is_a
     assert desk.model.asked == []
 
 
+async def test_a_task_beyond_the_high_mark_that_leaves_room_for_an_answer_is_tried(
+    tmp_path: Path,
+) -> None:
+    messages = [SystemMessage("s"), UserMessage("t" * 6100)]
+    desk = Desk(tmp_path, Clerk(DONE, window=2048), messages)
+    assert 0.9 * 1536 < tokens(messages) <= 1536
+    assert (await desk.turn()).message is DONE
+
+
 async def test_an_estimate_alone_refuses_only_what_is_beyond_the_window(tmp_path: Path) -> None:
     messages = [SystemMessage("s"), UserMessage("t" * 7000)]
     desk = Desk(tmp_path, Clerk(DONE, window=2048, counts=False), messages)
@@ -332,11 +370,12 @@ async def test_where_little_can_be_cut_the_next_epoch_is_not_begun_at_once(
     tmp_path: Path,
 ) -> None:
     messages = grown(12, **TALK)
-    messages.append(UserMessage("Long report. " * 760, "reflection"))
-    model = Clerk(*[AssistantMessage(NOTES)] * 9, window=4000)
-    desk = Desk(tmp_path, model, messages)
-    for _ in range(4):
+    messages.append(UserMessage("Long report. " * 740, "reflection"))
+    clerk = Clerk(*[AssistantMessage("I looked. " * 20)] * 9, window=4000)
+    desk = Desk(tmp_path, clerk, messages)
+    for _ in range(5):
         desk.dialogue.say((await desk.turn()).message)
+    assert tokens(desk.dialogue.messages[:-1]) > 2700
     assert len(desk.events("epoch")) == 1
 
 
@@ -350,18 +389,18 @@ async def test_where_little_can_be_cut_the_next_epoch_is_not_begun_at_once(
     messages=conversations(least=1),
     fill=st.floats(0.3, 3),
     counts=st.booleans(),
-    answer=st.sampled_from([AssistantMessage(NOTES), AssistantMessage("")]),
+    notes=st.sampled_from([AssistantMessage(NOTES), AssistantMessage("")]),
 )
 async def test_after_a_turn_the_conversation_is_below_the_mark_or_could_not_be(
     tmp_path_factory: pytest.TempPathFactory,
     messages: tuple[Message, ...],
     fill: float,
     counts: bool,
-    answer: AssistantMessage,
+    notes: AssistantMessage,
 ) -> None:
     window = max(512, int(tokens(messages) * fill))
-    model = Clerk(*[answer] * 3, window=window, counts=counts)
-    desk = Desk(tmp_path_factory.mktemp("t"), model, messages)
+    clerk = Clerk(*[notes] * 3, window=window, counts=counts)
+    desk = Desk(tmp_path_factory.mktemp("t"), clerk, messages)
     await desk.turn()
     made = desk.dialogue.messages
     check_pairs(made)
@@ -377,7 +416,7 @@ async def test_after_a_turn_the_conversation_is_below_the_mark_or_could_not_be(
     assert trajectory_messages(desk.log) == tuple(made)
     # Once more, and nothing changes.
     before = list(made)
-    model.answers = [answer] * 3
+    clerk.answers = [notes] * 3
     await desk.turn()
     assert desk.dialogue.messages == before
 

@@ -53,6 +53,16 @@ def test_a_backend_s_bound_counts_as_far_as_it_leaves_a_prompt() -> None:
     assert Marks.of(8_192, SHARES, None, None).answer == 2_048
 
 
+def test_what_the_user_lets_an_answer_have_is_kept_as_far_as_a_half() -> None:
+    assert Marks.of(8_192, SHARES, 3_000, 131_072).answer == 3_000
+    assert Marks.of(8_192, SHARES, 8_000, 131_072).answer == 4_096
+
+
+def test_a_task_beyond_the_high_mark_leaves_room_for_turns_all_the_same() -> None:
+    marks = Marks.of(4_096, SHARES, None, None)
+    assert marks.high < 3_000 < marks.target(3_000) < 4_096
+
+
 def test_a_limit_of_output_that_takes_the_window_is_refused() -> None:
     with pytest.raises(UsageError, match="--max-output-tokens 8,192 takes the whole"):
         Marks.of(8_192, SHARES, 8_192, None)
@@ -125,10 +135,12 @@ def test_another_conversation_is_estimated_as_the_last_one_was_counted() -> None
     assert gauge.tokens((SystemMessage("s" * 800), *TASK[1:])) == 2 * (204 + 104)
 
 
-def test_a_report_that_cannot_be_is_not_believed_altogether() -> None:
+@pytest.mark.parametrize("reported", [0, 10, 10_000_000])
+def test_a_report_that_cannot_be_is_not_believed(reported: int) -> None:
     gauge = Gauge(Silent(), [])
-    gauge.taken(TASK, TurnDone(AssistantMessage("a"), Usage(10_000_000, 1)))
-    assert gauge.of(TASK) < 2000
+    turn = AssistantMessage("a")
+    gauge.taken(TASK, TurnDone(turn, Usage(reported, 1)))
+    assert gauge.tokens((*TASK, turn)) == 208 + 5
 
 
 def test_the_model_s_own_count_is_the_best_one_and_teaches_the_estimate() -> None:

@@ -144,6 +144,35 @@ async def test_candidates_that_are_samples_are_each_tried_again() -> None:
     assert [len(done.malformed) for done in made] == [1, 0]
 
 
+class Ranking(Slipping):
+    """Has candidates of its own."""
+
+    async def candidates(
+        self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
+    ) -> AsyncGenerator[TurnDone, None]:
+        for done in self.turns:
+            yield done
+
+
+async def test_a_models_own_candidates_that_are_malformed_are_passed_over() -> None:
+    model = RetriedModel(Ranking(NO_TOOL, NO_CHANNEL, SOUND, NO_JSON, FENCED), TOOLBOX, 3)
+    made = [done async for done in model.candidates(TASK, TOOLBOX.specs, Sampling(), 5)]
+    assert [done.message for done in made] == [SOUND.message, FENCED.message]
+    assert [[each.kind for each in done.malformed] for done in made] == [
+        ["tool", "channel"],
+        ["arguments"],
+    ]
+    assert sum(done.usage.total_tokens for done in made) == 5 * COST.total_tokens
+
+
+async def test_where_all_candidates_are_malformed_the_last_is_given() -> None:
+    model = RetriedModel(Ranking(NO_CHANNEL, NO_TOOL), TOOLBOX, 3)
+    [done] = [done async for done in model.candidates(TASK, TOOLBOX.specs, Sampling(), 5)]
+    assert (done.message, done.kind) == (NO_TOOL.message, "tool")
+    assert [each.kind for each in done.malformed] == ["channel"]
+    assert done.usage.total_tokens == 2 * COST.total_tokens
+
+
 # In the turn of an attempt.
 
 

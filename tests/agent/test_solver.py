@@ -1,9 +1,7 @@
 import asyncio
-from pathlib import Path
 
 import pytest
 
-from agent import trajectory
 from agent.budget import Limits
 from agent.models.base import ModelError
 from sandbox.errors import InfrastructureError, SetupError
@@ -182,11 +180,28 @@ async def test_going_in_circles_is_told_and_then_starts_anew_from_the_best_state
     assert outcome.turns <= 7
 
 
+async def test_a_script_goes_on_where_it_was_although_an_epoch_left_its_turns_out(
+    bench: Bench,
+) -> None:
+    task = bench.task()
+    there, back = edit("a - b", "a * b"), edit("a * b", "a - b")
+    right = FILES["calc.py"].replace("a - b", "a + b")
+    mend = {"calls": [call("write_file", path="calc.py", content=right)]}
+    turns = [there, back, there, back, there, back, mend]
+    await bench.attempt(task, turns, limits=Limits(turns=6))
+    assert bench.events("epoch")[-1]["reason"] == "circles"
+    history = bench.history(task)
+    held = [message for message in history.messages if message["role"] == "assistant"]
+    assert history.answers == 6 > len(held)
+    outcome = await bench.attempt(task, turns, history=history, limits=Limits(turns=7))
+    assert outcome.status == "solved"
+
+
 async def test_a_script_that_ends_is_an_error_and_leaves_a_run_to_resume(bench: Bench) -> None:
     task = bench.task()
     with pytest.raises(ModelError, match="is over"):
         await bench.attempt(task, [edit("a - b", "a * b")])
-    history = _history(bench.log, task.id)
+    history = bench.history(task)
     assert history.turn == 1
     outcome = await bench.attempt(
         task, [FIX, edit("a * b", "a + b")], history=history, guidance="Use plus."
@@ -194,14 +209,6 @@ async def test_a_script_that_ends_is_an_error_and_leaves_a_run_to_resume(bench: 
     assert outcome.status == "solved"
     assert outcome.turns == 2
     assert bench.said("guidance") == ["Use plus."]
-
-
-def _history(log: Path, task: str) -> trajectory.History:
-    events = trajectory.read(log)
-    fields = dict.fromkeys(("greenroom", "model", "sampling", "limits", "settings"), "")
-    begun = {"seq": 0, "time": events[0]["time"], "run": "r", "task": task}
-    started = {"type": "run.started", **begun, **fields}
-    return trajectory.history([started, *events], log)
 
 
 async def test_tests_that_cannot_run_stop_the_attempt_with_their_output(bench: Bench) -> None:
@@ -350,9 +357,10 @@ async def test_a_resumed_attempt_knows_what_was_thought_and_cut(bench: Bench) ->
     loop = {"reasoning": "Maybe the test is wrong, so I look at the test again. " * 60}
     look = {"calls": [call("read_file", path="calc.py")]}
     turns = [loop, look, loop, FIX]
-    first = await bench.attempt(bench.task(), turns, limits=Limits(turns=1))
+    first_task = bench.task()
+    first = await bench.attempt(first_task, turns, limits=Limits(turns=1))
     assert first.status == "not solved"
-    history = _history(bench.log, "t")
+    history = bench.history(first_task)
     assert len(history.cuts) == 1
     second = await bench.attempt(bench.task(), turns, history=history)
     assert (second.status, second.turns) == ("solved", 2)

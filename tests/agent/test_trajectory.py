@@ -157,6 +157,22 @@ def test_an_epoch_replaces_the_messages_before_it(tmp_path: Path) -> None:
     assert [m["number"] for m in history(path).messages] == [7, 2]
 
 
+def test_answers_of_epochs_long_past_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    recorder = begin(path)
+    answer = {"message": {"role": "assistant"}, "usage": {}}
+    cut = dict.fromkeys(("reason", "detail", "tokens", "kept", "saved"), 0)
+    for way in ("asked", "closed"):
+        recorder.emit("cut", turn=1, way=way, **cut)
+    recorder.emit("turn", turn=1, finish="stop", **answer)
+    recorder.emit("checkpoint", turn=1, problem="", **answer)
+    recorder.emit("epoch", reason="context", messages=[])
+    turn(recorder, 1)
+    recorder.emit("turn", turn=2, finish="stop", **answer)
+    recorder.close()
+    assert history(path).answers == 3
+
+
 @given(st.data())
 def test_a_log_cut_at_any_byte_is_read_up_to_its_last_whole_line(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

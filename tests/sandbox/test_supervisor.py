@@ -101,7 +101,7 @@ import contextlib, hashlib, json, os, sys
 root, bootstrap = sys.argv[1:]
 exec(bootstrap.rpartition("sys.modules[")[0])
 from sandbox import protocol
-from sandbox.supervisor import commands, files, light, paths, pristine, records, terminal
+from sandbox.supervisor import commands, files, light, paths, pristine, processes, records, terminal
 from sandbox.supervisor.tree import Tree
 
 class Account:
@@ -139,6 +139,13 @@ files.remove("new")
 assert [entry[0] for entry in files.listing(".", 2, 9)["entries"]] == ["d", "d/a", "link", "pipe"]
 request = {"pattern": "2", "literal": False, "glob": None, "path": ".", "limit": 1, "line_bytes": 9}
 assert files.search(request) == 0
+assert processes.libc.prctl(processes.PR_SET_DUMPABLE, light.UnsignedLong(0), 0, 0, 0) == 0
+try:
+    processes.set_process_option(processes.PR_SET_DUMPABLE, 1 << 33)
+except OSError as error:
+    assert error.errno == 22
+else:
+    assert False, "the upper half of a number was lost"
 for value in (None, [True, False, -7, 0.5, (1,)], {"a": {"b": "\udce4\u20ac\\ \"\n"}}, ""):
     assert light.dumps(value) == json.dumps(value)
     assert light.loads(light.dumps(value).encode()) == json.loads(json.dumps(value))
@@ -175,7 +182,17 @@ activate = 1
 """
 # What takes long to load, or loads what does.
 HEAVY = {
-    *("collections", "contextlib", "enum", "functools", "inspect", "json", "re", "selectors"),
+    *(
+        "collections",
+        "contextlib",
+        "ctypes",
+        "enum",
+        "functools",
+        "inspect",
+        "json",
+        "re",
+        "selectors",
+    ),
     *("signal", "socket", "subprocess", "tempfile", "threading", "typing", "warnings"),
 }
 

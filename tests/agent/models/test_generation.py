@@ -132,7 +132,7 @@ async def test_a_shortage_of_memory_is_told_in_words_and_the_next_turn_works(
 
     generator = Generator(llama, STOP)
     with monkeypatch.context() as patch:
-        patch.setattr(llama, "generate", fail)
+        patch.setattr(llama, "forward", fail)
         with pytest.raises(ModelError, match="memory ran out while the model read 60 tokens"):
             await tokens(generator, PROMPT, 4)
     reused, made = await streamed(generator, PROMPT, 4)

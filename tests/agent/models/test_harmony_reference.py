@@ -129,7 +129,7 @@ SAID = TEXTS.filter(lambda text: bool(text.strip()))
 
 @st.composite
 def conversations(draw: st.DrawFn) -> tuple[Sequence[ToolSpec], list[Step]]:
-    tools = draw(st.sampled_from([(), GENERIC, NATIVE]))
+    tools = draw(st.sampled_from([(), GENERIC, NATIVE, (*NATIVE, *GENERIC)]))
     steps: list[Step] = []
     for _ in range(draw(st.integers(0, 4))):
         thought = draw(st.one_of(st.just(""), TEXTS))
@@ -144,7 +144,7 @@ def conversations(draw: st.DrawFn) -> tuple[Sequence[ToolSpec], list[Step]]:
 
 
 @given(st.text("ab \n", max_size=8), TEXTS, conversations(), st.booleans())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_conversation_is_rendered_as_the_library_renders_it(
     told: str, asked: str, made: tuple[Sequence[ToolSpec], list[Step]], sampled: bool
 ) -> None:

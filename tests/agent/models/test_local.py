@@ -9,7 +9,7 @@ import openai_harmony
 import pytest
 
 from agent.conversation import Conversation, SystemMessage, ToolSpec, UserMessage
-from agent.models import extra, loading
+from agent.models import extra
 from agent.models.base import (
     CallStarted,
     ContextOverflow,
@@ -245,8 +245,10 @@ async def test_missing_packages_are_named(folder: Path, monkeypatch: pytest.Monk
 async def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     assert "holds no config.json" in (await refusal(tmp_path)).message
     assert "there is no folder" in (await refusal(tmp_path / "gone")).message
-    (tmp_path / "file.gguf").touch()
-    assert "is a file" in (await refusal(tmp_path / "file.gguf")).message
+    (tmp_path / "file.bin").touch()
+    assert "is a file, and no .gguf" in (await refusal(tmp_path / "file.bin")).message
+    (tmp_path / "file.gguf").write_bytes(b"GGUF")
+    assert "cannot be read as GGUF" in (await refusal(tmp_path / "file.gguf")).message
 
 
 async def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
@@ -274,7 +276,7 @@ async def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 async def test_too_little_memory_is_told_before_anything_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_free_memory", lambda: 1000)
+    monkeypatch.setattr("agent.models.precisions.free_memory", lambda _: 1000)
     error = await refusal(folder)
     assert "GiB for its weights alone" in error.message
 
@@ -294,3 +296,35 @@ async def test_mxfp4_that_would_be_unpacked_is_refused_with_the_reason(
 async def test_a_gpt_oss_with_another_vocabulary_is_refused(tmp_path: Path) -> None:
     tiny.gpt_oss(vocab_size=1000, pad_token_id=0).save_pretrained(tmp_path)
     assert "has only 1000 tokens" in (await refusal(tmp_path)).message
+
+
+async def test_candidates_are_the_turns_of_their_seeds(folder: Path) -> None:
+    model = opened(folder)
+    wild = Sampling(1.0, 1.0, 12, seed=5)
+    found = [done async for done in model.candidates(HELLO, [SHELL], wild, 4)]
+    alone = [(await turn(model, sampling=Sampling(1.0, 1.0, 12, seed)))[0] for seed in (5, 6, 7, 8)]
+    assert [done.message for done in found] == [done.message for done in alone]
+    assert len({done.message.token_ids for done in found}) == 4
+    assert found[0].usage.cached_tokens == 0
+    assert alone[0].usage.cached_tokens == alone[0].usage.input_tokens - 1
+    await model.close()
+
+
+async def test_a_candidate_that_thinks_too_long_is_given_up_alone(tmp_path: Path) -> None:
+    thinking = tiny.TEMPLATE.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    model = opened(tiny.save(tmp_path, thinking))
+    heard = {0: "", 1: "", 2: ""}
+
+    def give_up(number: int, text: str) -> str:
+        heard[number] += text
+        return "it goes in circles" if number == 1 and len(heard[1]) > 4 else ""
+
+    wild = Sampling(1.0, 1.0, 60, seed=5)
+    branches = model.branches(HELLO, [SHELL], wild, 3, give_up)
+    assert branches is not None
+    first, second, third = [done async for done in branches]
+    assert second.finish == "cut"
+    assert "it goes in circles" in second.problem
+    assert first.usage.output_tokens == third.usage.output_tokens == 60
+    assert second.usage.output_tokens < 30
+    await model.close()

@@ -76,6 +76,14 @@ async def test_a_resumed_attempt_goes_on_in_the_script(tmp_path: Path) -> None:
     assert (await message(model, (*TASK, AssistantMessage("a")))).text == "b"
 
 
+async def test_nor_does_it_begin_anew_where_its_answers_were_left_out_of_the_conversation(
+    tmp_path: Path,
+) -> None:
+    model = script(tmp_path, '[{"text": "a"}, {"text": "b"}, {"text": "c"}]')
+    model.resumed(2)
+    assert (await message(model)).text == "c"
+
+
 async def test_an_answer_left_out_of_the_conversation_is_not_played_again(tmp_path: Path) -> None:
     model = script(tmp_path, '[{}, {"text": "b"}]')
     done = (await events(model))[-1]
@@ -132,6 +140,9 @@ def test_a_script_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "odd").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="no UTF-8"):
         open_script(str(tmp_path / "odd"))
+    (tmp_path / "blank").write_text(" \n")
+    with pytest.raises(UsageError, match="is empty: it has no turn to play"):
+        open_script(str(tmp_path / "blank"))
 
 
 async def test_a_recorded_trajectory_is_played_again(tmp_path: Path) -> None:

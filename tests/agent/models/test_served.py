@@ -47,6 +47,18 @@ async def test_a_gpt_oss_at_llamacpp_is_asked_in_its_own_tokens(prefix: str) -> 
     assert (opened.info.context_window, opened.info.protocol) == (4096, "raw")
 
 
+@pytest.mark.model
+async def test_the_tokens_of_a_prompt_are_known_before_it_is_sent() -> None:
+    async with serving("vllm", vllm_reply(FINAL)) as server:
+        opened = model(server, "vllm:m")
+        await opened.prepare()
+        count = opened.count(TASK, [])
+        async for _ in opened.generate(TASK, [], Sampling()):
+            pass
+        await opened.close()
+    assert count == len(server.requests[-1].json["prompt"])
+
+
 @pytest.mark.parametrize("kind", ["vllm", "llamacpp"])
 async def test_another_model_is_asked_by_chat_whatever_it_is_called(kind: str) -> None:
     async with serving(kind, answer("Yes."), tokens=[27, 91]) as server:
