@@ -33,7 +33,7 @@ from sandbox.patch import FILE
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
 from tasks.task import Checks, Task
-from tests.faults.server import FaultServer, Reply, Request, call, delta, sse, usage
+from tests.faults.server import FaultServer, Reply, Request, call, delta, document, sse, usage
 from tools.tool import Toolbox
 from tools.toolsets import toolset
 
@@ -42,18 +42,31 @@ FILES = {"test_it.py": "def test_it():\n    assert False\n"}
 
 
 class Caller(FaultServer):
-    """Each answer is a stream of `deltas` pieces and a call of another command."""
+    """Each answer is a stream of `deltas` pieces and a call of another command; the same in one
+    piece for who asks for no stream, as mini-swe-agent does."""
 
     def __init__(self, deltas: int) -> None:
         super().__init__()
-        self._said = sse(delta(role="assistant"), *(delta(content="word ") for _ in range(deltas)))
+        self._words = ["word "] * deltas
+        self._said = sse(delta(role="assistant"), *(delta(content=word) for word in self._words))
 
     def _next(self, request: Request) -> Reply:
         if not request.path.endswith("/chat/completions"):
             return super()._next(request)
         self.requests.append(request)
-        made = call("shell", {"command": f"echo {len(self.requests)}"})
-        return Reply([self._said, sse(made, delta("tool_calls"), usage(1000, 30), "[DONE]")])
+        arguments = {"command": f"echo {len(self.requests)}"}
+        if b'"stream":true' in request.body:
+            made = call("shell", arguments)
+            return Reply([self._said, sse(made, delta("tool_calls"), usage(1000, 30), "[DONE]")])
+        function = {"name": "bash", "arguments": json.dumps(arguments)}
+        made = {"id": f"c{len(self.requests)}", "type": "function", "function": function}
+        message = {"role": "assistant", "content": "".join(self._words), "tool_calls": [made]}
+        choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+        counts = {"prompt_tokens": 1000, "completion_tokens": 30, "total_tokens": 1030}
+        return document(
+            {"id": "x", "object": "chat.completion", "model": "m", "choices": [choice]}
+            | {"usage": counts}
+        )
 
 
 def serve(port: Connection, deltas: int) -> None:
@@ -127,18 +140,19 @@ from minisweagent.agents.default import DefaultAgent
 from minisweagent.environments.docker import DockerEnvironment
 from minisweagent.models.litellm_model import LitellmModel
 address, image, workers, turns = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-def work():
+def opened():
     box = DockerEnvironment(image=image)
+    box.execute({"command": "true"})
     model = LitellmModel(
         model_name="openai/m", model_kwargs={"api_base": address, "api_key": "x"},
         cost_tracking="ignore_errors",
     )
-    agent = DefaultAgent(model, box, system_template="s", instance_template="t", step_limit=turns)
-    agent.run("Go on.")
+    return DefaultAgent(model, box, system_template="s", instance_template="t", step_limit=turns)
+agents = [opened() for _ in range(workers)]
+threads = [threading.Thread(target=agent.run, args=("Go on.",)) for agent in agents]
 begun = time.perf_counter()
-threads = [threading.Thread(target=work) for _ in range(workers)]
 [t.start() for t in threads]; [t.join() for t in threads]
-print(1000 * (time.perf_counter() - begun) / (workers * turns))
+print("wall_ms_a_turn", round(1000 * (time.perf_counter() - begun) / (workers * turns), 2))
 """
 
 
