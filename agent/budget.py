@@ -5,12 +5,13 @@ the same, and seconds need nobody's report.
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from agent.context import ContextShares
-from agent.models.base import ModelInfo, Price, Sampling, Usage
+from agent.models.base import MalformedKind, ModelInfo, Price, Sampling, Usage
 from agent.monitor import Bounds
 from sandbox.errors import UsageError
 
@@ -31,13 +32,15 @@ class Limits:
 @dataclass(frozen=True)
 class Plan:
     """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn, how
-    many clean rooms wait for use, what reasoning may do, how full a conversation may get."""
+    many clean rooms wait for use, what reasoning may do, how often a malformed turn is asked for
+    again (None: as the model needs it), how full a conversation may get."""
 
     limits: Limits = field(default_factory=Limits)
     sampling: Sampling = field(default_factory=Sampling)
     candidates: int = 1
     warm: int = 1
     reasoning: Bounds = field(default_factory=Bounds)
+    malformed_retries: int | None = None
     context: ContextShares = field(default_factory=ContextShares)
 
 
@@ -62,6 +65,8 @@ class Ledger:
         self.reasoning_tokens = 0
         self.cached_tokens = 0
         self.estimated = False
+        #: How many turns were malformed, by kind.
+        self.malformed: Counter[MalformedKind] = Counter()
         self._carried = 0.0
         self._start = time.monotonic()
 
@@ -93,9 +98,10 @@ class Ledger:
         self.cached_tokens += usage.cached_tokens
         self.estimated = self.estimated or usage.estimated
 
-    def exhausted(self) -> str:
-        """Which bound is reached, in words; empty while there is room for another turn."""
-        reached = self.reached()
+    def exhausted(self, *, amid_turn: bool = False) -> str:
+        """Which bound is reached, in words; empty while there is room for another turn, or for the
+        rest of this one."""
+        reached = self.reached(amid_turn=amid_turn)
         words = {
             "turn": f"{self.limits.turns}",
             "token": f"{self.limits.tokens:,}",
@@ -104,9 +110,10 @@ class Ledger:
         }
         return f"{reached} limit of {words[reached]} reached" if reached else ""
 
-    def reached(self) -> Literal["", "turn", "token", "time", "cost"]:
-        """The name of the bound that is reached; empty when none is."""
-        if self.turns >= self.limits.turns:
+    def reached(self, *, amid_turn: bool = False) -> Literal["", "turn", "token", "time", "cost"]:
+        """The name of the bound that is reached; empty when none is. `amid_turn`: the last turn may
+        still be taken."""
+        if self.turns >= self.limits.turns and not amid_turn:
             return "turn"
         if self.tokens >= self.limits.tokens:
             return "token"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.missing import missing
+from agent.missing import Missing, missing
 from agent.request import Request, image_of, settings_of, task_of
 from agent.workbench import rebuild_told
 from sandbox.container import Sandbox
@@ -24,7 +24,7 @@ class Found:
     task: Task
     image: Image
     report: TestReport
-    missing: tuple[str, ...]
+    missing: tuple[Missing, ...]
     rebuild: str
     open_seconds: float
     seconds: float
@@ -60,11 +60,12 @@ async def check(
             say("running the tests ...")
             report = await run_tests(box, task.checks, keep_going=True, on_progress=testing)
             rebuild = rebuild_told(box)
+        lacking = missing(report, {entry.path for entry in task.base.entries.values()})
     return Found(
         task=task,
         image=image,
         report=report,
-        missing=missing(report),
+        missing=lacking,
         rebuild=rebuild,
         open_seconds=open_seconds,
         seconds=time.monotonic() - begun,

@@ -8,6 +8,8 @@ from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
 from agent.settings import Settings
 from sandbox.errors import UsageError
+from sandbox.policy import Policy
+from tools.toolsets import Toolset, toolset
 
 
 class Say(Protocol):
@@ -30,6 +32,21 @@ async def choose_model(found: Settings, say: Say) -> Model:
     return open_model(name, wanted)
 
 
+def choose_toolset(wanted: str, model: Model, policy: Policy) -> Toolset:
+    """The tools called `wanted`, or for `auto` those that the prepared model is best served with.
+
+    Raises UsageError for tools of whose names the model cannot be told.
+    """
+    name = model.toolset if wanted == "auto" else wanted
+    if name not in ("generic", model.toolset) and model.info.real:
+        raise UsageError(
+            f"the tools of {name} have names that only its own format can write, and greenroom"
+            f" does not speak it to {model.info.name}",
+            "Leave --toolset away, or start a new run where this one began with another model.",
+        )
+    return toolset(name, policy)
+
+
 def announce(info: ModelInfo, say: Say) -> None:
     """Says where code goes, before any goes there."""
     if info.address and not info.local:
@@ -38,7 +55,7 @@ def announce(info: ModelInfo, say: Say) -> None:
         say(f"the model is not on this machine: {info.name} at {info.address}{how}", always=True)
 
 
-def model_settings(found: Settings) -> ModelSettings:
+def model_settings(found: Settings, *, retries: int = ModelSettings.retries) -> ModelSettings:
     """What the settings say about a model. Raises UsageError for half a price."""
     prices = found["price_input"], found["price_output"]
     if (prices[0] is None) != (prices[1] is None):
@@ -48,8 +65,16 @@ def model_settings(found: Settings) -> ModelSettings:
     return ModelSettings(
         base_url=found["base_url"],
         key_variable=found["api_key_variable"],
+        protocol=found["protocol"],
+        vllm_args=found["vllm_args"],
         context_window=found["context_window"],
         first_token_timeout=found["model_timeout"],
+        precision=found["precision"],
+        device_map=found["device_map"],
+        cache_limit=found["cache_limit"],
+        grammar=found["grammar"],
+        retries=retries,
+        written_tools=found["tool_calls"] == "text",
         price=None if prices[0] is None else Price(*prices),
     )
 
@@ -64,6 +89,6 @@ def _at_hand(here: Found) -> str:
         "no model was named, and none was found on this machine",
         "Choose one:\n"
         f"    -m openai:NAME      a server with a key, or your own with --base-url{key}\n"
-        "    -m ollama:NAME      a local server (also vllm:, llamacpp:, lmstudio:, mlx:)\n"
+        "    -m ollama:NAME      a local server (or vllm:, sglang:, llamacpp:, lmstudio:, mlx:)\n"
         f"    -m embedded         a tiny model on this CPU, for a first look{fetch}",
     )

@@ -22,7 +22,11 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class SystemMessage:
+    """`date` (ISO) is the day on which the work began, for models that were trained to be told: it
+    stays with the conversation, so that a prompt is the same whenever it is rendered."""
+
     text: str
+    date: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ One table serves the configuration files, the environment, the flags, `greenroom
 `greenroom init`, so that none of them can know a key that another does not.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -26,10 +27,12 @@ class Key:
     help: str
     choices: tuple[str, ...] = ()
     minimum: float | None = None
-    #: What a written settings file shows where there is no default.
+    #: What a written settings file shows where there is no default, and errors as the right form.
     example: Value = None
     #: What stands between the items of a list that is written as text.
     separator: str = ","
+    #: Whether one flag may hold several of a list, for a comma can be in none of them.
+    commas: bool = False
 
     @property
     def flag(self) -> str:
@@ -49,6 +52,10 @@ KEYS: Mapping[str, Key] = {
             example="http://127.0.0.1:8000/v1"),
         Key("api_key_variable", "text", None, "guarded", "variable that holds the server's key",
             example="OPENAI_API_KEY"),
+        Key("protocol", "text", "auto", "free", "raw: gpt-oss in its own tokens; or chat",
+            choices=("auto", "raw", "chat")),
+        Key("vllm_args", "list", (), "guarded", "arguments of vllm-engine, NAME=VALUE",
+            separator="\n"),
         Key("context_window", "integer", None, "guarded", "tokens that the model takes",
             minimum=512, example=131072),
         Key("context_high", "number", 0.9, "guarded",
@@ -56,6 +63,14 @@ KEYS: Mapping[str, Key] = {
         Key("context_low", "number", 0.5, "guarded", "share that they are cut to", minimum=0.1),
         Key("model_timeout", "number", 600.0, "lower", "seconds to a turn's first token",
             minimum=1),
+        Key("precision", "text", "auto", "guarded", "of weights in this process",
+            choices=("auto", "bf16", "fp16", "mxfp4", "int8", "int4")),
+        Key("device_map", "text", "auto", "guarded",
+            "where such weights go: auto, cpu, cuda, cuda:1..."),
+        Key("cache_limit", "size", None, "guarded", "memory of such a model's KV caches",
+            minimum=1 << 20, example=8 << 30),
+        Key("grammar", "text", "auto", "guarded", "hold such a model's turns to a grammar",
+            choices=("auto", "off")),
         Key("price_input", "number", None, "guarded", "US dollars per million input tokens",
             minimum=0, example=0.5),
         Key("price_output", "number", None, "guarded", "US dollars per million output tokens",
@@ -68,24 +83,33 @@ KEYS: Mapping[str, Key] = {
             example="ruff check ."),
         Key("rebuild", "text", None, "free", "command that prepares the tree for its tests",
             example="make generated"),
-        Key("exclude", "list", (), "free", "globs of files to leave out of the sandbox"),
-        Key("protected", "list", (), "free", "globs of further files a patch may not change"),
-        Key("allow", "list", (), "guarded", "globs of protected files a patch may change"),
-        Key("include", "list", (), "guarded", "globs of ignored files to copy into the sandbox"),
+        Key("exclude", "list", (), "free", "globs of files to leave out of the sandbox",
+            example=("data/",)),
+        Key("protected", "list", (), "free", "globs of further files a patch may not change",
+            example=("golden/*.json",)),
+        Key("allow", "list", (), "guarded", "globs of protected files a patch may change",
+            example=("tests/helpers.py",)),
+        Key("include", "list", (), "guarded", "globs of ignored files to copy into the sandbox",
+            example=("settings.local.json",)),
         Key("image", "text", None, "guarded", "container image to work in, instead of our own",
             example="python:3.13-slim"),
         Key("dockerfile", "text", None, "guarded", "Dockerfile in the checkout, to build the image",
             example=".devcontainer/Dockerfile"),
         Key("python", "text", None, "guarded", "Python of the image, e.g. 3.12", example="3.12"),
-        Key("apt", "list", (), "guarded", "Debian packages to add to the image"),
-        Key("pip", "list", (), "guarded", "Python requirements to add to the image"),
-        Key("setup", "list", (), "guarded", "commands run while the image is built"),
+        Key("apt", "list", (), "guarded", "Debian packages to add to the image", commas=True,
+            example=("jq", "tree")),
+        Key("pip", "list", (), "guarded", "Python requirements to add to the image",
+            example=("requests>=2.31", "rich")),
+        Key("setup", "list", (), "guarded", "commands run while the image is built",
+            example=("make deps",)),
         Key("build_network", "text", "bridge", "guarded", "network of Dockerfiles' steps",
             choices=("bridge", "host")),
-        Key("build_places", "list", (), "guarded", "places that image builds may reach, NAME:PORT"),
+        Key("build_places", "list", (), "guarded", "places that image builds may reach, NAME:PORT",
+            commas=True, example=("git.example.org:443",)),
         Key("ca_bundle", "text", None, "guarded", "certificates that image builds trust",
             example="/etc/ssl/certs/ca-certificates.crt"),
-        Key("network", "list", (), "guarded", "places the sandbox may reach, as NAME:PORT"),
+        Key("network", "list", (), "guarded", "places the sandbox may reach, as NAME:PORT",
+            commas=True, example=("packages.example.org:443",)),
         Key("network_limit", "size", 1 << 30, "lower", "bytes exchanged with those places",
             minimum=1 << 10),
         Key("apt_mirror", "text", None, "guarded", "address in the place of Debian's and Ubuntu's",
@@ -101,6 +125,8 @@ KEYS: Mapping[str, Key] = {
         Key("time_limit", "number", 3600.0, "lower", "seconds for the whole attempt", minimum=1),
         Key("cost_limit", "number", None, "lower", "US dollars; needs a model of known price",
             minimum=0, example=5.0),
+        Key("toolset", "text", "auto", "free", "tools as the model knows them best, or by name",
+            choices=("auto", "generic", "gpt-oss")),
         Key("candidates", "integer", None, "guarded", "alternatives tried per turn",
             minimum=1, example=4),
         Key("test_timeout", "number", 600.0, "lower",
@@ -122,6 +148,8 @@ KEYS: Mapping[str, Key] = {
             minimum=0),
         Key("warm", "integer", 1, "lower", "clean rooms kept ready while the model works",
             minimum=0),
+        Key("tool_calls", "text", "server", "free", "text: tools and calls are put in words",
+            choices=("server", "text")),
         Key("reasoning_effort", "text", None, "free", "how long to think",
             choices=("low", "medium", "high"), example="medium"),
         Key("reasoning_limit", "integer", None, "lower", "tokens of reasoning in one turn",
@@ -132,6 +160,8 @@ KEYS: Mapping[str, Key] = {
             choices=("cut", "keep")),
         Key("reasoning_patterns", "list", (), "guarded", "regular expressions that cut reasoning",
             separator="\n"),
+        Key("malformed_retries", "integer", None, "guarded", "tries more for a malformed turn",
+            minimum=0, example=10),
         Key("temperature", "number", None, "free", "sampling temperature", minimum=0, example=1.0),
         Key("top_p", "number", None, "free", "nucleus sampling", minimum=0, example=1.0),
         Key("max_output_tokens", "integer", None, "lower", "output tokens of one turn",
@@ -144,15 +174,29 @@ KEYS: Mapping[str, Key] = {
 MODEL = (
     "model",
     "base_url",
+    "protocol",
+    "vllm_args",
     "context_window",
     "context_high",
     "context_low",
     "model_timeout",
+    "precision",
+    "device_map",
+    "cache_limit",
+    "grammar",
+    "tool_calls",
     "price_input",
     "price_output",
     "candidates",
 )
-SAMPLING = ("reasoning_effort", "temperature", "top_p", "max_output_tokens", "seed")
+SAMPLING = (
+    "reasoning_effort",
+    "temperature",
+    "top_p",
+    "max_output_tokens",
+    "seed",
+    "malformed_retries",
+)
 REASONING = ("reasoning_limit", "reasoning_total", "reasoning_loops", "reasoning_patterns")
 LIMITS = ("turn_limit", "token_limit", "time_limit", "cost_limit")
 CHECKS = ("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow")
@@ -166,6 +210,8 @@ SANDBOX = (
     "test_timeout",
     "command_timeout",
     "memory",
+    "cpus",
+    "pids",
     "workspace_size",
     "preset",
     "workspace",
@@ -192,13 +238,18 @@ def parse_size(text: str) -> int:
     return int(size)
 
 
+def split(key: Key, text: str) -> list[str]:
+    """The parts of a list that is written as text."""
+    return [part.strip() for part in text.split(key.separator) if part.strip()]
+
+
 def parse_text(key: Key, text: str) -> Value:
     """The value of `key` written as text, in a variable or a flag. Raises BadValue."""
     match key.kind:
         case "text":
             return check(key, text)
         case "list":
-            return check(key, _items(key, text))
+            return check(key, tuple(split(key, text)))
         case "size":
             return check(key, parse_size(text))
         case "integer" | "number":
@@ -208,10 +259,6 @@ def parse_text(key: Key, text: str) -> Value:
                 if isinstance(problem, BadValue):
                     raise
                 raise BadValue(f"expected a {_noun(key)}, got {text!r}") from None
-
-
-def _items(key: Key, text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(key.separator) if part.strip())
 
 
 #: Exact types: in Python a boolean is an integer too, in TOML it is not.
@@ -246,7 +293,7 @@ def check(key: Key, value: Value) -> Value:
     if isinstance(value, float) and not math.isfinite(value):
         raise BadValue(f"expected a finite number, got {value!r}")
     if key.minimum is not None and isinstance(value, int | float) and value < key.minimum:
-        got = value if key.kind == "size" else repr(value)
+        got = plain(key, value) if key.kind == "size" else repr(value)
         raise BadValue(f"expected at least {plain(key, key.minimum)}, got {got}")
     if key.name == "protected" and isinstance(value, tuple):
         freeing = [pattern for pattern in value if pattern.startswith("!")]
@@ -269,11 +316,25 @@ def _check_pattern(pattern: str) -> None:
 
 def plain(key: Key, value: int | float) -> str:
     """A number as it is written for its key: a size as `2G`."""
-    if key.kind == "size" and value >= 1 << 20:
-        for unit in ("G", "M"):
-            if value % _UNITS[unit] == 0:
+    if key.kind == "size":
+        for unit in ("G", "M", "K"):
+            if value >= _UNITS[unit] and value % _UNITS[unit] == 0:
                 return f"{value // _UNITS[unit]:.0f}{unit}"
+        return f"{value:,.0f} bytes"
     return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
+def as_toml(key: Key, value: Value = None) -> str:
+    """A value as a settings file has it; the key's example for None, else its default."""
+    if value is None:
+        value = key.default if key.example is None else key.example
+    if key.kind == "size" and isinstance(value, int):
+        return f'"{value >> 20}M"'
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _noun(key: Key) -> str:

@@ -1,8 +1,9 @@
 """How an attempt ended."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agent.models.base import MalformedKind
 from sandbox.patch import Patch
 from tasks.task import Grade, TestReport, Verdict
 
@@ -15,8 +16,8 @@ class Outcome:
 
     `verdict` is the last one given, None when no patch got as far as a clean room. `limit` names
     the bound that was reached (turn, token, time, cost), without which it cannot go on. `seconds`,
-    `usage` and `cost` (US dollars, None where unknown) are of the whole attempt, resumed parts
-    included.
+    `usage`, `cost` (US dollars, None where unknown) and `malformed` (turns that could not be used,
+    by kind) are of the whole attempt, resumed parts included.
     """
 
     status: Status
@@ -31,6 +32,7 @@ class Outcome:
     report: TestReport
     verdict: Verdict | None = None
     limit: str = ""
+    malformed: dict[MalformedKind, int] = field(default_factory=dict)
 
     @property
     def grade(self) -> Grade | None:
@@ -39,5 +41,15 @@ class Outcome:
 
     def event(self) -> dict[str, Any]:
         """The fields of the trajectory's last event."""
-        names = ("status", "reason", "turns", "usage", "seconds", "cost", "tree", "grade")
+        names = (
+            "status",
+            "reason",
+            "turns",
+            "usage",
+            "seconds",
+            "cost",
+            "tree",
+            "grade",
+            "malformed",
+        )
         return {name: getattr(self, name) for name in names}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from agent.request import (
     Request,
@@ -28,6 +29,8 @@ from tasks.verify import verify
 from tasks.workspace import prepare_base
 
 Say = Callable[[str], None]
+#: A diff has both sides of what changes, and binary files as text.
+MOST_DIFF_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,18 @@ def _parent(folder: Path, text: str) -> str:
 def read_diff(path: Path) -> bytes:
     """The content of a diff's file. Raises UsageError."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            return bounded_diff(stream, str(path))
     except OSError as problem:
         raise UsageError(f"cannot read {path}: {problem.strerror}") from None
+
+
+def bounded_diff(stream: BinaryIO, name: str) -> bytes:
+    """All that a stream holds. Raises UsageError where that is more than any diff."""
+    diff = stream.read(MOST_DIFF_BYTES + 1)
+    if len(diff) > MOST_DIFF_BYTES:
+        raise UsageError(
+            f"the patch from {name} is larger than any: over {MOST_DIFF_BYTES >> 20} MiB",
+            "Leave large files out of it; a patch may hold 64 MB of them.",
+        )
+    return diff

@@ -15,7 +15,7 @@ from typing import Any
 
 from agent import runs, settings, trajectory
 from agent.budget import Limits, Plan, check_cost_limit
-from agent.choice import Say, announce, choose_model
+from agent.choice import Say, announce, choose_model, choose_toolset
 from agent.codec import task_data, task_from, verdict_data
 from agent.context import ContextShares
 from agent.keys import Value
@@ -35,7 +35,7 @@ from sandbox.pool import Pool
 from sandbox.trees import TreeStore
 from tasks.task import Task
 from tools.tool import Toolbox
-from tools.toolsets import toolset
+from tools.toolsets import Toolset
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Session:
     image: Image
     recorder: Recorder
     plan: Plan
+    toolset: Toolset
     checkout: Checkout | None
     history: History | None = None
     guidance: str = ""
@@ -60,12 +61,15 @@ class Session:
     async def solve(self) -> Outcome:
         """Runs the attempt. Raises what `agent.solver.solve` raises."""
         self.begun = True
+        toolbox = Toolbox(self.toolset.tools)
+        for remark in self.model.remarks(toolbox.specs):
+            self.recorder.emit("note", text=remark)
         async with Pool(count=self.plan.warm) as pool:
             outcome = await solve(
                 self.task,
                 self.model,
                 self.image,
-                Toolbox(toolset("generic", self.task.policy).tools),
+                toolbox,
                 self.recorder,
                 self.plan,
                 history=self.history,
@@ -122,6 +126,7 @@ class Session:
             "usage": outcome.usage,
             "seconds": outcome.seconds,
             "cost_usd": outcome.cost,
+            "malformed": outcome.malformed,
             "failing_before": list(outcome.baseline.failing),
             "failing": list(outcome.report.failing),
             "verdict": verdict_data(outcome.verdict) if outcome.verdict else None,
@@ -156,13 +161,16 @@ async def start(
             image, loading = await _ready(
                 model, image_of(task.image, found, say, checkout=task.base), say
             )
+            tools = choose_toolset(found["toolset"], model, task.policy)
         except BaseException:
             run.remove()
             raise
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
-        _record_start(recorder, run, task, model, plan, found, checkout, loading)
-        yield Session(run, store, task, model, image, recorder, plan, checkout, ca_bundle=ca_bundle)
+        _record_start(recorder, run, task, model, plan, tools, found, checkout, loading)
+        yield Session(
+            *(run, store, task, model, image, recorder, plan, tools, checkout), ca_bundle=ca_bundle
+        )
 
 
 @asynccontextmanager
@@ -197,6 +205,8 @@ async def resume(
         task = task_from(history.started["task"], store)
         ca_bundle = _relaxed(task, found, say)
         image, _ = await _ready(model, image_of(task.image, found, say, checkout=task.base), say)
+        # The conversation holds calls of these tools.
+        tools = choose_toolset(history.started.get("toolset", "generic"), model, task.policy)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         say(f"going on with run {run.id} at turn {history.turn + 1}")
@@ -205,7 +215,9 @@ async def resume(
         where = history.started.get("checkout")
         checkout = Checkout.from_data(where) if where else None
         yield Session(
-            *(run, store, task, model, image, recorder, plan, checkout, history, guidance),
+            *(run, store, task, model, image, recorder, plan, tools, checkout),
+            history=history,
+            guidance=guidance,
             ca_bundle=ca_bundle,
             begun=True,
         )
@@ -268,6 +280,7 @@ def _plan(found: Settings, model: Model) -> Plan:
             patterns=found["reasoning_patterns"],
             loops=found["reasoning_loops"] == "cut",
         ),
+        malformed_retries=found["malformed_retries"],
         context=ContextShares(found["context_high"], found["context_low"]),
     )
     plan.context.check()
@@ -293,6 +306,7 @@ def _record_start(
     task: Task,
     model: Model,
     plan: Plan,
+    tools: Toolset,
     found: Settings,
     checkout: Checkout | None,
     loading: float,
@@ -311,6 +325,7 @@ def _record_start(
         },
         checkout=checkout.as_data() if checkout else None,
         ready={"model": round(loading, 3)},
+        toolset=tools.name,
         engine=shared_engine().as_dict(),
     )
 

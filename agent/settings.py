@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from agent import paths
-from agent.keys import KEYS, BadValue, Key, Value, from_toml, parse_text, plain
+from agent.keys import KEYS, BadValue, Key, Value, as_toml, from_toml, parse_text, plain
 from agent.settingsfile import Reader, read_toml, repository_file
 from agent.trust import is_trusted, trusted_devcontainer
 from sandbox.errors import UsageError
@@ -61,7 +61,7 @@ def load(
         values[name], sources[name] = value, source
 
     user = paths.config_file()
-    if user.is_file():
+    if user.exists():
         for name, value in _checked(read_toml(user), str(user)).items():
             put(name, value, str(user))
     ignored: list[str] = []
@@ -96,7 +96,8 @@ def _checked(table: Mapping[str, object], label: str) -> dict[str, Value]:
         try:
             values[name] = from_toml(key, raw)
         except BadValue as problem:
-            raise UsageError(f"{label}: {name}: {problem}") from None
+            right = f"An example of the right form: {name} = {as_toml(key)}"
+            raise UsageError(f"{label}: {name}: {problem}", right) from None
     return values
 
 

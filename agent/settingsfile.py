@@ -1,6 +1,8 @@
 """A settings file as it stands in a checkout or in a commit of it, or in the user's folder: read
 within bounds, parsed, and not yet judged."""
 
+import os
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +27,8 @@ class RepositoryFile:
 
 
 def in_folder(folder: Path) -> Reader:
-    """Reads the files that lie in a folder now."""
+    """Reads the files that lie in a folder now. A folder, a FIFO or the like where a file should be
+    is a UsageError."""
 
     def read(name: str) -> bytes | None:
         path = folder / name
@@ -34,7 +37,11 @@ def in_folder(folder: Path) -> Reader:
                 raise UsageError(
                     f"{path} is a link out of the checkout", "Put a file in its place."
                 )
-            return _content(path) if path.is_file() else None
+            return _content(path)
+        except (FileNotFoundError, NotADirectoryError):
+            if path.is_symlink():
+                raise UsageError(f"{path} is a link to nothing", "Mend it, or remove it.") from None
+            return None
         except OSError as problem:  # such as a name too long for any file
             raise _unreadable(path, problem) from None
 
@@ -77,7 +84,10 @@ def _project_table(project: bytes | None, path: Path) -> Mapping[str, object] | 
 
 def read_toml(path: Path) -> dict[str, object]:
     """The table in `path`. Raises UsageError that names the file and the bad line."""
-    return parse_toml(_content(path), path)
+    try:
+        return parse_toml(_content(path), path)
+    except OSError as problem:
+        raise _unreadable(path, problem) from None
 
 
 def parse_toml(data: bytes, path: Path) -> dict[str, object]:
@@ -98,11 +108,16 @@ def parse_toml(data: bytes, path: Path) -> dict[str, object]:
 
 
 def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(MOST_BYTES + 1)
-    except OSError as problem:
-        raise _unreadable(path, problem) from None
+    """The content of a regular file up to the bound. Raises OSError, and UsageError for what is no
+    file: nothing is waited for."""
+    with open(path, "rb", opener=_at_once) as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise UsageError(f"{path} is no file", "Put a file in its place, or remove it.")
+        return stream.read(MOST_BYTES + 1)
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _unreadable(path: Path, problem: OSError) -> UsageError:

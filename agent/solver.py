@@ -20,12 +20,13 @@ from agent.monitor import Judge
 from agent.outcome import Outcome, Status
 from agent.progress import Advice, Progress
 from agent.reflection import Situation, counts, reflect
+from agent.retrying import RetriedModel, retries_of
 from agent.screening import Screening
 from agent.shrinking import beginning
 from agent.suspects import Suspect
 from agent.trajectory import History, Recorder
 from agent.turn import Exhausted, TurnTaker
-from agent.watching import WatchedModel, watched
+from agent.watching import watched
 from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import GreenroomError, InfrastructureError, SetupError
 from sandbox.image import Image
@@ -78,7 +79,8 @@ async def solve(
         )
         watching = watched(model, plan.reasoning, recorder, history, judge)
         async with opened as bench, watching as watched_model:
-            attempt = _Attempt(task, watched_model, image, toolbox, recorder, plan, bench)
+            retried = RetriedModel(watched_model, toolbox, retries_of(model, plan))
+            attempt = _Attempt(task, retried, model, image, toolbox, recorder, plan, bench)
             try:
                 if history and history.messages and history.baseline:
                     await attempt.take_up(history, guidance)
@@ -100,7 +102,8 @@ class _Attempt:
     def __init__(
         self,
         task: Task,
-        model: WatchedModel,
+        model: Model,
+        backend: Model,
         image: Image,
         toolbox: Toolbox,
         recorder: Recorder,
@@ -108,7 +111,7 @@ class _Attempt:
         bench: Workbench,
     ) -> None:
         self._task = task
-        self._model = model
+        self._backend = backend
         self._image = image
         self._toolbox = toolbox
         self._recorder = recorder
@@ -116,7 +119,9 @@ class _Attempt:
         self._bench = bench
         self._ledger = Ledger(plan.limits, model.info.price)
         self._taker = TurnTaker(model, toolbox, plan.sampling, recorder, self._ledger)
-        self._compactor = Compactor(model.unwatched, toolbox.specs, plan, self._ledger, recorder)
+        self._ending = prompts.ending(toolbox)
+        self._has_ending = any(tool.ends_turn for tool in toolbox.tools)
+        self._compactor = Compactor(backend, toolbox.specs, plan, self._ledger, recorder)
         self._context = ToolContext(bench.box, task, on_output=bench.show)
         self._dialogue = Dialogue(recorder)
         self._baseline = self._report = _NO_REPORT
@@ -151,7 +156,7 @@ class _Attempt:
         if self._plan.candidates > 1:
             # Who ranks candidates needs to know where; others get their first turn at once.
             self._suspects = await suspects_of(self._bench, report)
-        opening = prompts.opening(self._task, self._state_text())
+        opening = prompts.opening(self._task, self._toolbox, self._state_text())
         self._dialogue.begin("start", opening, by_products=sorted(self._bench.by_products))
 
     async def take_up(self, history: History, guidance: str) -> None:
@@ -161,8 +166,9 @@ class _Attempt:
         self._baseline = self._report = report_from(history.baseline or {})
         self._task = self._context.task = knowing(self._task, self._baseline)
         await self._bench.settle(history.by_products)
-        self._model.unwatched.resumed(history.answers)
+        self._backend.resumed(history.answers)
         self._ledger.carry(history.turn, history.usage, history.seconds)
+        self._ledger.malformed.update(history.malformed)
         self._progress = Progress(self._baseline, self._task.base.tree)
         self._tree = history.tree or self._task.base.tree
         if self._tree != self._task.base.tree:
@@ -221,8 +227,9 @@ class _Attempt:
             return
         self._malformed = 0
         tools = [self._toolbox.find(call.name) for call in calls]
-        finished = any(tool is not None and tool.ends_turn for tool in tools)
-        ended = finished or not calls
+        ended = not calls or any(tool is not None and tool.ends_turn for tool in tools)
+        # Words alone are meant as the end where no tool is there for it; elsewhere they may not be.
+        finished = ended and (bool(calls) or not self._has_ending)
         if self._tree != self._tested_tree:
             self._idle = 0
             await self._test(ended)
@@ -312,7 +319,9 @@ class _Attempt:
             situation = replace(situation, suspects=self._suspects)
         situation = replace(situation, repeats=advice.repeats)
         text = reflect(situation, self._compactor.report_limit)
-        self._dialogue.say(UserMessage(text + (prompts.INSIST if insist else ""), "reflection"))
+        if insist:
+            text += prompts.INSIST.format(ending=self._ending)
+        self._dialogue.say(UserMessage(text, "reflection"))
         await self._follow(advice)
 
     def _unusable_turn(self, problem: str) -> None:
@@ -330,10 +339,10 @@ class _Attempt:
             said = last_words(done.message)
             raise _Stop("not solved", f"the model gave up {how}" + (said and f": {said}"))
         if unchanged:
-            self._dialogue.say(UserMessage(prompts.NOTHING_CHANGED, "notice"))
+            notice = prompts.NOTHING_CHANGED.format(ending=self._ending)
         else:
-            notice = prompts.NOT_SOLVED.format(state=self._standing())
-            self._dialogue.say(UserMessage(notice, "notice"))
+            notice = prompts.NOT_SOLVED.format(state=self._standing(), ending=self._ending)
+        self._dialogue.say(UserMessage(notice, "notice"))
 
     def _standing(self) -> str:
         """Why the present change is no solution, as the end of a sentence."""
@@ -394,6 +403,7 @@ class _Attempt:
             report=self._report,
             verdict=self._verdict,
             limit=self._ledger.reached(),
+            malformed=dict(self._ledger.malformed),
         )
         self._recorder.emit("run.ended", **outcome.event())
         return outcome

@@ -10,7 +10,9 @@ Nothing is ever rewritten: `resumed` with `after` says that the lines between ar
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,12 +30,12 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         (
             "run.started",
             "run greenroom task model sampling limits settings",
-            "checkout ready engine",
+            "checkout ready engine toolset",
         ),
         ("resumed", "after turn", "guidance"),
         # What broke an attempt off: the error, and what took the sandbox away where that did.
         ("broken", "error cause", ""),
-        ("run.ended", "status reason", "turns usage seconds cost tree grade"),
+        ("run.ended", "status reason", "turns usage seconds cost tree grade malformed"),
         # Every sandbox opened, under which policy, on which image, and for what.
         ("sandbox", "purpose image policy", "container rebuild lacking"),
         # What a sandbox asked for on its way out, when that has ended.
@@ -48,10 +50,15 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         ("epoch", "reason messages", "by_products before after shrunk checkpoint"),
         ("checkpoint", "turn message usage problem", ""),
         ("message", "message", ""),
-        # One turn of the model, after the cuts of its reasoning.
+        # One turn of the model, after the cuts of its reasoning and the tries that were malformed.
         ("turn.started", "turn", ""),
         ("cut", "turn reason detail tokens kept saved way", "thought steering"),
-        ("turn", "turn message usage finish", "problem seconds first_token_seconds candidate"),
+        ("malformed", "turn kind problem message usage attempt", ""),
+        (
+            "turn",
+            "turn message usage finish",
+            "problem kind seconds first_token_seconds candidate",
+        ),
         ("call", "turn id name arguments", ""),
         ("result", "turn id name ok text seconds", ""),
         # One candidate screened; `failing` is the number of tests that fail with it.
@@ -66,9 +73,10 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 #: Shown live and never written: each is contained in a later event.
 EPHEMERAL = frozenset({"delta", "output", "retry", "progress", "testing"})
 #: After these the line is on the disk before anything else happens.
-_DURABLE = frozenset(
-    {"run.started", "resumed", "turn.ended", "verdict", "broken", "run.ended", "applied"}
-)
+_DURABLE = frozenset({"run.started", "resumed", "verdict", "broken", "run.ended", "applied"})
+#: After these it is on its way there, so that no turn waits for a disk: what is not there yet is
+#: lost when the machine fails, never when a process does.
+_SOON_DURABLE = frozenset({"turn.ended"})
 
 Event = Mapping[str, Any]
 Listener = Callable[[Event], None]
@@ -89,6 +97,8 @@ class Recorder:
         self._sequence = _mend(path)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._stream: IO[str] = os.fdopen(handle, "a", encoding="utf-8", errors="surrogateescape")
+        self._disk = ThreadPoolExecutor(1, "trajectory")
+        self._syncing: Future[None] | None = None
 
     @property
     def sequence(self) -> int:
@@ -122,10 +132,13 @@ class Recorder:
         self._stream.flush()
         if type in _DURABLE:
             os.fsync(self._stream.fileno())
+        elif type in _SOON_DURABLE and (self._syncing is None or self._syncing.done()):
+            self._syncing = self._disk.submit(os.fsync, self._stream.fileno())
         clean: dict[str, Any] = json.loads(line)
         return clean
 
     def close(self) -> None:
+        self._disk.shutdown()
         self._stream.close()
 
 
@@ -194,8 +207,9 @@ def live(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 @dataclass(frozen=True)
 class History:
     """What a resumed attempt goes on from: the log up to its last complete turn. `usage` and
-    `seconds` are all that was spent, also on turns that were never completed; `answers` are those
-    that the model gave, epochs long past included."""
+    `seconds` are all that was spent, also on turns that were never completed. `malformed` counts
+    turns that could not be used, by kind; `answers` are those that the model gave, epochs long past
+    included."""
 
     started: dict[str, Any]
     messages: tuple[dict[str, Any], ...]
@@ -208,6 +222,7 @@ class History:
     baseline: dict[str, Any] | None
     by_products: tuple[str, ...]
     cuts: tuple[dict[str, Any], ...]
+    malformed: Counter[Any]
     ended: dict[str, Any] | None
     verdict: dict[str, Any] | None
 
@@ -250,16 +265,21 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
             for path in event.get("by_products", ())
         ),
         cuts=tuple(event for event in counted if event["type"] == "cut"),
+        malformed=Counter(
+            event["kind"]
+            for event in counted
+            if event["type"] in {"malformed", "turn"} and event.get("kind")
+        ),
         ended=ends[-1] if ends else None,
         verdict=verdicts[-1] if verdicts else None,
     )
 
 
 def _is_answer(event: Mapping[str, Any]) -> bool:
-    """Whether the model gave an answer of its own: a turn, notes, or what it thought until a cut
-    after which it was asked again."""
+    """Whether the model gave an answer of its own: a turn, a try at one, notes, or what it thought
+    until a cut after which it was asked again."""
     asked = event["type"] == "cut" and event["way"] == "asked"
-    return asked or event["type"] in {"turn", "checkpoint"}
+    return asked or event["type"] in {"turn", "checkpoint", "malformed"}
 
 
 def proved_tree(events: Sequence[dict[str, Any]]) -> str | None:
@@ -282,7 +302,7 @@ def _spent(events: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], float]:
             case "resumed":  # what was done after the last complete turn was cut off uncounted
                 seconds += (last - since).total_seconds()
                 since = moment
-            case "turn" | "checkpoint":
+            case "turn" | "malformed" | "checkpoint":
                 usage = event["usage"]
             case "turn.ended":
                 usage, seconds, since = event["usage"], event["seconds"], moment

@@ -41,13 +41,25 @@ def is_trusted(checkout: Path, table: Mapping[str, object], read: Reader | None 
     return _records().get(_name(checkout), {}).get(_SETTINGS) == wanted
 
 
-def trust(checkout: Path, table: Mapping[str, object]) -> None:
-    """Records the table of this checkout as trusted, with the Dockerfile that it names. Raises
-    UsageError for one that is too large to be known by its content."""
+def trustable(checkout: Path, table: Mapping[str, object]) -> str:
+    """What stands for a table of this checkout, with the Dockerfile that it names. Raises
+    UsageError for one that is not there, is empty, or is too large to be known by its content."""
     dockerfile = _dockerfile(checkout, table, None)
+    if dockerfile is not None and not dockerfile.strip():
+        raise UsageError(
+            f"the settings name a Dockerfile that is not in the checkout, or empty: "
+            f"{table['dockerfile']}",
+            "Write it, or correct its path: it is relative to the top of the checkout.",
+        )
     if dockerfile is not None and len(dockerfile) > MOST_BYTES:
         raise UsageError(f"The Dockerfile is larger than any: over {MOST_BYTES:,} bytes.")
-    _record(checkout, _SETTINGS, digest(table, dockerfile))
+    return digest(table, dockerfile)
+
+
+def trust(checkout: Path, table: Mapping[str, object]) -> None:
+    """Records the table of this checkout as trusted, with the Dockerfile that it names. Raises
+    UsageError as `trustable` does."""
+    _record(checkout, _SETTINGS, trustable(checkout, table))
 
 
 def trusted_devcontainer(checkout: Path) -> str:

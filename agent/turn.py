@@ -11,6 +11,7 @@ from agent.codec import cut_data, message_data
 from agent.conversation import Conversation, Message, ToolCall, ToolMessage
 from agent.models.base import (
     CallStarted,
+    Malformed,
     Model,
     ReasoningCut,
     ReasoningDelta,
@@ -52,7 +53,7 @@ class TurnTaker:
         Raises Exhausted then, and ModelError when the model cannot answer.
         """
         said: list[str] = []
-        heard, room = 0, 4 * (self._ledger.limits.tokens - self._ledger.tokens)
+        heard = 0
         events = self._model.generate(conversation, self._toolbox.specs, self._sampling)
         try:
             async with asyncio.timeout(self._ledger.seconds_left), aclosing(events):
@@ -60,22 +61,25 @@ class TurnTaker:
                     match event:
                         case TurnDone():
                             self._ledger.add(event.usage)
-                            return replace(event, cuts=())  # the log has them
+                            return replace(event, cuts=(), malformed=())  # the log has them
                         case ReasoningCut():
                             self._record_cut(event)
-                        case ReasoningDelta(text):
-                            self._recorder.emit("delta", kind="reasoning", text=text)
-                            said.append(text)
-                            heard += len(text)
-                        case TextDelta(text):
-                            self._recorder.emit("delta", kind="text", text=text)
+                        case Malformed():
+                            self._ledger.add(event.usage)
+                            self._record_malformed(event)
+                            if reached := self._ledger.exhausted(amid_turn=True):
+                                raise Exhausted(f"{reached}, in the middle of a turn")
+                            said, heard = [], 0
+                        case ReasoningDelta(text) | TextDelta(text):
+                            kind = "text" if isinstance(event, TextDelta) else "reasoning"
+                            self._recorder.emit("delta", kind=kind, text=text)
                             said.append(text)
                             heard += len(text)
                         case CallStarted(_, name):
                             self._recorder.emit("delta", kind="call", text=name)
                         case Retrying(reason, seconds, _):
                             self._recorder.emit("retry", reason=reason, seconds=seconds)
-                    if heard > room:
+                    if heard > 4 * (self._ledger.limits.tokens - self._ledger.tokens):
                         break
         except TimeoutError:
             if self._ledger.seconds_left > 0:
@@ -90,9 +94,13 @@ class TurnTaker:
         return self._model.candidates(conversation, self._toolbox.specs, self._sampling, count)
 
     def record(self, done: TurnDone) -> None:
-        """Records a turn that was taken, and the cuts in it that were not seen as they came."""
+        """Records a turn that was taken, and what in it was not seen as it came."""
+        for malformed in done.malformed:
+            self._record_malformed(malformed)
         for cut in done.cuts:
             self._record_cut(cut)
+        if done.kind:
+            self._ledger.malformed[done.kind] += 1
         self._recorder.emit(
             "turn",
             turn=self._ledger.turns,
@@ -100,11 +108,24 @@ class TurnTaker:
             usage=self._ledger.usage(),
             finish=done.finish,
             problem=done.problem,
+            kind=done.kind,
             first_token_seconds=done.timings.get("first_token_seconds"),
         )
 
     def _record_cut(self, cut: ReasoningCut) -> None:
         self._recorder.emit("cut", turn=self._ledger.turns, **cut_data(cut))
+
+    def _record_malformed(self, malformed: Malformed) -> None:
+        self._ledger.malformed[malformed.kind] += 1
+        self._recorder.emit(
+            "malformed",
+            turn=self._ledger.turns,
+            kind=malformed.kind,
+            problem=malformed.problem,
+            message=message_data(malformed.message),
+            usage=self._ledger.usage(),
+            attempt=malformed.attempt,
+        )
 
     async def perform(self, done: TurnDone, context: ToolContext) -> Sequence[Message]:
         """Runs the turn's calls in order, as far as time and number allow; returns their results

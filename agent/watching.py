@@ -9,6 +9,7 @@ from agent.conversation import AssistantMessage, Conversation, Message, ToolSpec
 from agent.models.base import (
     CallStarted,
     Event,
+    GiveUp,
     Model,
     ReasoningCut,
     ReasoningDelta,
@@ -75,11 +76,6 @@ class WatchedModel(Model):
         self._monitor = monitor
         self._loops = loops
         self.info = model.info
-
-    @property
-    def unwatched(self) -> Model:
-        """The model itself."""
-        return self._model
 
     async def generate(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
@@ -172,12 +168,32 @@ class WatchedModel(Model):
         bound = turn.sampling.max_output_tokens or self._model.output_bound
         return None if bound is None else max(0, bound - turn.spent)
 
+    @property
+    def ranks_candidates(self) -> bool:
+        return self._model.ranks_candidates
+
+    def branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        count: int,
+        give_up: GiveUp = lambda _number, _text: "",
+    ) -> AsyncGenerator[TurnDone, None] | None:
+        """As the model's own; one whose reasoning is to be cut is given up: there are others."""
+        watches = [self._monitor.watch() for _ in range(count)]
+
+        def judge(number: int, text: str) -> str:
+            decision = watches[number].feed(text) if self._model.watched else None
+            return decision.detail if decision else give_up(number, text)
+
+        return self._model.branches(conversation, tools, sampling, count, judge)
+
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
     ) -> AsyncGenerator[TurnDone, None]:
         """As the model's own, where it has a way of its own; else so many watched turns."""
-        own = type(self._model).candidates is not Model.candidates
-        chosen = self._model.candidates if own else super().candidates
+        chosen = self._model.candidates if self.ranks_candidates else super().candidates
         async with aclosing(chosen(conversation, tools, sampling, count)) as turns:
             async for done in turns:
                 yield done

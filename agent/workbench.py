@@ -12,7 +12,7 @@ from dataclasses import asdict
 from functools import partial
 
 from agent.codec import report_data
-from agent.missing import ADVICE, missing
+from agent.missing import NO_FILE, by_advice, missing
 from agent.trajectory import Recorder
 from sandbox.container import Sandbox
 from sandbox.engine import lack
@@ -197,10 +197,10 @@ class Workbench:
     def note_missing(self, report: TestReport) -> None:
         """Tells the user what the sandbox lacks for the tests, which the model cannot bring, and
         which expected tests are not there."""
-        paths = (entry.path for entry in self.task.base.entries.values())
-        own = {part.removesuffix(".py") for path in paths for part in path.split("/")}
-        if lacking := missing(report, own):
-            self._recorder.emit("note", text=f"missing: {'; '.join(lacking)}. {ADVICE}")
+        lacking = missing(report, {entry.path for entry in self.task.base.entries.values()})
+        for advice, what in by_advice(lacking).items():
+            if advice != NO_FILE:  # the model may be about to write it
+                self._recorder.emit("note", text=f"missing: {'; '.join(what)}. {advice}")
         checks = self.task.checks
         for id in checks.expected if checks.hidden is None else ():
             if id not in report.results:

@@ -20,10 +20,10 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.table import Row
 from sandbox.container import Sandbox
 from sandbox.engine import Engine
 from sandbox.image import Image, ImageSpec, ensure_image
@@ -46,32 +46,6 @@ SMALL = Policy(
 )
 OPENINGS = 10
 PARTS = ("commands", "files", "openings", "pooled", "throughput", "endurance", "peers")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table. `bound` and `least` are what `value` may be at most and must be at
-    least; `ratio` says the same in terms of something else measured in this run."""
-
-    name: str
-    value: float
-    unit: str
-    bound: float | None = None
-    least: float | None = None
-    ratio: str = ""
-    met: bool = True
-
-    @property
-    def holds(self) -> bool:
-        over = self.bound is not None and self.value > self.bound
-        under = self.least is not None and self.value < self.least
-        return self.met and not over and not under
-
-    def line(self) -> str:
-        bound = f"at most {self.bound:g} {self.unit}" if self.bound is not None else ""
-        bound = f"at least {self.least:g} {self.unit}" if self.least is not None else bound
-        missed = "" if self.holds else " **missed**"
-        return f"| {self.name} | {self.value:,.3g} {self.unit} | {bound}{missed} | {self.ratio} |"
 
 
 async def median(work: Callable[[], Awaitable[Any]], rounds: int) -> float:

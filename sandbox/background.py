@@ -1,13 +1,16 @@
-"""A command that runs on in a sandbox after its start, as a server under test does."""
+"""Commands that run on in a sandbox after their start, as a server under test does."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 
-from sandbox.errors import InfrastructureError
+from sandbox.errors import InfrastructureError, UsageError
+from sandbox.policy import Policy
 from sandbox.results import CommandResult, Output, run_result
 from sandbox.wire import Wire, bounded, folder_in_sandbox
 
 POLL_SECONDS = 0.05
+LONGEST_SECONDS = 3600.0  # unless another time is given
 
 
 class Background:
@@ -118,3 +121,45 @@ class Background:
         if since is not None:
             self._read = total
         return bytes(data)
+
+
+class Backgrounds:
+    """Those of one sandbox, as many at a time as its policy allows."""
+
+    def __init__(self, wire: Wire, policy: Policy) -> None:
+        self._wire = wire
+        self._policy = policy
+        self._begun: list[Background] = []
+        self._number = 0
+
+    async def start(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], seconds: float | None
+    ) -> Background:
+        """Start a further one. Raises UsageError when the policy allows none."""
+        for one in self._begun:
+            with contextlib.suppress(OSError):  # it could not begin, as its owner is told
+                await one.poll()
+        running = [one for one in self._begun if one.running]
+        if len(running) >= self._policy.background:
+            raise UsageError(
+                f"The sandbox's policy allows {self._policy.background} commands in the "
+                "background.",
+                "Raise `background`.",
+            )
+        self._number += 1
+        begun = await Background.start(
+            self._wire,
+            self._number,
+            argv,
+            cwd=cwd,
+            env=env,
+            seconds=LONGEST_SECONDS if seconds is None else seconds,
+            kept=self._policy.output_bytes,
+            stop_bytes=self._policy.output_stop_bytes,
+        )
+        self._begun = [*running, begun]
+        return begun
+
+    def forget(self) -> None:
+        """A reset has ended them all."""
+        self._begun = []

@@ -20,7 +20,13 @@ from sandbox.imageenv import USUAL_PATH
 from sandbox.lending import FOLDER, lent_files, lent_variables, proxies_of
 from sandbox.lifecycle import Container
 from sandbox.policy import GIB, MIB, Policy
-from sandbox.prepare import check_fits, in_thread, init_request, open_way_out, this_second
+from sandbox.prepare import (
+    as_it_is_read,
+    check_fits,
+    init_request,
+    open_way_out,
+    this_second,
+)
 from sandbox.results import FileProblem
 from sandbox.trees import Base
 from sandbox.upload import base_records, file_records
@@ -169,7 +175,7 @@ class BuildRoom:
             request = {"op": "support", "root": FOLDER, "moment_ns": this_second()}
             await self._wire.send(request, file_records(lent))
         if self._workspace is not None:
-            records = in_thread(base_records(self._workspace))
+            records = as_it_is_read(base_records(self._workspace))
             await self._wire.send({"op": "load", "moment_ns": this_second()}, records)
 
     async def _close(self) -> None:

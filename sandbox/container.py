@@ -1,12 +1,11 @@
 """A disposable container to work in: open, run, read, write, delta, apply, reset, fork, close."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.background import Background
+from sandbox.background import Background, Backgrounds
 from sandbox.controls import lacking
 from sandbox.delta import BaseIndex, read_delta, read_files
 from sandbox.egress.record import NetworkRequest
@@ -32,6 +31,7 @@ from sandbox.results import (
 )
 from sandbox.search import search
 from sandbox.terminal import join_terminal
+from sandbox.threads import in_thread
 from sandbox.trees import Base
 from sandbox.upload import patch_records
 from sandbox.wire import Wire
@@ -58,7 +58,6 @@ LARGEST_WRITE = 64 * MIB  # the supervisor holds it until it is complete
 DEFAULT_READ = MIB
 DEFAULT_ENTRIES = 2000
 DEFAULT_MATCHES = 200
-BACKGROUND_SECONDS = 3600.0
 
 
 class Source(Protocol):
@@ -96,8 +95,7 @@ class Sandbox:
         self._wire = Wire(container, recipe.policy)
         self._index = BaseIndex(recipe.base)
         self._tree = asyncio.Lock()
-        self._background: list[Background] = []
-        self._started = 0
+        self._background = Backgrounds(self._wire, recipe.policy)
 
     @classmethod
     @asynccontextmanager
@@ -154,7 +152,7 @@ class Sandbox:
     async def start_new(cls, recipe: Recipe, engine: Engine | None = None) -> "Sandbox":
         """As `open`; the caller has to close it. What fails or is cancelled closes it itself."""
         recipe.policy.check(resettable=recipe.resettable)
-        found = engine if engine is not None else await asyncio.to_thread(shared_engine)
+        found = engine if engine is not None else await in_thread(shared_engine)
         found.check(recipe.policy)
         box = cls(Container(found, recipe.policy), recipe, found)
         try:
@@ -242,28 +240,8 @@ class Sandbox:
         `timeout` seconds (an hour, unless given), with a reset, or with the sandbox. Raises
         UsageError when the policy's `background` allows no further one, and FileProblem when there
         is no process left for it."""
-        for one in self._background:
-            with contextlib.suppress(OSError):  # it could not begin, as its owner is told
-                await one.poll()
-        running = [one for one in self._background if one.running]
-        if len(running) >= self.policy.background:
-            raise UsageError(
-                f"The sandbox's policy allows {self.policy.background} commands in the background.",
-                "Raise `background`.",
-            )
-        self._started += 1
-        begun = await Background.start(
-            self._wire,
-            self._started,
-            ["bash", "-c", command] if isinstance(command, str) else command,
-            cwd=cwd,
-            env=env or {},
-            seconds=BACKGROUND_SECONDS if timeout is None else timeout,
-            kept=self.policy.output_bytes,
-            stop_bytes=self.policy.output_stop_bytes,
-        )
-        self._background = [*running, begun]
-        return begun
+        argv = ["bash", "-c", command] if isinstance(command, str) else command
+        return await self._background.start(argv, cwd=cwd, env=env or {}, seconds=timeout)
 
     async def read(self, path: str, *, limit: int = DEFAULT_READ) -> bytes:
         """A regular file's content. Raises FileNotFoundError, IsADirectoryError,
@@ -341,7 +319,7 @@ class Sandbox:
         if not self._recipe.resettable:
             raise UsageError("This sandbox was not opened as resettable.")
         async with self._tree:
-            self._background = []
+            self._background.forget()
             try:
                 await self._wire.ask({"op": "reset"})
             except (OSError, FileProblem) as error:

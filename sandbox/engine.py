@@ -320,7 +320,17 @@ def _client(address: Address, version: str, seconds: int, libpod: str = "") -> A
     client = made(base_url=address.url, tls=tls, timeout=seconds, version=version)
     # A bundle of authorities in the environment would replace the engine's own.
     client.trust_env = False
+    if address.socket_path:
+        _share_connections(client)
     return client
+
+
+def _share_connections(client: Any) -> None:
+    """Keep one set of idle connections for a socket: docker-py keeps one for each URL, and each
+    container has URLs of its own."""
+    adapter = client.get_adapter(client.base_url)
+    shared = adapter.get_connection
+    adapter.get_connection = lambda url, proxies=None: shared(client.base_url, proxies)
 
 
 def explain(address: Address, error: BaseException) -> SetupError:

@@ -103,7 +103,7 @@ def prepare_given(job: Job, found: dict[str, Any], name: str, key: str, tag: str
     config = found["Config"]
     origin = origin_of(name, found)
     copied = _copy_without_volumes(job, found, key) if config.get("Volumes") else None
-    parent = found["Id"] if copied is None else inspect(job.api, copied)["Id"]  # type: ignore[index]
+    parent = found["Id"] if copied is None else job.api.inspect_image(copied)["Id"]
     labels = image_labels(key, origin, what=f"prepared {name}", parent=parent)
     try:
         with job.limited(job.settings.time_limit):

@@ -79,7 +79,10 @@ class ImageSpec:
         """Raises UsageError for a name that apt or pip would read as something else."""
         for name in self.apt:
             if not _PACKAGE.fullmatch(name):
-                raise UsageError(f"{name!r} is not the name of a Debian package.")
+                raise UsageError(
+                    f"{name!r} is not the name of a Debian package.",
+                    'Give each by itself: apt = ["jq", "tree"], or --apt jq --apt tree.',
+                )
         for install in self.installs:
             install.check()
         for requirement in self.pip:

@@ -60,6 +60,14 @@ def layers_of(spec: "ImageSpec", checkout: Base | None) -> list[Layer]:
     return found
 
 
+_COMMAND_ADVICE = {
+    "setup": "It stands in `setup` of the settings and runs as root in the image, without the "
+    "checkout's files. In a terminal `greenroom image build` shows all that it prints.",
+    "create": "It stands in devcontainer.json and runs as root among the checkout's files. In a "
+    "terminal `greenroom image build` shows all that it prints.",
+}
+
+
 def _install_layer(install: Install) -> Layer:
     steps = tuple(
         Step(command, ("/bin/sh", "-euc", command), SCRATCH, _INSTALL_ADVICE)
@@ -81,7 +89,11 @@ def _commands(
 ) -> Layer:
     before = f"cd {WORKSPACE}\n" if files else ""
     steps = tuple(
-        Step(f"{kind} command {line!r}", ("bash", "-eo", "pipefail", "-c", before + line))
+        Step(
+            f"{kind} command {line!r}",
+            ("bash", "-eo", "pipefail", "-c", before + line),
+            advice=_COMMAND_ADVICE[kind],
+        )
         for line in lines
     )
     what = f"{kind}: {len(lines)} command{'s' if len(lines) > 1 else ''}"

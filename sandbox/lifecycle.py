@@ -18,6 +18,7 @@ from sandbox.policy import Policy
 from sandbox.profile import container_config
 from sandbox.scratch import process_folder
 from sandbox.source import supervisor_source
+from sandbox.threads import in_thread
 
 T = TypeVar("T")
 # High and unique: limits per user (inotify, pipes) are then not shared with any other sandbox or
@@ -67,7 +68,7 @@ class Container:
         the image is missing or the engine refuses, InfrastructureError when it fails later or is
         gone."""
         api = self._engine.api
-        sweep = asyncio.ensure_future(asyncio.to_thread(_sweep, api))
+        sweep = asyncio.ensure_future(in_thread(_sweep, api))
         try:
             self._created = True
             self.ident = await self._call(lambda: self._create(image, private_bytes))
@@ -86,7 +87,7 @@ class Container:
             self._engine_gone |= self._channel.cause == "engine"
             await self._channel.close()
         if self._created:
-            await to_its_end(asyncio.to_thread(self._remove))
+            await to_its_end(in_thread(self._remove))
 
     async def explained(self, error: InfrastructureError) -> InfrastructureError:
         """`error` with what took the container away, as far as the engine knows that."""
@@ -95,7 +96,7 @@ class Container:
         async with self._asking:
             if not self._channel.cause:
                 said = self._channel.diagnostics
-                end = await asyncio.to_thread(why_ended, self._engine.api, self.ident, said)
+                end = await in_thread(why_ended, self._engine.api, self.ident, said)
                 self._channel.explain(end.words, end.cause)
         return self._channel.error
 
@@ -103,7 +104,7 @@ class Container:
         """What to raise when an answer is overdue; ends the container."""
         found = Ending("silent", f"it did not answer within {seconds:g} seconds")
         try:
-            end = await asyncio.to_thread(why_silent, self._engine.api, self.ident) or found
+            end = await in_thread(why_silent, self._engine.api, self.ident) or found
         except OSError:
             end = Ending("engine", f"{found.words}, and neither does the engine")
         self.channel.fail(end.words, end.cause)
@@ -113,7 +114,7 @@ class Container:
         """See why nothing was heard for some time: one that is only busy is let be."""
         # Whether an engine that does not answer is gone, the requests' own deadlines decide.
         with contextlib.suppress(OSError):
-            end = await asyncio.to_thread(why_silent, self._engine.api, self.ident)
+            end = await in_thread(why_silent, self._engine.api, self.ident)
             if end is not None and self._channel is not None:
                 self._channel.fail(end.words, end.cause)
 
@@ -123,7 +124,7 @@ class Container:
         import docker  # noqa: PLC0415
 
         try:
-            return await to_its_end(asyncio.to_thread(work))
+            return await to_its_end(in_thread(work))
         except docker.errors.ImageNotFound as error:
             raise SetupError(
                 f"The sandbox image is not there: {error.explanation}",

@@ -119,11 +119,15 @@ def decode_path(raw: bytes) -> str:
 
 
 def printable(path: str) -> str:
-    """A path for a message: characters that would act on a terminal are shown escaped."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in path
-    )
+    """A path for a message: characters that would act on a terminal are shown escaped, bytes that
+    are no UTF-8 as `\\xff`."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in path)
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
 
 
 def check_path(path: str) -> None:

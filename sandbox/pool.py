@@ -15,6 +15,7 @@ from sandbox.errors import GreenroomError
 from sandbox.lifecycle import to_its_end
 from sandbox.policy import GIB
 from sandbox.recipe import Recipe
+from sandbox.threads import in_thread
 
 
 class _Warm:
@@ -78,7 +79,7 @@ class Pool:
 
     async def prepare(self, recipe: Recipe) -> None:
         """Begin to open a sandbox of this recipe, unless one waits or the bounds leave no room."""
-        key, size = recipe.key, await asyncio.to_thread(recipe.idle_bytes)
+        key, size = recipe.key, await in_thread(recipe.idle_bytes)
         if self._closed or any(warm.key == key for warm in self._warm):
             return
         if size > self._memory_bytes or not self._count:

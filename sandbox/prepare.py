@@ -24,6 +24,7 @@ from sandbox.profile import HOME, PRIVATE, PROXY_PORT
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
 from sandbox.results import FileProblem
+from sandbox.threads import in_thread
 from sandbox.trees import Base
 from sandbox.upload import base_records, file_records
 from sandbox.wire import Wire
@@ -109,7 +110,7 @@ async def fresh(
     """Start the container and fill it: what the supervisor saw of its controls, and the size of
     its private folder in bytes."""
     policy = recipe.policy
-    entries = await asyncio.to_thread(lambda: index.entries)
+    entries = await in_thread(lambda: index.entries)
     if policy.in_memory:
         check_fits(recipe.base, policy)
     private = policy.private_bytes(recipe.resettable)
@@ -118,7 +119,7 @@ async def fresh(
     spare = policy.spare_bytes(resettable=recipe.resettable)
     if needed <= (min(LARGEST, spare) if policy.in_memory else LARGEST):
         private += needed
-        git = asyncio.ensure_future(asyncio.to_thread(history_of, recipe.base, PRIVATE))
+        git = asyncio.ensure_future(in_thread(history_of, recipe.base, PRIVATE))
     try:
         await container.start(recipe.image.reference, private_bytes=private)
     finally:
@@ -148,7 +149,7 @@ async def _send_base(
         base_records(recipe.base),
         file_records(history.workspace if history else {}),
     )
-    requests.append(await wire.push({"op": "load", "moment_ns": moment}, in_thread(records)))
+    requests.append(await wire.push({"op": "load", "moment_ns": moment}, as_it_is_read(records)))
     requests.append(await wire.push({"op": "remember"}))
     return requests
 
@@ -211,10 +212,10 @@ async def rebuild_again(wire: Wire, rebuild: Rebuild, index: BaseIndex) -> Rebui
     return done
 
 
-async def in_thread(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def as_it_is_read(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """What a blocking iterator gives."""
     while True:
-        chunk = await asyncio.to_thread(next, chunks, None)
+        chunk = await in_thread(next, chunks, None)
         if chunk is None:
             return
         yield chunk

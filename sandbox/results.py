@@ -17,10 +17,10 @@ STARTED, NO_FOLDER, NO_PROGRAM = 0, 1, 2
 
 class FileProblem(GreenroomError):
     """A file operation in a sandbox that cannot be done: not a regular file, no permission, too
-    large, no space left, outside the workspace. `path` is what was asked for."""
+    large, no space left, outside the workspace. `path` is what was asked for, "" for several."""
 
     def __init__(self, path: str, text: str, number: int = 0) -> None:
-        super().__init__(f"{path}: {text}")
+        super().__init__(f"{path}: {text}" if path else text)
         self.path = path
         self.text = text
         self.errno = number

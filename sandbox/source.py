@@ -10,6 +10,7 @@ from sandbox import protocol
 # In the order of their imports; the container has no folder to import them from.
 MODULES = (
     "sandbox.protocol",
+    "sandbox.supervisor.light",
     "sandbox.supervisor.processes",
     "sandbox.supervisor.controls",
     "sandbox.supervisor.paths",

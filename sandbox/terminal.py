@@ -15,6 +15,7 @@ from typing import Any
 
 from sandbox.channel import Channel
 from sandbox.errors import InfrastructureError
+from sandbox.threads import in_thread
 from sandbox.wire import Wire, folder_in_sandbox
 
 CHUNK = 64 * 1024
@@ -77,7 +78,7 @@ class Screen:
     async def close(self) -> None:
         """Show what is left."""
         self._parts.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await in_thread(self._thread.join)
 
     def _write(self) -> None:
         while (data := self._parts.get()) is not None:

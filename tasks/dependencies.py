@@ -73,6 +73,14 @@ TOOLCHAINS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+#: What a user can do for a requirement that is a path or an address.
+FOREIGN = (
+    "If tests need them: name a release in `pip`, or have a command of `setup` install them, such "
+    "as setup = [\"python3 -m pip install 'git+https://...'\"], in greenroom.toml; what lies in "
+    "the repository is put on the path or installed by `rebuild`."
+)
+
+
 @dataclass(frozen=True)
 class Dependencies:
     """Requirement strings for pip, names of Debian packages, installations by the repository's own
@@ -101,22 +109,29 @@ def find_dependencies(
     requirements = Requirements(own_name=project.name)
     _runtime(project, requirements)
     _tests(project, requirements)
+    declared = frozenset(requirements.found)
     _framework(project, setup, requirements)
     notes = list(setup.notes)
     installs = []
-    locked = find_python_lock(project, requirements.found, frozenset((*TEST_GROUPS, *DEV_GROUPS)))
+    wanted = frozenset((*TEST_GROUPS, *DEV_GROUPS))
+    locked = find_python_lock(project, requirements.found, wanted, declared)
     if locked is not None:
         requirements.found = dict.fromkeys(locked.unlocked)
         notes += locked.notes
         installs += [locked.install] if locked.install else []
+    elif requirements.unpinned:
+        notes.append(
+            f"{', '.join(requirements.unpinned)} does not name every version exactly: the image "
+            f"keeps those that were the newest when it was built. Pin them (name==1.2, or a lock "
+            f"file) to have the same ones everywhere."
+        )
     _drop_satisfied_pytest(project, requirements)
     if requirements.dropped:
         shown = "; ".join(requirements.dropped[:5])
         more = len(requirements.dropped) - 5
         notes.append(
             f"These requirements are not plain names and versions, so they are not installed: "
-            f"{shown}{f'; and {more} more' if more > 0 else ''}. "
-            f"If tests need them, name them in `pip` in greenroom.toml."
+            f"{shown}{f'; and {more} more' if more > 0 else ''}. {FOREIGN}"
         )
     return Dependencies(tuple(requirements.found), tuple(apt), tuple(notes), tuple(installs))
 
@@ -157,8 +172,9 @@ def _tests(project: PythonProject, into: Requirements) -> None:
     """What the tests import beside that: the places for tests, else those for development."""
     extras = _extras(project)
     groups = _groups(project)
+    _own_extras(extras, into)
     for names, pattern in ((TEST_GROUPS, TEST_REQUIREMENTS), (DEV_GROUPS, DEV_REQUIREMENTS)):
-        place = Requirements(into.own_name, dropped=into.dropped)
+        place = Requirements(into.own_name, dropped=into.dropped, unpinned=into.unpinned)
         for name in names:
             place.add_all(groups.get(name, ()), f"the group {name}")
             place.add_all(extras.get(name, ()), f"the extra {name}")

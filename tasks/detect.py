@@ -4,7 +4,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sandbox.errors import UsageError
 from tasks.installs.nodetools import package_manager
@@ -35,8 +35,9 @@ class TestSetup:
 
 
 def detect_tests(files: RepositoryFiles) -> TestSetup:
-    """The test command of a repository, by the clearest sign first. Raises UsageError that lists
-    what was looked for when nothing is found."""
+    """The test command of a repository, by the clearest sign first; tests of another ecosystem
+    beside them are noted. Raises UsageError that lists what was looked for when nothing is found.
+    """
     finders: tuple[Callable[[RepositoryFiles], TestSetup | None], ...] = (
         _configured_pytest,
         _python_package,
@@ -48,14 +49,32 @@ def detect_tests(files: RepositoryFiles) -> TestSetup:
         _python_files,
         _make,
     )
-    for find in finders:
-        found = find(files)
-        if found is not None:
-            return found
+    found = [setup for find in finders if (setup := find(files)) is not None]
+    if found:
+        return _beside_others(found[0], found[1:])
     raise UsageError(
         f"No test command was found. Looked for: {LOOKED_FOR}.",
         "Give one: --test-cmd 'COMMAND', or test_cmd in greenroom.toml.",
     )
+
+
+def _beside_others(chosen: TestSetup, rest: list[TestSetup]) -> TestSetup:
+    """What was chosen, with a note on the tests of other ecosystems, which it leaves out. A
+    Makefile's target is none of its own: it runs the others."""
+    others = {
+        setup.ecosystem: setup
+        for setup in rest
+        if setup.ecosystem not in (chosen.ecosystem, "make")
+    }
+    if not others:
+        return chosen
+    told = "; ".join(f"{setup.command} ({', '.join(setup.reasons)})" for setup in others.values())
+    note = (
+        f"There are tests of several ecosystems: only {chosen.command} is run "
+        f"({', '.join(chosen.reasons)}), and not {told}. To run another instead, set `test_cmd` to "
+        f"it (--test-cmd); an image is made for one ecosystem at a time."
+    )
+    return replace(chosen, notes=(note, *chosen.notes))
 
 
 def setup_for(command: str, files: RepositoryFiles) -> TestSetup:

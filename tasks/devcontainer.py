@@ -33,6 +33,7 @@ _MANIFEST = re.compile(
 _UNUSED = (
     *("features", "dockerComposeFile", "mounts", "workspaceMount", "runArgs", "privileged"),
     *("capAdd", "securityOpt", "initializeCommand", "postStartCommand", "postAttachCommand"),
+    *("remoteUser", "containerUser", "workspaceFolder"),
 )
 
 

@@ -18,6 +18,7 @@ from sandbox.trees import Base, Entry
 MAX_BYTES = 1 << 20
 #: Lock files are longer than what people write.
 MAX_LOCK_BYTES = 16 << 20
+MAX_SHOWN = 240
 
 Table = Mapping[str, Any]
 
@@ -107,6 +108,12 @@ class RepositoryFiles:
 def decoded(content: bytes) -> str:
     """The text of a file."""
     return content.decode("utf-8-sig", "replace")
+
+
+def shown(text: str) -> str:
+    """A stranger's text for a message: printable, cut only where it is longer than makes sense."""
+    plain = printable(text.strip())
+    return plain if len(plain) <= MAX_SHOWN else f"{plain[:MAX_SHOWN]}..."
 
 
 def table(parent: Table, *names: str) -> Table:

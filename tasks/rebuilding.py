@@ -52,11 +52,14 @@ for path, content in map(json.loads, sys.stdin):
     site, inner = path.split("site-packages/", 1)
     module = top + site + "site-packages/" + inner.split("/")[0]
     folder = os.path.dirname(top + path)
-    if os.path.exists(module) and os.path.realpath(folder) == folder:
-        os.makedirs(folder, exist_ok=True)
-        with open(top + path + ".new", "wb") as file:
-            file.write(base64.b64decode(content))
-        os.replace(top + path + ".new", top + path)
+    try:
+        if os.path.exists(module) and os.path.realpath(folder) == folder:
+            os.makedirs(folder, exist_ok=True)
+            with open(top + path + ".new", "wb") as file:
+                file.write(base64.b64decode(content))
+            os.replace(top + path + ".new", top + path)
+    except (OSError, ValueError) as error:
+        sys.exit("~/.local/%s cannot be written: %s" % (path, getattr(error, "strerror", error)))
 """
 
 

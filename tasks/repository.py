@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypedDict
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -29,6 +30,9 @@ ADVICE_FILE = "AGENTS.md"
 MAX_ADVICE = 16 << 10
 # Of the workspace, what the base may fill: the rest is for what tests and builds write.
 BASE_SHARE = 0.75
+# On disk nothing bounds the workspace; a base is read and kept by this machine all the same.
+DISK_BASE_BYTES = 8 << 30
+DISK_BASE_FILES = 1_000_000
 DEFAULT_POLICY = Policy()
 
 
@@ -101,7 +105,7 @@ def detect(base: Base, overrides: Overrides = NO_OVERRIDES, *, version: str = ""
     provided = IMAGE_PACKAGES if ground.spec == ImageSpec() else {}
     project = PythonProject(files, provided, newest_of(overrides.python or IMAGE_PYTHON))
     needed = find_dependencies(files, tests, project)
-    own = list(_requirements(overrides.pip))
+    own = list(own_requirements(overrides.pip))
     apt, pip = list(needed.apt), [*own, *needed.pip]
     rebuild = (
         Rebuild(overrides.rebuild, timeout=overrides.test_timeout) if overrides.rebuild else None
@@ -166,11 +170,26 @@ def _ground(files: RepositoryFiles, overrides: Overrides) -> _Ground:
     return _Ground(spec_of(container, files), container.path, tuple(notes), (reason,))
 
 
-def base_limits(policy: Policy) -> dict[str, int]:
-    """What a base may have of the workspace: `limit_bytes` and `limit_files`."""
+class BaseLimits(TypedDict):
+    """See `prepare_base`."""
+
+    limit_bytes: int
+    limit_files: int
+    in_memory: bool
+
+
+def base_limits(policy: Policy) -> BaseLimits:
+    """What a base may have of the workspace: `limit_bytes`, `limit_files` and `in_memory`."""
+    if not policy.in_memory:
+        return {
+            "limit_bytes": DISK_BASE_BYTES,
+            "limit_files": DISK_BASE_FILES,
+            "in_memory": False,
+        }
     return {
         "limit_bytes": int(policy.workspace_bytes * BASE_SHARE) // PAGE_BYTES * PAGE_BYTES,
         "limit_files": int(policy.workspace_inodes * BASE_SHARE),
+        "in_memory": True,
     }
 
 
@@ -267,7 +286,7 @@ def _advice(base: Base) -> str:
     return text
 
 
-def _requirements(texts: Iterable[str]) -> Iterator[str]:
+def own_requirements(texts: Iterable[str]) -> Iterator[str]:
     """The user's own requirements. Raises UsageError for one that is none."""
     for text in texts:
         try:
@@ -275,5 +294,6 @@ def _requirements(texts: Iterable[str]) -> Iterator[str]:
         except InvalidRequirement as error:
             raise UsageError(
                 f"{text!r} in `pip` is not a Python requirement: {str(error).splitlines()[0]}",
-                'Write a name with an optional version, such as "requests>=2.31".',
+                'Write each by itself, a name with an optional version: pip = ["requests>=2.31", '
+                '"rich"], or --pip requests --pip rich.',
             ) from error

@@ -13,21 +13,23 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from sandbox.patch import printable
 from tasks.python_project import poetry_specifier
-from tasks.reading import RepositoryFiles
+from tasks.reading import RepositoryFiles, shown
 
 MAX_INCLUDES = 50
-SHOWN = 80
+#: The line of a requirements file that installs the repository itself, which the rebuild step does.
+_ITSELF = re.compile(r"(?:(?:-e|--editable)[ =]?\s*)?\./?(?:\[([\w\s,.-]+)\])?")
 
 
 @dataclass
 class Requirements:
-    """Requirements gathered from several places, each once, and what was dropped."""
+    """Requirements gathered from several places, each once, and what was dropped. `unpinned` are
+    the requirements files that leave it to the day which version of something is installed."""
 
     own_name: str = ""
     found: dict[str, None] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
+    unpinned: dict[str, None] = field(default_factory=dict)
     own_extras: list[str] = field(default_factory=list)
 
     def add(self, text: str, where: str) -> None:
@@ -70,7 +72,17 @@ class Requirements:
                     joined = posixpath.join(posixpath.dirname(current), included[1])
                     todo.append(posixpath.normpath(joined))
                 else:
-                    self.add(line, current)
+                    self._add_line(line, current)
+
+    def _add_line(self, line: str, where: str) -> None:
+        itself = _ITSELF.fullmatch(line)
+        if itself:
+            self.own_extras += re.findall(r"[\w.-]+", itself[1] or "")
+            return
+        before = len(self.found)
+        self.add(line, where)
+        if len(self.found) > before and _exact_version(Requirement(line)) is None:
+            self.unpinned[where] = None
 
     def add_poetry(self, entries: Mapping[str, Any], where: str) -> None:
         """Take a table of Poetry's or Pipenv's: a name with a version, or with a table."""
@@ -95,8 +107,7 @@ class Requirements:
         self.add(f"{name}{chosen}{specifier}{marker}", where)
 
     def _drop(self, text: str, where: str) -> None:
-        shown = printable(text.strip())
-        self.dropped.append(f"{where}: {shown[:SHOWN]}{'...' if len(shown) > SHOWN else ''}")
+        self.dropped.append(f"{where}: {shown(text)}")
 
 
 def agreeing(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -107,9 +118,9 @@ def agreeing(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     left_out: list[str] = []
     parsed = [Requirement(text) for text in texts]
     for requirement in parsed:
-        exact = [s for s in requirement.specifier if s.operator == "==" and "*" not in s.version]
-        if exact and requirement.marker is None:
-            pins.setdefault(canonicalize_name(requirement.name), exact[0].version)
+        exact = _exact_version(requirement)
+        if exact is not None and requirement.marker is None:
+            pins.setdefault(canonicalize_name(requirement.name), exact)
     for requirement in parsed:
         pin = pins.get(canonicalize_name(requirement.name))
         if pin is None or requirement.specifier.contains(pin, prereleases=True):
@@ -117,6 +128,12 @@ def agreeing(texts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         else:
             left_out.append(f"{requirement} ({pin} is asked for too)")
     return tuple(kept), tuple(left_out)
+
+
+def _exact_version(requirement: Requirement) -> str | None:
+    """The one version that a requirement takes, None where it takes several."""
+    exact = (s for s in requirement.specifier if s.operator == "==" and "*" not in s.version)
+    return next((s.version for s in exact), None)
 
 
 def requirement_lines(text: str) -> Iterator[str]:

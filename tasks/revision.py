@@ -51,10 +51,11 @@ def base_of_commit(
     *,
     limit_bytes: int,
     limit_files: int,
+    in_memory: bool = True,
     exclude: Sequence[str] = (),
 ) -> Revision:
     """Copy the files of the commit `name` into `store`, as they are in the repository. `exclude`
-    are gitignore patterns of files to leave out.
+    are gitignore patterns of files to leave out; the limits are as for `prepare_base`.
 
     Raises UsageError for a folder in no checkout, a name that means no commit, more than the
     workspace takes, and a repository that lacks some of the files.
@@ -62,7 +63,8 @@ def base_of_commit(
     checkout = find_checkout(folder)
     commit = resolve(checkout, name)
     files, modules = _files(checkout, commit, exclude)
-    check_limits({path: size for path, _, _, size in files}, limit_bytes, limit_files)
+    sizes = {path: size for path, _, _, size in files}
+    check_limits(sizes, limit_bytes, limit_files, in_memory=in_memory)
     tree = store.add_tree(_contents(checkout, commit, files))
     notes = [f"Submodules are left out: {named(modules)}."] if modules else []
     return Revision(Base(store, tree, _rules(store, tree)), commit, tuple(notes))

@@ -76,19 +76,21 @@ def prepare_base(
     exclude: Sequence[str] = (),
     limit_bytes: int = DEFAULT_LIMIT_BYTES,
     limit_files: int = DEFAULT_LIMIT_FILES,
+    in_memory: bool = True,
 ) -> Prepared:
     """Copy the checkout that `folder` is in into `store`.
 
     `include` and `exclude` are gitignore patterns, relative to the top: ignored files to take, and
-    files to leave out. Raises UsageError, with what to do, for a folder in no checkout, a checkout
-    without files, one beyond the limits (bytes in whole pages; files), an unreadable file.
+    files to leave out; `in_memory` says where the sandbox keeps them. Raises UsageError, with what
+    to do, for a folder in no checkout, a checkout without files, one beyond the limits (bytes in
+    whole pages; files), an unreadable file.
     """
     checkout = find_checkout(folder)
     excludes = user_excludes()
     with CheckoutFiles(checkout.top) as files:
         selection = _select(checkout, files, excludes, tuple(include), tuple(exclude))
         sizes = {path: state.size for path, state in selection.files.items()}
-        check_limits(sizes, limit_bytes, limit_files)
+        check_limits(sizes, limit_bytes, limit_files, in_memory=in_memory)
         tree = store.add_tree(_contents(files, selection))
         rules = _ignore_rules(checkout, files, selection, excludes)
     _note_links(store, tree, selection)
@@ -239,8 +241,11 @@ def _note_index(
     )
 
 
-def check_limits(files: Mapping[str, int], limit_bytes: int, limit_files: int) -> None:
-    """Raise UsageError when files, given with their sizes, are none or too many for a base."""
+def check_limits(
+    files: Mapping[str, int], limit_bytes: int, limit_files: int, *, in_memory: bool = True
+) -> None:
+    """Raise UsageError when files, given with their sizes, are none or too many for a base;
+    `in_memory` says where the sandbox keeps them."""
     if not files:
         raise UsageError(
             "The checkout has no files.", "Add some, or see that `exclude` leaves any."
@@ -249,22 +254,22 @@ def check_limits(files: Mapping[str, int], limit_bytes: int, limit_files: int) -
     count = len(files) + len(folders)
     sizes = {path: in_pages(size) for path, size in files.items()}
     total = sum(sizes.values())
-    advice = (
-        'Leave folders out with `exclude` (for instance exclude = ["data/"]), '
-        "or raise `workspace_size` and with it `memory`."
-    )
+    bound, advice = "", 'Leave folders out with `exclude` (for instance exclude = ["data/"])'
+    if in_memory:
+        bound = ", three quarters of `workspace_size`"
+        advice += ', raise `workspace_size` and with it `memory`, or set `workspace` to "disk"'
     if total > limit_bytes:
         raise UsageError(
             f"The checkout has {size_text(total)} in {len(sizes):,} files; at most "
-            f"{size_text(limit_bytes)} are taken, three quarters of `workspace_size`. "
+            f"{size_text(limit_bytes)} are taken{bound}. "
             f"Biggest: {_biggest(sizes)}.",
-            advice,
+            f"{advice}.",
         )
     if count > limit_files:
         raise UsageError(
             f"The checkout has {count:,} files and folders; at most {limit_files:,} are taken. "
             f"Most are in: {_biggest(dict.fromkeys(sizes, 1), bytes_=False)}.",
-            advice,
+            f"{advice}.",
         )
 
 

@@ -195,6 +195,17 @@ class ArgumentsCheck:
         return f"{pointer}/{_escaped(name[:60])}: there is no such field{meant}"
 
 
+def is_object(raw: str) -> bool:
+    """Whether the JSON text `raw` can be read as one object, its form repaired where need be."""
+    try:
+        value, _ = _read(raw)
+        if isinstance(value, str):
+            value, _ = _read_inner(value)
+    except BadArguments:
+        return False
+    return isinstance(value, dict)
+
+
 def nearest(name: str, known: Sequence[str] | Mapping[str, Any]) -> list[str]:
     """Up to three of the `known` names that look like `name`, the nearest first."""
     folded = {candidate.casefold(): candidate for candidate in known}

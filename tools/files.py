@@ -75,9 +75,11 @@ def _page(
     total = len(lines)
     first = max(1, start or 1)
     if first > total:
-        raise ToolError(f"{path} has only {count(total, 'line')}; start_line was {first}.")
+        raise ToolError(
+            f"{path} has only {count(total, 'line')}; it was to be shown from line {first}."
+        )
     if end is not None and end < first:
-        raise ToolError(f"end_line ({end}) is before start_line ({first}).")
+        raise ToolError(f"The last line ({end}) is before the first ({first}).")
     wanted = min(total, end if end is not None else first + limits.page_lines - 1)
     width = len(str(wanted))
     shown: list[str] = []
@@ -97,7 +99,7 @@ def _page(
         head += f" ({'; '.join(remarks)})"
     if last < total and (end is None or last < end):
         left = count(total - last, "more line")
-        shown.append(f"[{left}; to see them, call read_file with start_line {last + 1}]")
+        shown.append(f"[{left}; to see them, read on from line {last + 1}]")
     return "\n".join([head, *shown])
 
 

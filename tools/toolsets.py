@@ -6,7 +6,7 @@ message.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.errors import UsageError
@@ -35,12 +35,10 @@ _LONGEST_SECONDS = 1000
 
 @dataclass(frozen=True)
 class Toolset:
-    """Tools by the name of their set. `namespaces` describes each part before the dot in the
-    tools' names, for dialects that declare namespaces."""
+    """Tools by the name of their set."""
 
     name: str
     tools: tuple[Tool, ...]
-    namespaces: dict[str, str] = field(default_factory=dict)
 
 
 def generic(policy: Policy) -> Toolset:
@@ -61,22 +59,21 @@ def generic(policy: Policy) -> Toolset:
     )
 
 
-def gpt_oss(_: Policy) -> Toolset:
-    """The tools that gpt-oss was trained with, in its namespaces, and no others. It ends a turn by
-    answering, so there is no `finish`."""
+def gpt_oss(policy: Policy) -> Toolset:
+    """The tools that gpt-oss was trained with, in its namespaces; where the policy allows commands
+    in the background, ours for them in its `container`. It ends a turn by answering, so there is no
+    `finish`, and runs the tests as a command."""
+    background = background_tools() if policy.background else ()
     return Toolset(
         "gpt-oss",
         (
             _exec_tool(),
+            *(replace(tool, name=f"container.{tool.name}") for tool in background),
             _print_tree_tool(),
             _repo_search_tool(),
             _open_file_tool(),
             _repo_patch_tool(),
         ),
-        {
-            "container": "Run commands in the container that holds the repository.",
-            "repo_browser": "Look through the repository's files and change them.",
-        },
     )
 
 

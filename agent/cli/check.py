@@ -10,7 +10,7 @@ from agent.cli.text import count, duration, one_line, size
 from agent.cli.ticker import Ticker
 from agent.codec import report_data
 from agent.keys import CHECKS, SANDBOX
-from agent.missing import ADVICE
+from agent.missing import by_advice
 from agent.request import Request
 from sandbox.engine import shared_engine
 from sandbox.image import ImageSpec
@@ -42,7 +42,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
                 "policy": found.task.policy.as_dict(),
                 "test_command": found.task.checks.test_command,
                 "notes": list(found.task.notes),
-                "missing": list(found.missing),
+                "missing": [each.what for each in found.missing],
                 "seconds": round(found.seconds, 3),
                 "report": report_data(found.report),
             }
@@ -117,10 +117,10 @@ def _verdict(found: check.Found, report: TestReport, console: Console) -> None:
         console.say(report.reason, "yellow")
         if _ran(report):
             console.say("no patch can be proved by such a run", "yellow")
-    for missing in found.missing:
-        console.say(f"missing: {missing}", "yellow")
-    if found.missing:
-        console.say(f"  {ADVICE}")
+    for advice, lacking in by_advice(found.missing).items():
+        for what in lacking:
+            console.say(f"missing: {what}", "yellow")
+        console.say(f"  {advice}")
     if not _ran(report):
         console.say("the tests could not be run", "red")
     if not report.ran:

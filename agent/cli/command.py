@@ -8,12 +8,13 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
 from agent.cli.console import Console
 from agent.cli.process import Interrupted
-from agent.keys import KEYS, BadValue, Value, check, parse_text
+from agent.keys import KEYS, BadValue, Key, Value, check, parse_text, split
 from sandbox.errors import GreenroomError, SetupError, UsageError
 
 USAGE = 2
@@ -134,8 +135,15 @@ def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
             dest=f"setting_{name}",
             metavar="|".join(key.choices) if key.choices else key.kind.upper(),
             action="append" if key.kind == "list" else "store",
-            help=key.help + default,
+            help=key.help + default + _how_many(key),
         )
+
+
+def _how_many(key: Key) -> str:
+    """How a flag takes several, for one that does."""
+    if key.kind != "list":
+        return ""
+    return " (several: again, or with commas)" if key.commas else " (several: give it again)"
 
 
 _AGES = {"h": "hours", "d": "days", "w": "weeks"}
@@ -164,7 +172,8 @@ def flags(options: argparse.Namespace) -> Mapping[str, Value]:
         key = KEYS[name.removeprefix("setting_")]
         try:
             if isinstance(raw, list):
-                values[key.name] = check(key, tuple(raw))
+                several = (split(key, text) if key.commas else [text] for text in raw)
+                values[key.name] = check(key, tuple(chain.from_iterable(several)))
             else:
                 values[key.name] = parse_text(key, raw)
         except BadValue as problem:

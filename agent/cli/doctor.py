@@ -3,7 +3,10 @@
 import argparse
 from dataclasses import asdict
 
+from agent import settings
+from agent.cli.command import add_settings, flags
 from agent.cli.console import Console
+from agent.cli.examined import examine as examine_model
 from agent.cli.process import run
 from agent.cli.text import count, one_line, size, table
 from agent.doctor import Machine, examine, own_versions
@@ -14,7 +17,11 @@ from sandbox.selfcheck import Control
 DESCRIPTION = """\
 Say which Docker engine is used, make the sandbox image where it is not here yet, and try in a real
 sandbox, one by one, what must not be possible in it. No checkout is read, no model is run.
-Exits with 0 when every control holds, and with 3 when one does not or there is no engine.\
+Exits with 0 when every control holds, and with 3 when one does not or there is no engine.
+
+With --model NAME the model is looked at instead: its server is asked some twenty small things, and
+what is missing or costs something is said with what to do. Weights are not loaded for it. Exits
+with 0 when the model is fit for work, and with 3 when it is not.\
 """
 
 
@@ -25,9 +32,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what to try the controls in (default: the settings')",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    add_settings(parser, ["model", "base_url", "context_window", "model_timeout", "tool_calls"])
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
+    if options.setting_model:
+        return examine_model(settings.load(None, flags(options)), console)
     console.note(f"greenroom  {own_versions()}")
     found = run(
         examine(

@@ -81,13 +81,16 @@ def _list(options: argparse.Namespace, console: Console) -> int:
     if not found:
         console.say("no images yet; `greenroom image build` makes one")
         return 0
+    shown = found if console.verbose else [image for image in found if not _is_helper(image)]
     rows = [("IMAGE", "SIZE", "OWN", "LAST USED", "WHAT IT IS")]
     rows += [
-        (_name(i), size(i.size), size(i.own), _ago(i.used), one_line(_what(i), 70)) for i in found
+        (_name(i), size(i.size), size(i.own), _ago(i.used), one_line(_what(i), 70)) for i in shown
     ]
     for row in table(rows).splitlines():
         console.say(row)
     console.say(f"{count(len(found), 'image')} of ours take {size(total)}; OWN is what each adds")
+    if len(shown) < len(found):
+        console.say(f"{len(found) - len(shown):,} of them only help others; -v lists these, too")
     return 0
 
 
@@ -98,6 +101,11 @@ def _data(image: StoredImage) -> dict[str, object]:
 
 def _name(image: StoredImage) -> str:
     return image.names[0] if image.names else f"<none> {image.reference[7:19]}"
+
+
+def _is_helper(image: StoredImage) -> bool:
+    """Whether an image is no more than a step to another: it has no name, or adds an account."""
+    return not image.names or "/identity:" in _name(image)
 
 
 def _what(image: StoredImage) -> str:

@@ -1,13 +1,12 @@
 """`greenroom init`: a commented greenroom.toml from what is found in the checkout."""
 
 import argparse
-import json
 import os
 
 from agent import settings
 from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
-from agent.keys import KEYS, Key, Value
+from agent.keys import KEYS, Value, as_toml
 from agent.request import Request, detected
 from agent.settingsfile import OWN, PROJECT, in_folder, repository_file
 from sandbox.errors import UsageError
@@ -70,18 +69,5 @@ def _text(task: Task) -> str:
         value = found.get(name, key.default)
         example = " (example)" if value is None else ""
         lines.append(f"# {key.help}{choices}{trusted}{example}")
-        lines.append(f"{'' if name in found else '# '}{name} = {_toml(key, value)}\n")
+        lines.append(f"{'' if name in found else '# '}{name} = {as_toml(key, value)}\n")
     return "\n".join(lines)
-
-
-def _toml(key: Key, value: Value) -> str:
-    """A value as TOML; the key's example where there is no default."""
-    if value is None:
-        value = key.example
-    if key.kind == "size" and isinstance(value, int):
-        return f'"{value >> 20}M"'
-    if isinstance(value, tuple):
-        return json.dumps(list(value))
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -65,6 +65,10 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 0
     _check_origin()
     if words[0] not in COMMANDS:
+        if words[0].startswith("-"):
+            print(f"greenroom: {words[0]!r} stands before the command", file=sys.stderr)
+            print(f"  Flags come after it: greenroom COMMAND {words[0]!r} ...", file=sys.stderr)
+            return 2
         print(f"greenroom: unknown command {words[0]!r}{_nearest(words[0])}", file=sys.stderr)
         print("  `greenroom --help` lists the commands.", file=sys.stderr)
         return 2

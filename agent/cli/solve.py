@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     delivery.configure(parser)
     working.configure(parser)
-    add_settings(parser, (*MODEL, *SAMPLING, *REASONING, *LIMITS, *CHECKS, *SANDBOX))
+    add_settings(parser, (*MODEL, "toolset", *SAMPLING, *REASONING, *LIMITS, *CHECKS, *SANDBOX))
 
 
 def main(options: argparse.Namespace, console: Console) -> int:

@@ -3,16 +3,22 @@ are now."""
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent import settings, trust
 from agent.cli.command import add_checkout
 from agent.cli.console import Console, flush_typed
-from agent.keys import KEYS
+from agent.keys import KEYS, from_toml
+from agent.request import policy_of
 from agent.settingsfile import RepositoryFile, in_folder, repository_file
+from sandbox.allowlist import Allowlist
 from sandbox.errors import UsageError
+from sandbox.image import ImageSpec
 from tasks.devcontainer import PLACES, DevContainer, NotUsable, find_devcontainer
+from tasks.imagepython import official_image
 from tasks.reading import decoded
+from tasks.repository import own_requirements
 
 DESCRIPTION = """\
 Trust this checkout's greenroom.toml (or [tool.greenroom]) and its devcontainer.json as they are
@@ -34,7 +40,15 @@ def main(options: argparse.Namespace, console: Console) -> int:
         was = "no longer trusted" if trust.distrust(checkout) else "was not trusted"
         console.say(f"{checkout}: {was}")
         return 0
-    found, container = repository_file(checkout), _devcontainer(checkout, console)
+    found = repository_file(checkout)
+    try:
+        container = _devcontainer(checkout)
+    except NotUsable as problem:
+        unusable = f"no image can be made of a devcontainer.json: {problem}"
+        if found is None:
+            raise UsageError(unusable, "There is nothing else here to trust.") from None
+        console.note(f"{unusable}.", "dim")
+        container = None
     if found is None and container is None:
         raise UsageError(
             f"{checkout} has no greenroom.toml, no [tool.greenroom] and no devcontainer.json",
@@ -45,7 +59,9 @@ def main(options: argparse.Namespace, console: Console) -> int:
         checkout
     )
     if found and new_table:
-        _show_table(found, settings.load(checkout, {}), console)
+        before = settings.load(checkout, {})
+        _check_usable(checkout, found.table)
+        _show_table(found, before, console)
     if container and new_container:
         _show_devcontainer(container, console)
     if not new_table and not new_container:
@@ -64,8 +80,9 @@ def main(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _devcontainer(checkout: Path, console: Console) -> DevContainer | None:
-    """The devcontainer.json that lies in the checkout now, if an image can be made of it."""
+def _devcontainer(checkout: Path) -> DevContainer | None:
+    """The devcontainer.json that lies in the checkout now. Raises NotUsable for one of which no
+    image can be made."""
     read = in_folder(checkout)
 
     def text(name: str) -> str | None:
@@ -74,11 +91,19 @@ def _devcontainer(checkout: Path, console: Console) -> DevContainer | None:
 
     below = (checkout / ".devcontainer").glob("*/devcontainer.json")
     names = [*PLACES, *(path.relative_to(checkout).as_posix() for path in below)]
-    try:
-        return find_devcontainer([name for name in names if read(name) is not None], text)
-    except NotUsable as problem:
-        console.note(f"No image can be made of a devcontainer.json: {problem}.", "dim")
-        return None
+    return find_devcontainer([name for name in names if read(name) is not None], text)
+
+
+def _check_usable(checkout: Path, table: Mapping[str, object]) -> None:
+    """Raises UsageError for settings that no run could follow."""
+    trust.trustable(checkout, table)
+    wanted = {name: from_toml(KEYS[name], value) for name, value in table.items()}
+    found = settings.load(checkout, wanted)
+    policy_of(found)
+    Allowlist.parse(found["build_places"])
+    list(own_requirements(found["pip"]))
+    official_image(found["python"])
+    ImageSpec(base=found["image"], apt=found["apt"]).check()
 
 
 def _show_table(found: RepositoryFile, before: settings.Settings, console: Console) -> None:

@@ -12,7 +12,7 @@ from agent.cli.text import count, duration
 from agent.cli.ticker import Ticker
 from agent.codec import verdict_data
 from agent.keys import CHECKS, SANDBOX
-from agent.proving import Claim, Proof, prove, read_diff, revisions_of
+from agent.proving import Claim, Proof, bounded_diff, prove, read_diff, revisions_of
 from agent.request import Request
 from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
@@ -105,7 +105,7 @@ def _claim(options: argparse.Namespace) -> Claim:
                 "the patch was to come from standard input, which is a terminal",
                 "Pipe it: git diff | greenroom verify -",
             )
-        return Claim(sys.stdin.buffer.read(), base=base)
+        return Claim(bounded_diff(sys.stdin.buffer, "standard input"), base=base)
     path = Path(options.patch)
     if path.is_file():
         return Claim(read_diff(path), base=base)

@@ -14,6 +14,7 @@ from typing import Any
 from agent.cli.console import Console
 from agent.cli.text import count, duration, one_line, visible
 from agent.cli.ticker import Ticker, told
+from agent.models.malformed import KINDS
 from agent.trajectory import Event
 from tasks.tally import TestProgress
 
@@ -57,6 +58,7 @@ class LiveView:
             "retry": self._retry,
             "turn.started": self._turn_started,
             "cut": self._cut,
+            "malformed": self._malformed,
             "turn": self._turn_taken,
             "call": self._call,
             "result": self._result,
@@ -122,6 +124,10 @@ class LiveView:
         on = {"closed": "; it has to act now", "asked": "; it is told to act", "ended": ""}
         self._line(what + on[event["way"]], "yellow")
 
+    def _malformed(self, event: Event) -> None:
+        self._streaming = ""
+        self._line(f"malformed: {KINDS[event['kind']]}; the turn is asked for again", "yellow")
+
     def _turn_taken(self, event: Event) -> None:
         usage = event["usage"]
         self._tokens = usage["input_tokens"] + usage["output_tokens"]
@@ -146,7 +152,7 @@ class LiveView:
     def _result(self, event: Event) -> None:
         self._doing = ""
         # A command's output was shown while it came: what is left to say is how it ended.
-        seen = self._streaming == "output" and event["name"] == "shell"
+        seen = self._streaming == "output" and event["name"] in {"shell", "container.exec"}
         self._streaming = ""
         lines = event["text"].strip("\n").split("\n")
         limit = len(lines) if self._console.verbose else _BLOCK_LINES

@@ -10,6 +10,7 @@ from agent.cli.process import run
 from agent.cli.text import count, duration
 from agent.cli.view import LiveView
 from agent.models.base import ModelError
+from agent.models.malformed import KINDS
 from agent.outcome import Outcome
 from agent.session import Session, resume
 from agent.trajectory import Listener
@@ -111,6 +112,9 @@ def _summary(session: Session, outcome: Outcome, console: Console) -> None:
     if not session.model.info.real:
         console.say("no model was run: the turns came from a script", "yellow")
     console.note(f"{', '.join(spent)}; run {session.run.id}", "dim")
+    if outcome.malformed:
+        kinds = [f"{number} x {KINDS[kind]}" for kind, number in outcome.malformed.items()]
+        console.note(f"malformed turns: {', '.join(kinds)}", "dim")
     if outcome.status == "nothing to do":
         console.note('To have something changed, say it in words: greenroom solve "..."', "dim")
     if outcome.status == "not solved":

@@ -7,12 +7,14 @@ Reasoning comes as `reasoning` or `reasoning_content`. All of it ends as the sam
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agent.conversation import AssistantMessage, ToolCall
+from agent.conversation import AssistantMessage, ToolCall, ToolSpec
 from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
+from agent.models.leaks import CALL_MARK, read_leaked
+from agent.models.meant import meant_tool, plain_arguments, tool_name
 from agent.models.secret import Redactor, Secret
 from agent.models.servers import ReasoningField
 
@@ -49,13 +51,14 @@ class _Call:
 
 
 class Assembly:
-    """One answer. `known` are the tools offered; `taken` the call ids used earlier.
+    """One answer. `tools` are those offered; `taken` the call ids used earlier.
 
-    A `secret` that a server echoes goes no further.
+    A `secret` that a server echoes goes no further. `called` is true once the text itself holds a
+    whole call, so that all that follows is invented; `problem` says what of it could not be read.
     """
 
-    def __init__(self, known: Collection[str], taken: Collection[str], secret: Secret) -> None:
-        self._known = known
+    def __init__(self, tools: Sequence[ToolSpec], taken: Collection[str], secret: Secret) -> None:
+        self._known = {spec.name: spec for spec in tools}
         self._taken = taken
         self._redact = secret.redact
         self._shown: dict[type[ReasoningDelta] | type[TextDelta], Redactor] = {
@@ -70,6 +73,8 @@ class Assembly:
         self.reasoning_field: ReasoningField | None = None
         self.timings: dict[str, float] = {}
         self.characters = 0
+        self.called = False
+        self.problem = ""
 
     @property
     def finished(self) -> bool:
@@ -138,12 +143,22 @@ class Assembly:
     ) -> Iterator[Event]:
         pieces.append(text)
         self.characters += len(text)
+        if kind is TextDelta and ">" in text:
+            self.called = self.called or CALL_MARK in "".join(pieces[-len(CALL_MARK) :])
         yield from self._events(kind, self._shown[kind].feed(text))
 
     def close(self) -> Iterator[Event]:
-        """What was held back of the text, once nothing follows."""
+        """What was held back of the text, and the calls that stand in it, once nothing follows."""
         for kind, redactor in self._shown.items():
             yield from self._events(kind, redactor.rest())
+        leaked = None if self._calls else read_leaked("".join(self._text), [*self._known.values()])
+        if leaked is not None:
+            self._text = [leaked.text]
+            self._reasoning.append(leaked.reasoning)
+            self._calls = [_Call(name=name, pieces=[text]) for name, text in leaked.calls]
+            self.problem = leaked.problem
+            for position, call in enumerate(self._calls):
+                yield CallStarted(position, self._redact(self._tool_name(call)))
 
     @staticmethod
     def _events(kind: type[ReasoningDelta] | type[TextDelta], text: str) -> Iterator[Event]:
@@ -165,7 +180,7 @@ class Assembly:
         if not call.shown and call.name and (arguments or call.name in self._known):
             call.shown = True
             position = next(n for n, other in enumerate(self._calls) if other is call)
-            yield CallStarted(position, self._redact(self.tool_name(call.name)))
+            yield CallStarted(position, self._redact(tool_name(call.name, self._known)))
 
     def _call_of(self, piece: Mapping[str, Any], name: str, arguments: str) -> _Call:
         """The call that `piece` belongs to; a new one where it cannot be a continuation."""
@@ -194,23 +209,20 @@ class Assembly:
         elif name and name != call.name and not call.pieces and call.name not in self._known:
             call.name += name
 
-    def tool_name(self, name: str) -> str:
-        """The tool meant: without a namespace or the control tokens that leaked into the name."""
-        if name in self._known:
-            return name
-        cut = name.partition("<|")[0].strip().removeprefix("functions.")
-        return cut if cut in self._known else name
+    def _tool_name(self, call: _Call) -> str:
+        return meant_tool(call.name, call.arguments, self._known)
 
     def message(self) -> AssistantMessage:
         """The answer so far as a message; calls without a name are left out."""
         calls = []
         taken = set(self._taken)
         for call in self._calls:
-            if call.name:
+            if made := self._tool_name(call):
                 call_id = _unused(call.id, taken)
                 taken.add(call_id)
-                name = _whole(self._redact(self.tool_name(call.name)))
-                arguments = _whole(self._redact(call.arguments.strip() or "{}"))
+                name = _whole(self._redact(made))
+                arguments = plain_arguments(call.arguments.strip() or "{}")
+                arguments = _whole(self._redact(arguments))
                 calls.append(ToolCall(call_id, name, arguments))
         return AssistantMessage(
             text=_whole(self._redact("".join(self._text))),
@@ -220,7 +232,7 @@ class Assembly:
 
     @property
     def nameless_calls(self) -> int:
-        return sum(not call.name for call in self._calls)
+        return sum(not self._tool_name(call) for call in self._calls)
 
     @property
     def cut_calls(self) -> list[str]:
@@ -231,7 +243,7 @@ class Assembly:
         """Why the answer ended, in our words."""
         if self._finish in _LIMITED:
             return "length"
-        return "calls" if any(call.name for call in self._calls) else "stop"
+        return "calls" if any(map(self._tool_name, self._calls)) else "stop"
 
     def usage(self, prompt_estimate: Callable[[], int]) -> Usage:
         """The tokens as the server counted them, or an estimate where it did not."""

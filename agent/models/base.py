@@ -7,6 +7,7 @@ state, most promising first; the default samples `generate` again. Errors that e
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -111,16 +112,40 @@ class ReasoningCut:
     steering: str = ""
 
 
+#: Why a turn cannot be used: its header names no channel or no tool that there is, its arguments
+#: are no JSON object, it answers and calls at once, calls several times where one is right, is
+#: empty, neither answers nor calls, could not be read by the server, or was cut off.
+MalformedKind = Literal[
+    "channel", "tool", "arguments", "both", "several", "empty", "neither", "unparsed", "cut"
+]
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A turn that could not be used and is asked for again from the same prompt.
+
+    The turn starts over: deltas before this event belong to `message`, which enters no
+    conversation. `usage` is what it cost, and in no other count; `attempt` counts from 1.
+    """
+
+    kind: MalformedKind
+    problem: str
+    message: AssistantMessage
+    usage: Usage
+    attempt: int
+
+
 @dataclass(frozen=True)
 class TurnDone:
     """Always the last event of a turn that ended without an error.
 
     `finish` is why it ended: the model stopped, it called tools, the output limit was reached, or
     the backend cut it (a time limit, a monitor). `problem` is set when the turn is malformed (an
-    empty answer, calls that could not be parsed) and says so in words meant for the model.
+    empty answer, calls that could not be parsed) and says so in words meant for the model; `kind`
+    names what is wrong where that is known, also with calls that can be made all the same.
     `timings` are in seconds: `first_token_seconds`, `seconds`, and what the backend adds.
-    `before` are messages of the same turn that stand before `message` in the conversation, and
-    `cuts` say where its reasoning was cut short.
+    `before` are messages of the same turn that stand before `message` in the conversation, `cuts`
+    say where its reasoning was cut short, and `malformed` are the tries before it.
     """
 
     message: AssistantMessage
@@ -130,9 +155,11 @@ class TurnDone:
     timings: dict[str, float] = field(default_factory=dict)
     before: tuple[Message, ...] = ()
     cuts: tuple[ReasoningCut, ...] = ()
+    kind: MalformedKind | None = None
+    malformed: tuple[Malformed, ...] = ()
 
 
-Event = ReasoningDelta | TextDelta | CallStarted | Retrying | ReasoningCut | TurnDone
+Event = ReasoningDelta | TextDelta | CallStarted | Retrying | ReasoningCut | Malformed | TurnDone
 
 
 @dataclass(frozen=True)
@@ -147,8 +174,9 @@ class Price:
 class ModelInfo:
     """What the model was, for the trajectory and for the user.
 
-    `address` is set for servers; `local` is false when it is not on this machine, and the user is
-    shown the address. `real` is false for scripts, and every output then says so.
+    `protocol` is how a server is asked: `chat` completions or `raw` tokens. `address` is set for
+    servers; `local` is false when it is not on this machine, and the user is shown the address.
+    `real` is false for scripts, and every output then says so.
     """
 
     name: str
@@ -160,12 +188,17 @@ class ModelInfo:
     quantisation: str = ""
     server: str = ""
     server_version: str = ""
+    protocol: str = ""
     context_window: int | None = None
     price: Price | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Plain data for the trajectory; never holds a key."""
         return asdict(self)
+
+
+#: Reads on in the reasoning of the candidate of that number: why to give it up, empty for going on.
+GiveUp = Callable[[int, str], str]
 
 
 class Model(ABC):
@@ -178,6 +211,12 @@ class Model(ABC):
 
     #: Whether its reasoning is watched; what was recorded has been.
     watched: bool = True
+
+    #: The toolset that it is best served with, known once it is prepared.
+    toolset: str = "generic"
+
+    #: How often a malformed turn is asked for again when the user did not say.
+    malformed_retries: int = 2
 
     #: The most tokens that a turn may have when the user set no limit, where that is known.
     output_bound: int | None = None
@@ -199,6 +238,10 @@ class Model(ABC):
         Closing the iterator aborts the turn at the backend. Raises `ModelError` when no turn can
         be had after the backend's own retries; the user sees its text.
         """
+
+    def remarks(self, tools: Sequence[ToolSpec]) -> Sequence[str]:
+        """What the user should know of these tools with this model, once it is prepared."""
+        return ()
 
     def resumed(self, answers: int) -> None:
         """Tells, before the first turn, how many answers an earlier process had in this attempt.
@@ -224,14 +267,39 @@ class Model(ABC):
         """
         return None
 
+    def branches(
+        self,
+        conversation: Conversation,
+        tools: Sequence[ToolSpec],
+        sampling: Sampling,
+        count: int,
+        give_up: GiveUp = lambda _number, _text: "",
+    ) -> AsyncGenerator[TurnDone, None] | None:
+        """So many samples, computed side by side, in order. `give_up` hears what each one thinks.
+
+        None, the default, where the backend computes one turn at a time.
+        """
+        return None
+
+    @property
+    def ranks_candidates(self) -> bool:
+        """Whether `candidates` is a way of its own, rather than so many samples."""
+        return type(self).candidates is not Model.candidates
+
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
     ) -> AsyncGenerator[TurnDone, None]:
         """Up to `count` alternative turns from the same state, most promising first.
 
-        The default samples `generate` with seeds counted up; a backend that can rank alternatives
-        does better. May yield fewer.
+        The default takes `branches`, or samples `generate` with seeds counted up; a backend that
+        can rank alternatives does better. May yield fewer.
         """
+        branches = self.branches(conversation, tools, sampling, count)
+        if branches is not None:
+            async with aclosing(branches) as turns:
+                async for done in turns:
+                    yield done
+            return
         for number in range(count):
             seed = None if sampling.seed is None else sampling.seed + number
             varied = Sampling(**{**asdict(sampling), "seed": seed})
@@ -265,6 +333,8 @@ __all__ = [
     "ContextOverflow",
     "CutReason",
     "Event",
+    "Malformed",
+    "MalformedKind",
     "Model",
     "ModelError",
     "ModelInfo",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from agent.conversation import AssistantMessage, Conversation, ToolCall, ToolSpec
-from agent.models.base import Event
+from agent.models.base import Event, MalformedKind
 
 Effort = Literal["low", "medium", "high"] | None
 #: What a broken character looks like, and how many tokens one may take until it is whole.
@@ -28,13 +28,15 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A turn as it was read. `reasoning_tokens` counts those of the reasoning, tags included."""
+    """A turn as it was read. `kind` names what is wrong with it, also where it can be used all the
+    same. `reasoning_tokens` counts those of the reasoning, tags included."""
 
     text: str = ""
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
     problem: str = ""
     reasoning_tokens: int = 0
+    kind: MalformedKind | None = None
 
 
 class Parser(Protocol):
@@ -57,11 +59,17 @@ class Dialect(ABC):
     """One model's way to write conversations.
 
     `stop_ids` are tokens that end a turn; `output_bound` is how many tokens a turn usually may
-    have.
+    have. `temperature` and `top_p` are what the model is meant to be sampled with; None leaves it
+    to its configuration. `toolset` names the tools that models which speak it know best;
+    `malformed_retries` is how often a malformed turn is worth another try.
     """
 
     stop_ids: frozenset[int]
     output_bound: int
+    temperature: float | None = None
+    top_p: float | None = None
+    toolset: str = "generic"
+    malformed_retries: int = 2
 
     @abstractmethod
     def prompt(

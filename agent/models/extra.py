@@ -1,19 +1,32 @@
-"""The extra `local`: the heavy packages that a model in this process needs."""
+"""The extras: `local`, the heavy packages that a model in this process needs, and `harmony`, the
+small one for gpt-oss in its own tokens at a server."""
 
 import importlib.util
+from collections.abc import Sequence
 
 from sandbox.errors import SetupError
 
-PACKAGES = ("torch", "transformers", "accelerate", "gguf", "openai_harmony")
+PACKAGES = ("torch", "transformers", "accelerate", "gguf", "openai_harmony", "llguidance")
 HOW_TO_INSTALL = (
     "They come with the extra `local`; in Greenroom's checkout: uv tool install --force '.[local]' "
     "(or: pipx install --force '.[local]')."
 )
+HARMONY = ("openai_harmony",)
+HOW_TO_INSTALL_HARMONY = (
+    "To ask it in its own tokens, install the extra `harmony`; in Greenroom's checkout: uv tool "
+    "install --force '.[harmony]' (or: pipx install --force '.[harmony]')."
+)
+VLLM = ("vllm", "transformers", "openai_harmony")
+HOW_TO_INSTALL_VLLM = (
+    "vLLM pins its own torch and transformers, so give Greenroom an environment with nothing else; "
+    "in its checkout: uv tool install --force '.[vllm]' (or: pipx install --force '.[vllm]')."
+)
 
 
-def missing_packages() -> list[str]:
-    """Those that are not installed; nothing is imported."""
-    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+def missing_packages(packages: Sequence[str] = ()) -> list[str]:
+    """Those of `packages`, or of the extra `local`, that are not installed; nothing is imported."""
+    wanted = packages or PACKAGES
+    return [name for name in wanted if importlib.util.find_spec(name) is None]
 
 
 def check_packages(what: str) -> None:
@@ -22,4 +35,13 @@ def check_packages(what: str) -> None:
     if missing:
         raise SetupError(
             f"{what} needs packages that are not installed: {', '.join(missing)}", HOW_TO_INSTALL
+        )
+
+
+def check_vllm() -> None:
+    """Raises SetupError, shown to the user, unless vLLM and what goes with it are installed."""
+    if missing := missing_packages(VLLM):
+        raise SetupError(
+            f"vLLM in this process needs packages that are not installed: {', '.join(missing)}",
+            HOW_TO_INSTALL_VLLM,
         )

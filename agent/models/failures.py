@@ -32,7 +32,9 @@ _OVERFLOW = re.compile(
 _QUOTA = re.compile(r"tokens? per (?:minute|day)|\bTPM\b|rate limit", re.IGNORECASE)
 _UNPARSED = re.compile(
     r"pars\w+ (?:the )?(?:tool|function)[ _-]?call|failed to parse (?:input|tool|function)"
-    r"|unexpected tokens? .{0,80}(?:expecting|remaining)|(?:tool|function)[ _-]?call.{0,40}pars",
+    r"|unexpected tokens? .{0,80}(?:expecting|remaining)|(?:tool|function)[ _-]?call.{0,40}pars"
+    # What harmony's parser says of a header, and llama.cpp's of any answer that it cannot read.
+    r"|HarmonyError|message header|model produced output that does not match",
     re.IGNORECASE | re.DOTALL,
 )
 _UNKNOWN_MODEL = re.compile(
@@ -63,6 +65,10 @@ class Transient(Exception):
 
 class Unreachable(ModelError):
     """No connection: nobody listens, or the way there is barred."""
+
+
+class NoTools(ModelError):
+    """The server offers no tool calls for this model."""
 
 
 class UnknownModel(Exception):
@@ -168,10 +174,14 @@ def _by_words(answer: Answer, server: str) -> Exception | None:
     if answer.status == 402 or "insufficient_quota" in whole:
         return ModelError(f"{server} refuses: {answer.words}", "Check the account's balance.")
     if _NO_TOOLS.search(whole):
-        return ModelError(
+        return NoTools(
             f"{server} offers no tool calls for this model: {answer.said}",
             "Start it with tool calls on (vLLM: --enable-auto-tool-choice --tool-call-parser"
             " PARSER; llama.cpp: --jinja), or take a model that has them.",
+        )
+    if answer.status in {400, 422, *_FAILING} and _UNPARSED.search(answer.said):
+        return Transient(
+            f"the server could not read the model's tool call ({answer.said})", "unparsed"
         )
     return None
 
@@ -213,10 +223,6 @@ def _later(failure: Transient, answer: Answer, server: str, wait_limit: float) -
 
 
 def _failing(answer: Answer, server: str, wait_limit: float) -> Exception:
-    if _UNPARSED.search(answer.said):
-        return Transient(
-            f"the server could not read the model's tool call ({answer.said})", "unparsed"
-        )
     if answer.status == 503 and "loading" in answer.said.lower():
         return Transient(f"the server is loading the model ({server})", "loading")
     failure = Transient(f"the server fails with {answer.words}", "failing")

@@ -1,198 +1,222 @@
 """Tokens from a causal model, one after the other, while a thread computes them.
 
-The KV cache outlives a turn: the next one computes what its prompt adds to the longest common
-prefix, and nothing else. One generation runs at a time; the next waits for it.
+KV caches outlive a turn: the next one computes what its prompt adds to the longest prefix that any
+cache has, and nothing else. Conversations take turns at the model, a few tokens at a time.
 """
 
 import asyncio
-import copy
-import os
+import inspect
 import threading
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import aclosing
 from typing import Any
 
 from agent.models.base import ModelError
+from agent.models.caches import Caches, Held, kind_of
+from agent.models.sampling import Row
+from agent.models.source import Request, Reused
 
 #: Tokens of one forward pass over a prompt: attention over a long prompt at once takes memory by
 #: the square of its length, and a stop is noticed between two passes.
 _CHUNK = 512
-#: Kinds of layers whose cache can be cut at any length.
-_CROPPABLE = frozenset({"full_attention", "sliding_attention"})
+#: Tokens that a conversation computes before it is another one's turn.
+_STEPS = 16
+#: What caches may take together where nobody says.
+_CACHE_BYTES = 4 << 30
+
+Item = int | Reused
 
 
-@dataclass(frozen=True)
-class Request:
-    """A prompt and how to go on from it. None leaves a choice to the model's own configuration;
-    a temperature of 0 takes the likeliest token each time."""
-
-    ids: Sequence[int]
-    max_tokens: int
-    temperature: float | None = None
-    top_p: float | None = None
-    seed: int | None = None
-
-
-@dataclass
 class _Run:
-    """One generation as the thread and the event loop share it."""
+    """Continuations of one prompt, as the thread and the event loop share them. Each item is for
+    one of them, by its number; those in `dropped` are not wanted any more."""
 
-    loop: asyncio.AbstractEventLoop
-    tokens: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, requests: Sequence[Request], dropped: Set[int]) -> None:
+        self.ids = list(requests[0].ids)
+        self.requests = requests
+        self.dropped = dropped
+        self.held: Held | None = None
+        self.waiting = list(range(len(requests)))
+        self.rows: dict[int, Row] = {}
+        self.batch: Any = None
+        self.stopped = threading.Event()
+        self.items: asyncio.Queue[tuple[int, Item] | BaseException | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
 
-    def put(self, token: int) -> None:
+    @property
+    def over(self) -> bool:
+        return self.stopped.is_set() or not (self.rows or self.waiting)
+
+    def put(self, item: tuple[int, Item] | BaseException | None) -> None:
         try:
-            self.loop.call_soon_threadsafe(self.tokens.put_nowait, token)
+            self._loop.call_soon_threadsafe(self.items.put_nowait, item)
         except RuntimeError:  # the event loop is closed, so nobody listens
             self.stopped.set()
 
 
 class Generator:
-    """One causal model of transformers. `cached_tokens` tells how many tokens of the latest prompt
-    were in the cache."""
+    """One causal model of transformers, as a source of tokens. `cache_bytes` is what the caches of
+    all conversations may take; those in use may take more."""
 
-    def __init__(self, model: Any, stop_ids: Collection[int]) -> None:
+    def __init__(
+        self, model: Any, stop_ids: Collection[int], cache_bytes: int = _CACHE_BYTES
+    ) -> None:
         self._model = model
-        self._stop_ids = sorted(stop_ids)
+        self._stop_ids = frozenset(stop_ids)
         self._executor = ThreadPoolExecutor(1, "greenroom-model")
-        self._reusable = _is_croppable(model)
-        self._cache: Any = None
-        self._held: list[int] = []
-        self.cached_tokens = 0
+        self._kind = kind_of(model, cache_bytes)
+        # Models that have nothing but states call it otherwise.
+        named = "cache_params" in inspect.signature(model.forward).parameters
+        self._argument = "cache_params" if named else "past_key_values"
+        self._caches = Caches(model, self._kind, cache_bytes)
 
-    async def stream(self, request: Request) -> AsyncGenerator[int, None]:
-        """The model's tokens, one that stops it included. Closing it stops the computation before
-        the next token. Raises ModelError, shown to the user, when memory runs out."""
-        run = _Run(asyncio.get_running_loop())
-        work = run.loop.run_in_executor(self._executor, self._work, request, run)
-        work.add_done_callback(lambda _: run.tokens.put_nowait(None))
+    async def stream(self, request: Request) -> AsyncGenerator[Item, None]:
+        """How much of the prompt was in the cache, then the model's tokens, one that stops it
+        included. Closing it stops the computation before the next token. Raises ModelError, shown
+        to the user, when memory runs out."""
+        async with aclosing(self.several([request])) as items:
+            async for _, item in items:
+                yield item
+
+    async def several(
+        self, requests: Sequence[Request], dropped: Set[int] = frozenset()
+    ) -> AsyncGenerator[tuple[int, Item], None]:
+        """What `stream` gives for requests that differ in their seed only, each with its number:
+        the prompt is read once, and they are computed side by side as far as memory allows. Soon
+        after a number is in `dropped`, nothing more is computed for it."""
+        run = _Run(requests, dropped)
+        self._submit(run)
+        ended = False
         try:
-            while (token := await run.tokens.get()) is not None:
-                yield token
-            await work
+            while (item := await run.items.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+            ended = True
         finally:
             run.stopped.set()
-            await asyncio.wait([work])
+            while not ended:
+                ended = await run.items.get() is None
 
-    def close(self) -> None:
-        """Lets go of the model and the cache. Safe to call twice."""
-        self._executor.shutdown(wait=True)
-        self._model = self._cache = None
-        self._held = []
+    async def close(self) -> None:
+        """Lets go of the model and the caches. Safe to call twice."""
+        await asyncio.to_thread(self._executor.shutdown)
+        self._model = None
+        self._caches.clear()
 
-    def _work(self, request: Request, run: _Run) -> None:
-        """Runs in the thread."""
-        import torch  # noqa: PLC0415
-
-        seed = int.from_bytes(os.urandom(7)) if request.seed is None else request.seed
+    def _submit(self, run: _Run) -> None:
         try:
-            with torch.inference_mode(), torch.random.fork_rng(devices=_devices()):
-                torch.manual_seed(seed)
-                self._compute(request, run)
+            self._executor.submit(self._work, run)
+        except RuntimeError:  # it was closed
+            run.put(None)
+
+    def _work(self, run: _Run) -> None:
+        """Goes on with a run for a moment, in the thread; the others have theirs before it has its
+        next one."""
+        import torch  # noqa: PLC0415
+
+        try:
+            with torch.inference_mode():
+                self._advance(run)
         except BaseException as error:
-            # The cache may hold anything now, whatever the reason was.
-            self._cache, self._held = None, []
-            if _is_shortage(error):
-                raise ModelError(
-                    f"memory ran out while the model read {len(request.ids)} tokens and wrote on:"
-                    f" {str(error).splitlines()[0]}",
-                    "Give a smaller --context-window, or take a smaller model.",
-                ) from error
-            raise
-
-    def _compute(self, request: Request, run: _Run) -> None:
-        import torch  # noqa: PLC0415
-
-        ids = list(request.ids)
-        more: dict[str, Any] = {}
-        if self._reusable:
-            self._prepare_cache(ids)
-            self._prefill(ids, run)
-            more["past_key_values"] = self._cache
-        if run.stopped.is_set():
+            self._fail(run, error)
             return
-        whole = torch.tensor([ids], device=self._model.device)
-        made = self._model.generate(
-            whole,
-            attention_mask=torch.ones_like(whole),
-            generation_config=self._configuration(request),
-            streamer=_streamer(run, len(ids)),
-            stopping_criteria=_stoppers(run),
-            **more,
-        )
-        if self._reusable:
-            # The model never read the last token, so the cache lacks it.
-            self._held = made[0].tolist()[: self._cache.get_seq_length()]
+        if not run.over:
+            self._submit(run)
+            return
+        if run.held is not None:
+            self._caches.give_back(run.held)
+        run.put(None)
 
-    def _prepare_cache(self, ids: Sequence[int]) -> None:
-        """Leaves in the cache what the new prompt begins with, but never all of the prompt: its
-        last token has to be read to tell what follows."""
-        from transformers import DynamicCache  # noqa: PLC0415
+    def _fail(self, run: _Run, error: BaseException) -> None:
+        # The cache may hold anything now, whatever the reason was.
+        if run.held is not None:
+            self._caches.drop(run.held)
+        if _is_shortage(error):
+            self._caches.drop_idle()
+            said = str(error).splitlines()[0] if str(error) else type(error).__name__
+            failure = ModelError(
+                f"memory ran out while the model read {len(run.ids)} tokens and wrote on: {said}",
+                "Give a smaller --context-window, or take a smaller model.",
+            )
+            failure.__cause__ = error
+            error = failure
+        run.put(error)
+        run.put(None)
 
-        common = 0
-        for held, wanted in zip(self._held, ids[:-1], strict=False):
-            if held != wanted:
-                break
-            common += 1
-        if self._cache is None or common == 0:
-            # Not the model's own kind of cache: that forgets what left a sliding window, and could
-            # not be cut.
-            self._cache = DynamicCache()
-        elif surplus := self._cache.get_seq_length() - common:
-            self._cache.crop(-surplus)
-        self._held = list(ids[:common])
-        self.cached_tokens = common
+    def _advance(self, run: _Run) -> None:
+        if run.held is None:
+            same_turn = run.requests[0].begun > 0
+            run.held = self._caches.take(run.ids[:-1], same_turn=same_turn)
+            for number in run.waiting:
+                run.put((number, Reused(len(run.held.ids))))
+        if run.over:
+            return
+        if len(run.held.ids) < len(run.ids) - 1:
+            self._read(run.held, run.ids)
+            return
+        if not run.rows:
+            run.held.note(always=True)
+            self._begin(run, run.held)
+        for _ in range(_STEPS):
+            self._step(run, run.held)
+            if run.over or not run.rows:
+                return
 
-    def _prefill(self, ids: Sequence[int], run: _Run) -> None:
-        """Reads the prompt into the cache, all but its last token, unless it is stopped."""
+    def _read(self, held: Held, ids: list[int]) -> None:
+        """Reads the next part of the prompt into the cache, all but its last token: that one has to
+        be read to tell what follows."""
+        size = len(ids) if self._kind == "state" else _CHUNK  # a state cannot always be read on
+        start = len(held.ids)
+        part = ids[start : min(start + size, len(ids) - 1)]
+        self._forward([part], held.cache)
+        held.ids += part
+        held.note()
+        self._caches.trim()
+
+    def _begin(self, run: _Run, held: Held) -> None:
+        """Makes rows of the continuations that come next, on a cache with a copy for each."""
+        count = self._caches.rows(held, len(run.waiting))
+        now, run.waiting = run.waiting[:count], run.waiting[count:]
+        defaults, device = self._model.generation_config, self._model.device
+        run.rows = {number: Row(run.requests[number], defaults, device) for number in now}
+        run.batch = held.cache
+        if len(run.requests) > 1:
+            run.batch = held.fork().cache
+            self._select(run.batch, [0] * count)
+
+    def _step(self, run: _Run, held: Held) -> None:
+        """One more token for each row."""
+        last = [row.tokens[-1:] or run.ids[-1:] for row in run.rows.values()]
+        scores = self._forward(last, run.batch)
+        if run.batch is held.cache:
+            held.ids += last[0]
+        going = []
+        for place, (number, row) in enumerate(list(run.rows.items())):
+            token = row.choose(scores[place : place + 1])
+            run.put((number, token))
+            full = token in self._stop_ids or len(row.tokens) >= row.room
+            if full or number in run.dropped:
+                del run.rows[number]
+            else:
+                going.append(place)
+        if 0 < len(going) < len(last):
+            self._select(run.batch, going)
+
+    def _select(self, cache: Any, rows: list[int]) -> None:
+        """Makes a cache hold these of its rows, each as often as it is named."""
         import torch  # noqa: PLC0415
 
-        end = len(ids) - 1
-        for start in range(len(self._held), end, _CHUNK):
-            if run.stopped.is_set():
-                return
-            part = list(ids[start : min(start + _CHUNK, end)])
-            self._model(
-                torch.tensor([part], device=self._model.device),
-                past_key_values=self._cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-            self._held += part
+        cache.reorder_cache(torch.tensor(rows, device=self._model.device))
 
-    def _configuration(self, request: Request) -> Any:
-        made = copy.deepcopy(self._model.generation_config)
-        made.max_length = None
-        made.max_new_tokens = request.max_tokens
-        made.eos_token_id = self._stop_ids
-        if made.pad_token_id is None:
-            made.pad_token_id = self._stop_ids[0]
-        if request.temperature == 0:
-            made.do_sample, made.temperature, made.top_p, made.top_k = False, None, None, None
-            return made
-        if request.temperature is not None:
-            made.do_sample, made.temperature = True, request.temperature
-        if request.top_p is not None:
-            made.top_p = request.top_p
-        if made.do_sample and made.top_k is None:
-            made.top_k = 0  # else the library keeps the 50 likeliest, which nobody asked for
-        return made
+    def _forward(self, ids: list[list[int]], cache: Any) -> Any:
+        """The scores for the token that follows each row of `ids`, which the cache then holds."""
+        import torch  # noqa: PLC0415
 
-
-def _is_croppable(model: Any) -> bool:
-    """Whether the model's cache can be cut back to a prefix. Recurrent layers keep a state that
-    cannot; their models read each prompt from its start."""
-    config = model.config.get_text_config(decoder=True)
-    kinds = set(getattr(config, "layer_types", None) or _CROPPABLE)
-    return kinds <= _CROPPABLE and not model._is_stateful
-
-
-def _devices() -> list[int]:
-    import torch  # noqa: PLC0415
-
-    return list(range(torch.cuda.device_count()))
+        read = torch.tensor(ids, device=self._model.device)
+        made = self._model(read, use_cache=True, logits_to_keep=1, **{self._argument: cache})
+        return made.logits[:, -1]
 
 
 def _is_shortage(error: BaseException) -> bool:
@@ -202,34 +226,3 @@ def _is_shortage(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def _streamer(run: _Run, prompt_length: int) -> Any:
-    from transformers.generation import BaseStreamer  # noqa: PLC0415
-
-    class Streamer(BaseStreamer):  # type: ignore[misc]  # its module is not typed
-        """Hands on what follows the prompt, which the library puts first."""
-
-        def __init__(self) -> None:
-            self._skip = prompt_length
-
-        def put(self, value: Any) -> None:
-            tokens = value.flatten().tolist()
-            new, self._skip = tokens[self._skip :], max(0, self._skip - len(tokens))
-            for token in new:
-                run.put(token)
-
-        def end(self) -> None:
-            """Nothing to do: the end of the thread's work is the end."""
-
-    return Streamer()
-
-
-def _stoppers(run: _Run) -> Any:
-    import torch  # noqa: PLC0415
-    from transformers import StoppingCriteriaList  # noqa: PLC0415
-
-    def stop(ids: Any, _scores: Any, **_more: Any) -> Any:
-        return torch.full((ids.shape[0],), run.stopped.is_set(), device=ids.device)
-
-    return StoppingCriteriaList([stop])

@@ -7,23 +7,26 @@ say what the message says: what is rendered anew would differ, and the KV cache 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache, lru_cache
 from typing import Any
 
 from agent.conversation import (
     AssistantMessage,
     Conversation,
-    Message,
     SystemMessage,
     ToolMessage,
     ToolSpec,
     UserMessage,
 )
 from agent.models.dialect import CallIds, Dialect, Effort, Prompt
+from agent.models.harmony_header import Header
 from agent.models.harmony_turn import CALL, END, END_OF_TEXT, RETURN, HarmonyParser
 from tools.bounds import sendable
 
 #: Reasoning at high effort may take some ten thousands of tokens.
 _OUTPUT_BOUND = 32_768
+#: Messages whose tokens are kept.
+_KEPT = 1024
 
 
 class HarmonyDialect(Dialect):
@@ -31,13 +34,18 @@ class HarmonyDialect(Dialect):
 
     stop_ids = frozenset({RETURN, CALL, END_OF_TEXT})
     output_bound = _OUTPUT_BOUND
+    temperature = 1.0
+    top_p = 1.0
+    toolset = "gpt-oss"
+    #: As in the reproduction of the published scores.
+    malformed_retries = 10
 
     def __init__(self) -> None:
-        import openai_harmony  # noqa: PLC0415
-
-        self._library: Any = openai_harmony
-        self._encoding: Any = openai_harmony.load_harmony_encoding("HarmonyGptOss")
+        self._library, self._encoding = _loaded()
         self._opening = self.encode("<|start|>assistant")
+        # A conversation is rendered anew for each turn, and most of its messages are the same.
+        self._written = lru_cache(_KEPT)(self._as_written)
+        self._rendered = lru_cache(_KEPT)(self._message)
 
     def prompt(
         self, conversation: Conversation, tools: Sequence[ToolSpec], effort: Effort
@@ -46,12 +54,18 @@ class HarmonyDialect(Dialect):
         dot stand in the system message, where gpt-oss knows them from. Reasoning before the latest
         final answer is left out, as the format wants it."""
         count = _leading(conversation)
-        instructions = "\n\n".join(message.text for message in conversation[:count])
-        ids = self._preface(instructions, tools, effort)
+        ids = self._preface(conversation[:count], tools, effort)
         old = _last_answer(conversation)
+        called: dict[str, Header] = {}
         for place, message in enumerate(conversation[count:], count):
-            if place <= old and isinstance(message, AssistantMessage):
+            if isinstance(message, AssistantMessage) and place <= old:
                 ids += self._anew(replace(message, reasoning=""))
+            elif isinstance(message, AssistantMessage):
+                written, headers = self._written(message)
+                called |= {c.id: h for c, h in zip(message.calls, headers, strict=False)}
+                ids += written or self._anew(message)
+            elif isinstance(message, ToolMessage):
+                ids += self._result(message, called.get(message.call_id))
             else:
                 ids += self._render(message)
         return Prompt((*ids, *self._opening))
@@ -59,7 +73,7 @@ class HarmonyDialect(Dialect):
     def parser(
         self, conversation: Conversation, tools: Sequence[ToolSpec], prompt: Prompt
     ) -> HarmonyParser:
-        return HarmonyParser(self.decode, CallIds(conversation))
+        return HarmonyParser(self.decode, CallIds(conversation), tools)
 
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._encoding.encode(text, allowed_special="all"))
@@ -70,10 +84,22 @@ class HarmonyDialect(Dialect):
         except self._library.HarmonyError:  # no token of this vocabulary
             return "\ufffd"
 
-    def _preface(self, instructions: str, tools: Sequence[ToolSpec], effort: Effort) -> list[int]:
-        """The system message, and the developer message where there is something to say."""
+    def token_bytes(self, token: int) -> bytes:
+        """What one token stands for; a character may span several."""
+        text = self._encoding.decode([token], errors="surrogateescape")
+        return bytes(text.encode("utf-8", "surrogateescape"))
+
+    def _preface(
+        self, leading: Conversation, tools: Sequence[ToolSpec], effort: Effort
+    ) -> list[int]:
+        """The system message (identity, cutoff and date as in training, effort, namespaces), and
+        the developer message with our instructions where there is something to say."""
         library = self._library
+        instructions = "\n\n".join(message.text for message in leading)
         system = library.SystemContent.new()
+        days = [m.date for m in leading if isinstance(m, SystemMessage) and m.date]
+        if days:
+            system = system.with_conversation_start_date(days[0])
         system = system.with_reasoning_effort(library.ReasoningEffort((effort or "medium").title()))
         functions: list[Any] = []
         spaces: dict[str, list[Any]] = {}
@@ -93,53 +119,56 @@ class HarmonyDialect(Dialect):
             developer = developer.with_function_tools(functions)
         return ids + self._content("developer", developer)
 
-    def _render(self, message: Message) -> list[int]:
+    def _render(self, message: SystemMessage | UserMessage) -> Sequence[int]:
         match message:
             case SystemMessage():
                 content = self._library.DeveloperContent.new()
                 return self._content("developer", content.with_instructions(sendable(message.text)))
             case UserMessage():
-                return self._message("user", message.text)
-            case ToolMessage():
-                name = _recipient(message.name)
-                return self._message("tool", message.text, "commentary", "assistant", author=name)
-            case AssistantMessage():
-                return self._as_written(message) or self._anew(message)
+                return self._rendered("user", message.text)
 
-    def _as_written(self, message: AssistantMessage) -> list[int]:
-        """The turn's own tokens; none where they are not whole, were written in another vocabulary
-        or say something else than the message."""
+    def _result(self, message: ToolMessage, call: Header | None) -> Sequence[int]:
+        """A call's result, from whom it was asked of and on its channel."""
+        channel = (call and call.channel) or "commentary"
+        author = call.recipient if call else _recipient(message.name)
+        return self._rendered("tool", message.text, channel, "assistant", author=author)
+
+    def _as_written(self, message: AssistantMessage) -> tuple[list[int], list[Header]]:
+        """The turn's own tokens, and its calls' headers; none where they are not whole, were
+        written in another vocabulary, had to be mended or say something else than the message."""
         ids = list(message.token_ids)
         if not ids or ids[-1] not in {RETURN, CALL}:
-            return []
+            return [], []
         parser = HarmonyParser(self.decode, CallIds(()))
         for token in ids:
             parser.feed(token)
         parser.close()
         parsed = parser.parsed()
         same = (
-            not parsed.problem
+            parser.sound
+            and parsed.kind is None
             and parsed.text == message.text
             and parsed.reasoning == message.reasoning
             and [(call.name, call.arguments) for call in parsed.calls]
             == [(call.name, call.arguments) for call in message.calls]
         )
         if not same:
-            return []
+            return [], []
         # Once others follow, a finished turn ends like any message.
-        return [*self._opening, *ids[:-1], END if ids[-1] == RETURN else CALL]
+        ending = END if ids[-1] == RETURN else CALL
+        return [*self._opening, *ids[:-1], ending], parser.headers
 
     def _anew(self, message: AssistantMessage) -> list[int]:
         ids: list[int] = []
         if message.reasoning:
-            ids += self._message("assistant", message.reasoning, "analysis")
+            ids += self._rendered("assistant", message.reasoning, "analysis")
         if message.text:
             # Text before calls is a preamble; the final channel would end the turn.
             channel = "commentary" if message.calls else "final"
-            ids += self._message("assistant", message.text, channel)
+            ids += self._rendered("assistant", message.text, channel)
         for call in message.calls:
             name = _recipient(call.name)
-            ids += self._message("assistant", call.arguments, "commentary", name, json=True)
+            ids += self._rendered("assistant", call.arguments, "commentary", name, json=True)
         return ids
 
     def _message(
@@ -151,7 +180,7 @@ class HarmonyDialect(Dialect):
         *,
         author: str = "",
         json: bool = False,
-    ) -> list[int]:
+    ) -> tuple[int, ...]:
         library = self._library
         made = library.Message.from_author_and_content(
             library.Author(role=library.Role(role), name=sendable(author) or None), sendable(text)
@@ -162,13 +191,21 @@ class HarmonyDialect(Dialect):
             made = made.with_recipient(sendable(recipient))
         if json:
             made = made.with_content_type("<|constrain|>json")
-        return list(self._encoding.render(made))
+        return tuple(self._encoding.render(made))
 
     def _content(self, role: str, content: Any, *, with_functions: bool = False) -> list[int]:
         library = self._library
         made = library.Message.from_role_and_content(library.Role(role), content)
         options = library.RenderOptions(conversation_has_function_tools=with_functions)
         return list(self._encoding.render(made, options))
+
+
+@cache
+def _loaded() -> tuple[Any, Any]:
+    """The library, and its encoding, which takes half a second to build."""
+    import openai_harmony  # noqa: PLC0415
+
+    return openai_harmony, openai_harmony.load_harmony_encoding("HarmonyGptOss")
 
 
 def _recipient(tool: str) -> str:

@@ -6,35 +6,38 @@ and then. On well-formed turns both read the same.
 """
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from agent.conversation import ToolCall
-from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta
+from jsonschema import Draft202012Validator
+
+from agent.conversation import ToolCall, ToolSpec
+from agent.models.base import CallStarted, Event, MalformedKind, ReasoningDelta, TextDelta
 from agent.models.dialect import CallIds, Parsed, TextStream
+from agent.models.harmony_header import Header, read_header, split_header
 
 END_OF_TEXT, RETURN, CONSTRAIN, CHANNEL = 199999, 200002, 200003, 200005
 START, END, MESSAGE, CALL = 200006, 200007, 200008, 200012
 
-_CHANNELS = ("analysis", "commentary", "final")
-#: Recipients that are no tools.
-_NOBODY = frozenset({"assistant", "user", "all"})
-_RECIPIENT = re.compile(r"\bto=([^\s<{]+)")
-_CHANNEL_WORD = re.compile(r"<\|channel\|>\s*([a-z]+)")
+_STOPS = frozenset({RETURN, CALL, END_OF_TEXT})
+_ENDS = _STOPS | {START, END}
 
 _NO_CHANNEL = (
     "Your message could not be read: its header names neither a channel (analysis, commentary,"
     " final) nor a tool. Write the message again."
 )
+_NO_TOOL = "Your call named no tool. Write it again, to one of the tools."
+_NEITHER = "You neither answered nor called a tool. Call one tool now, or answer."
+_CUT = "Your call of {name} was cut off before its end. Make a smaller call, or several."
 
 
 @dataclass
 class _Part:
     """One message of the turn. `whole`: a token ended it, rather than the end of the stream."""
 
-    kind: Literal["reasoning", "text", "call"]
+    kind: Literal["reasoning", "preamble", "final", "nameless", "call"]
+    header: Header
     name: str = ""
     pieces: list[str] = field(default_factory=list)
     tokens: int = 0
@@ -44,34 +47,70 @@ class _Part:
     def content(self) -> str:
         return "".join(self.pieces)
 
+    @property
+    def is_cut(self) -> bool:
+        return self.kind == "call" and not self.whole and not _is_object(self.content)
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind in ("preamble", "final", "nameless")
+
 
 class HarmonyParser:
-    """Reads what follows `<|start|>assistant`."""
+    """Reads what follows `<|start|>assistant`. `tools` are those that a call without a name may be
+    meant for. `sound` is false once something had to be mended or guessed."""
 
-    def __init__(self, decode: Callable[[Sequence[int]], str], ids: CallIds) -> None:
+    def __init__(
+        self,
+        decode: Callable[[Sequence[int]], str],
+        ids: CallIds,
+        tools: Sequence[ToolSpec] = (),
+    ) -> None:
         self._decode = decode
         self._ids = ids
+        self._tools = tools
         self._parts: list[_Part] = []
         self._header: list[int] = []
+        self._started = self._ended = False
         self._part: _Part | None = None
         self._stream = TextStream(decode)
         self._calls = 0
-        self._over = False
-        self._problem = ""
+        self._over = self._stopped = False
+        self._fault: tuple[MalformedKind, str] | None = None
+        self._lost: list[str] = []
+        self._after: list[int] = []
+        self.sound = True
+
+    @property
+    def dropped(self) -> str:
+        """What is in no message of the turn: headers that mean nothing, calls that were cut off,
+        what follows the end, and what was written in somebody else's name."""
+        cut = [part.name + part.content for part in self._parts if part.is_cut]
+        return "".join([*self._lost, *cut]) + self._decode(self._after)
+
+    @property
+    def headers(self) -> list[Header]:
+        """Those of the turn's calls."""
+        return [part.header for part in self._parts if part.kind == "call"]
 
     def feed(self, token: int) -> list[Event]:
         if self._over:
+            self.sound = False
+            self._after.append(token)
             return []
-        if token in {END, RETURN, CALL, END_OF_TEXT, START}:
-            events = self._finish(whole=True)
+        if token in _ENDS:
+            events = self._finish(token)
             # What comes after a call can only be an invented result.
-            self._over = token in {RETURN, CALL, END_OF_TEXT}
+            self._stopped = token in _STOPS
+            self._over = self._over or self._stopped
+            self._started, self._ended = token == START, token == END
             return events
         if self._part is None and token == MESSAGE:
             return self._open(self._header_text())
         if self._part is None or token == CHANNEL:
             # A channel amid a message: its end and the next one's start were left out.
-            events = [] if self._part is None else self._finish(whole=True)
+            self.sound = self.sound and self._part is None
+            events = [] if self._part is None else self._finish(END)
             self._header.append(token)
             return events
         self._part.tokens += 1
@@ -81,7 +120,7 @@ class HarmonyParser:
         if self._over:
             return []
         self._over = True
-        return self._finish(whole=False)
+        return self._finish(None)
 
     def answer_now(self) -> str:
         """The header of what follows is the model's to write; the second time it may not think."""
@@ -91,12 +130,14 @@ class HarmonyParser:
         return "<|end|><|start|>assistant" + ("<|channel|>commentary" if again else "")
 
     def parsed(self) -> Parsed:
-        calls, problem = self._read_calls()
+        calls, cut = self._read_calls()
+        kind, problem = self._kind(calls)
         return Parsed(
-            text="\n\n".join(part.content for part in self._parts if part.kind == "text"),
+            text="\n\n".join(part.content for part in self._parts if part.is_text),
             reasoning="\n\n".join(p.content for p in self._parts if p.kind == "reasoning"),
             calls=calls,
-            problem=problem or self._problem,
+            problem=cut or ("" if calls else problem),
+            kind="cut" if cut else kind,
             reasoning_tokens=sum(p.tokens for p in self._parts if p.kind == "reasoning"),
         )
 
@@ -104,16 +145,24 @@ class HarmonyParser:
         """The calls, without one that was cut off: its arguments would be taken for an error."""
         calls, problem = [], ""
         for part in self._parts:
-            if part.kind != "call":
-                continue
-            if part.whole or _is_object(part.content):
+            if part.is_cut:
+                problem = _CUT.format(name=part.name)
+            elif part.kind == "call":
                 calls.append(ToolCall(self._ids.next(), part.name, part.content.strip()))
-            else:
-                problem = (
-                    f"Your call of {part.name} was cut off before its end."
-                    " Make a smaller call, or several."
-                )
         return tuple(calls), problem
+
+    def _kind(self, calls: Sequence[ToolCall]) -> tuple[MalformedKind | None, str]:
+        """What is wrong with the turn, and in words for the model. A turn is one call or one
+        answer."""
+        if self._fault:
+            return self._fault
+        answered = any(part.kind == "final" and part.content.strip() for part in self._parts)
+        if calls and (answered or len(calls) > 1):
+            return ("both" if answered else "several"), ""
+        if calls or answered:
+            return None, ""
+        said = self._stopped and any(part.content.strip() for part in self._parts)
+        return ("neither", _NEITHER) if said else (None, "")
 
     def _header_text(self) -> str:
         text, self._header = self._decode(self._header), []
@@ -122,20 +171,41 @@ class HarmonyParser:
     def _open(self, header: str) -> list[Event]:
         """Begins the message that the header announces."""
         self._stream = TextStream(self._decode)
-        recipient = _RECIPIENT.search(header)
-        name = recipient[1].removeprefix("functions.") if recipient else ""
-        found = _CHANNEL_WORD.search(header)
-        channel = next((c for c in _CHANNELS if found and found[1].startswith(c)), "")
-        if name and name not in _NOBODY:
-            self._part = _Part("call", name)
-            self._parts.append(self._part)
-            self._calls += 1
-            return [CallStarted(self._calls - 1, name)]
-        if not channel and "<|channel|>" in header:
-            self._problem = self._problem or _NO_CHANNEL
-        self._part = _Part("reasoning" if channel == "analysis" else "text")
-        self._parts.append(self._part)
+        read = read_header(header, started=self._started)
+        self.sound = self.sound and read.sound and not self._ended
+        if not read.sound:
+            self._lost.append(header)
+        if read.author:
+            # Nobody else speaks within a turn, so all that follows is invented.
+            self._over = True
+            return []
+        if read.recipient:
+            return self._call(read, read.recipient.removeprefix("functions."))
+        kind: Literal["reasoning", "preamble", "final", "nameless"]
+        match read.channel:
+            case "analysis":
+                kind = "reasoning"
+            case "commentary":
+                kind = "preamble"
+            case "final":
+                kind = "final"
+            case "":
+                kind = "nameless"
+                self._fault = self._fault or ("channel", _NO_CHANNEL)
+        self._begin(_Part(kind, read))
         return []
+
+    def _call(self, header: Header, name: str) -> list[Event]:
+        self._begin(_Part("call", header, name))
+        return self._started_call(name)
+
+    def _started_call(self, name: str) -> list[Event]:
+        self._calls += 1
+        return [CallStarted(self._calls - 1, name)]
+
+    def _begin(self, part: _Part) -> None:
+        self._part = part
+        self._parts.append(part)
 
     def _add(self, text: str) -> list[Event]:
         part = self._part
@@ -146,26 +216,57 @@ class HarmonyParser:
             return []
         return [ReasoningDelta(text) if part.kind == "reasoning" else TextDelta(text)]
 
-    def _finish(self, *, whole: bool) -> list[Event]:
+    def _finish(self, token: int | None) -> list[Event]:
         """Ends the message that is open, or makes one of a header that has none."""
-        events: list[Event] = []
-        if self._part is None:
-            header = self._header_text()
-            start = header.find("{")
-            if _RECIPIENT.search(header) and start >= 0:
-                events = self._open(header[:start]) + self._add(header[start:])
-            elif header.strip() not in {"", "assistant"}:
-                self._problem = self._problem or _NO_CHANNEL
-        else:
-            events = self._add(self._stream.close())
-        if self._part is not None:
-            self._part.whole = whole
-        self._part = None
+        events = self._headless() if self._part is None else self._add(self._stream.close())
+        part, self._part = self._part, None
+        if part is not None:
+            part.whole = token is not None
+            if token == CALL and part.kind != "call":
+                events += self._nameless_call(part)
         return events
+
+    def _headless(self) -> list[Event]:
+        """The message of a header that no `<|message|>` followed, where there is one in it."""
+        header = self._header_text()
+        if header.strip() in {"", "assistant"}:
+            return []
+        self.sound = False
+        head, content = split_header(header)
+        if not content:
+            self._lost.append(header)
+            self._fault = self._fault or ("channel", _NO_CHANNEL)
+            return []
+        events = self._open(head)
+        if self._part is None:
+            self._lost.append(content)
+        return events + self._add(content)
+
+    def _nameless_call(self, part: _Part) -> list[Event]:
+        """A call whose header names no tool: meant is the one tool that its arguments fit."""
+        self.sound = False
+        if part.kind == "final" and not _is_object(part.content):
+            return []
+        fitting = [spec.name for spec in self._tools if _fits(part.content, spec)]
+        if len(fitting) != 1:
+            self._fault = self._fault or ("tool", _NO_TOOL)
+            return []
+        part.kind, part.name = "call", fitting[0]
+        return self._started_call(part.name)
+
+
+def _fits(text: str, spec: ToolSpec) -> bool:
+    value = _object(text)
+    return bool(value) and Draft202012Validator(spec.parameters).is_valid(value)
 
 
 def _is_object(text: str) -> bool:
+    return _object(text) is not None
+
+
+def _object(text: str) -> dict[str, Any] | None:
     try:
-        return isinstance(json.loads(text), dict)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,7 +1,32 @@
 """What is wrong with an answer that ended, in words meant for the model that gave it."""
 
+from collections.abc import Mapping
+
 from agent.models.assembly import Assembly
-from agent.models.base import AssistantMessage, Usage
+from agent.models.base import AssistantMessage, MalformedKind, TurnDone, Usage
+
+#: Each kind in words, as the view says it.
+KINDS: Mapping[MalformedKind, str] = {
+    "channel": "a message of no known channel",
+    "tool": "a call of no known tool",
+    "arguments": "arguments that are no JSON object",
+    "both": "an answer and a call at once",
+    "several": "several calls at once",
+    "empty": "an empty answer",
+    "neither": "neither an answer nor a call",
+    "unparsed": "a call that the server could not read",
+    "cut": "an answer that was cut off",
+}
+
+
+def kind_of(done: TurnDone) -> MalformedKind | None:
+    """What is wrong with a turn that has a problem, as far as its end tells; None for a sound
+    one."""
+    if done.problem and done.finish in ("length", "cut"):
+        return "cut"
+    if done.kind or not done.problem:
+        return done.kind
+    return "neither" if done.message.text.strip() or done.message.reasoning.strip() else "empty"
 
 
 def problem_of(
@@ -17,6 +42,8 @@ def problem_of(
         )
     if message.calls:
         return ""
+    if assembly.problem:
+        return assembly.problem
     if assembly.server_finish in _LOST:
         return _LOST[assembly.server_finish]
     return problem_without_calls(message, usage, limited=limited)
@@ -27,6 +54,11 @@ def problem_without_calls(message: AssistantMessage, usage: Usage, *, limited: b
     if message.text.strip():
         return _UNFINISHED if limited else ""
     return _empty(message, usage, limited=limited)
+
+
+def given_up(why: str) -> str:
+    """For a turn that was given up amid its reasoning."""
+    return f"Your reasoning was cut short ({why}). Think less, and call one tool now."
 
 
 _UNFINISHED = (

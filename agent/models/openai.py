@@ -6,7 +6,6 @@ with `Retrying`; what cannot be cured is a `ModelError` that tells what to do. L
 time hold on our side too, so that a server that never stops costs no more than allowed.
 """
 
-import asyncio
 import difflib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -14,10 +13,11 @@ from dataclasses import replace
 from typing import Literal
 
 from agent.conversation import AssistantMessage, Conversation, ToolSpec
-from agent.models import failures, malformed, probe
+from agent.models import failures, malformed, ollama, probe
 from agent.models.assembly import Assembly
 from agent.models.base import (
     Event,
+    MalformedKind,
     Model,
     ModelError,
     ModelInfo,
@@ -27,11 +27,11 @@ from agent.models.base import (
     TurnDone,
     Usage,
 )
-from agent.models.failures import Refused, Transient, UnknownModel
+from agent.models.failures import NoTools, Refused, Transient, UnknownModel
 from agent.models.pace import Pace
-from agent.models.retries import Retries
+from agent.models.retries import persist
 from agent.models.secret import Secret
-from agent.models.servers import Endpoint, Profile
+from agent.models.servers import PROFILES, Endpoint, Profile
 from agent.models.settings import ModelSettings
 from agent.models.stream import Stalled
 from agent.models.transport import Transport
@@ -48,7 +48,11 @@ Finish = Literal["stop", "calls", "length", "cut"]
 
 
 class OpenAIModel(Model):
-    """The model `name` of the server at `endpoint`."""
+    """The model `name` of the server at `endpoint`.
+
+    `facts` are what the server said of itself when the model was prepared; `dialect` what it takes,
+    as far as that is known.
+    """
 
     def __init__(
         self,
@@ -62,22 +66,29 @@ class OpenAIModel(Model):
         self._name = name
         self._settings = settings
         self._secret = secret
-        self._transport = Transport(profile, endpoint, secret, settings)
+        self.transport = Transport(profile, endpoint, secret, settings)
         own_limit = endpoint.base.startswith(("https://api.openai.com/",)) or (
             ".openai.azure.com/" in endpoint.base
         )
-        self._dialect = Dialect(
+        self.dialect = Dialect(
             reasoning=profile.reasoning,
             limit="max_completion_tokens" if own_limit else "max_tokens",
+            strict_tools=profile.strict_tools,
+            written_tools=settings.written_tools,
         )
+        #: Set where Ollama is asked by its own interface, with this context.
+        self._ollama_window: int | None = None
         self.output_bound = settings.output_bound
+        self.facts = probe.Facts()
         self._prepared = False
         self._memory = Memory()
-        # Ollama passes models of this name on to its own service.
-        local = endpoint.loopback and not (profile.name == "ollama" and name.endswith("cloud"))
+        # Ollama, which may listen at any address, passes models of this name on to its own service.
+        passed_on = profile.name in {"ollama", "openai"} and name.endswith("cloud")
+        local = endpoint.loopback and not passed_on
         self.info = ModelInfo(
             name=name,
             backend=profile.name,
+            protocol="chat",
             address=endpoint.base,
             local=local,
             context_window=settings.context_window,
@@ -86,18 +97,31 @@ class OpenAIModel(Model):
 
     async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Asks the server what it is. Raises ModelError when nothing answers at its address."""
-        facts = await probe.ask(self._transport, self._name)
+        facts = self.facts = await probe.ask(self.transport, self._name)
         self._prepared = True
+        if facts.server and self._profile.name == "openai":
+            self._take_for(PROFILES[facts.server])
+        window = self._settings.context_window or facts.context_window
+        if facts.server == "ollama" and facts.server_version:
+            asked = self._settings.context_window
+            window = await ollama.settle_window(self.transport, self._name, facts, asked, say)
+            self._ollama_window = window
         self.info = replace(
             self.info,
             server=facts.server or self._profile.name,
             server_version=facts.server_version,
             quantisation=facts.quantisation,
-            context_window=self._settings.context_window or facts.context_window,
+            context_window=window,
         )
 
+    def _take_for(self, profile: Profile) -> None:
+        """Uses the server as what it turned out to be."""
+        self._profile = self.transport.profile = profile
+        self.dialect.reasoning = profile.reasoning
+        self.dialect.strict_tools = profile.strict_tools
+
     async def close(self) -> None:
-        await self._transport.close()
+        await self.transport.close()
 
     async def generate(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
@@ -106,21 +130,11 @@ class OpenAIModel(Model):
             await self.prepare()
         turn = Turn(conversation, tools, sampling)
         self._check_window(turn)
-        retries = Retries(self._settings)
+        answers = persist(self._settings, lambda: self._answer(turn), turn.abandon)
         try:
-            async for attempt in retries.attempts():
-                if retries.failure:
-                    number = attempt.retry_state.attempt_number
-                    yield Retrying(retries.failure.reason, retries.pause, number)
-                    await asyncio.sleep(retries.pause)
-                try:
-                    async with aclosing(self._answer(turn)) as events:
-                        async for event in events:
-                            yield event
-                    return
-                except Transient as failure:
-                    turn.abandon(failure)
-                    retries.failed(attempt, failure)
+            async with aclosing(answers) as events:
+                async for event in events:
+                    yield event
         except Transient as failure:
             yield self._given_up(turn, failure)
 
@@ -134,59 +148,60 @@ class OpenAIModel(Model):
                 return
             except UnknownModel as problem:
                 raise await self._unknown_model(str(problem)) from None
+            except NoTools as problem:
+                if self.dialect.written_tools or not turn.tools:
+                    raise
+                said = problem.message
+                self.dialect.written_tools = True
+                yield Retrying(f"{said}; calls are written as text instead", 0.0, 1)
             except Refused as refused:
                 said = str(refused)
-                if not self._dialect.learn(said):
+                if not self.dialect.learn(said):
                     break
         raise ModelError(
-            f"{self._transport.server} refuses the request: {said}",
+            f"{self.transport.server} refuses the request: {said}",
             "Leave out the option that it names, or check the model's settings at the server.",
         )
 
     async def _attempt(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        known = {spec.name for spec in turn.tools}
-        assembly = Assembly(known, turn.call_ids, self._secret)
+        assembly = Assembly(turn.tools, turn.call_ids, self._secret)
         turn.assembly = assembly
         pace = Pace(self._settings, assembly)
-        body = request_body(self._name, turn.conversation, turn.tools, turn.sampling, self._dialect)
-        cut = False
+        path, body, native = self._request(turn)
+        cut = came = False
         try:
-            async with self._transport.stream("chat/completions", body, pace) as stream:
+            async with self.transport.stream(path, body, pace) as stream:
                 async with aclosing(stream.chunks()) as chunks:
                     async for chunk in chunks:
-                        for event in assembly.take(chunk):
+                        came = True
+                        for event in assembly.take(ollama.as_chunk(chunk) if native else chunk):
                             yield event
                         pace.mark(token=assembly.characters > 0)
                         cut = pace.over or self._too_long(turn, assembly)
-                        if cut:
+                        if cut or assembly.called:
                             break
-                if not (cut or stream.announced_end or assembly.finished):
+                ended = stream.announced_end or assembly.finished or assembly.called
+                if not (cut or ended):
+                    turn.whole = turn.whole or not came
                     raise Transient("the connection closed before the answer's end", "connection")
         except Stalled:
-            cut = self._stalled(assembly, pace)
+            cut = pace.stalled(self.transport.server)
         for event in assembly.close():
             yield event
         yield self._done(turn, assembly, pace, cut)
 
+    def _request(self, turn: Turn) -> tuple[str, bytes, bool]:
+        """Where a turn is asked for, with which body, and whether by Ollama's own interface."""
+        asked = self._name, turn.conversation, turn.tools, turn.sampling, self.dialect
+        if self._ollama_window is None:
+            body = request_body(*asked, streamed=not turn.whole)
+            return "chat/completions", body, False
+        address = f"{self.transport.endpoint.root}/api/chat"
+        return address, ollama.request_body(*asked, self._ollama_window), True
+
     def _too_long(self, turn: Turn, assembly: Assembly) -> bool:
         limit = turn.sampling.max_output_tokens or self._settings.output_bound
         return assembly.characters > limit * _CHARACTERS_A_TOKEN
-
-    def _stalled(self, assembly: Assembly, pace: Pace) -> bool:
-        """What silence means: the end of a finished answer, or of our patience. Returns whether
-        the answer was cut; raises Transient or ModelError where there is none to keep."""
-        if assembly.finished:
-            return False
-        waited, server = f"{pace.seconds:.0f} s", self._transport.server
-        if assembly.characters == 0:
-            raise ModelError(
-                f"no token from {server} within {waited}",
-                "It may be overloaded or still loading the model; see its log.",
-            )
-        if pace.over:
-            return True
-        limit = f"{self._settings.chunk_timeout:g} s"
-        raise Transient(f"the answer stood still for {limit} after {waited}", "stalled")
 
     def _done(self, turn: Turn, assembly: Assembly, pace: Pace, cut: bool) -> TurnDone:
         """The finished turn. Raises ContextOverflow where the window swallowed the answer."""
@@ -197,9 +212,9 @@ class OpenAIModel(Model):
         window = self.info.context_window
         empty = not message.text and not message.calls
         if window and empty and usage.input_tokens + usage.output_tokens >= window:
-            raise failures.overflow(self._transport.server, f"an empty answer at {window} tokens")
+            raise failures.overflow(self.transport.server, f"an empty answer at {window} tokens")
         if assembly.reasoning_field and self._profile.reasoning is None:
-            self._dialect.reasoning = assembly.reasoning_field
+            self.dialect.reasoning = assembly.reasoning_field
         if not usage.estimated:
             self._memory = Memory(turn.conversation, usage.input_tokens)
         finish: Finish = "length" if cut else assembly.finish()
@@ -209,7 +224,8 @@ class OpenAIModel(Model):
         timings = {"seconds": pace.seconds, **assembly.timings}
         if pace.first_token_seconds is not None:
             timings["first_token_seconds"] = pace.first_token_seconds
-        return TurnDone(message, usage, finish, problem, timings)
+        kind: MalformedKind | None = "tool" if assembly.nameless_calls else None
+        return TurnDone(message, usage, finish, problem, timings, kind=kind)
 
     def _check_window(self, turn: Turn) -> None:
         """Raises ContextOverflow where the server would cut the prompt without a word."""
@@ -219,7 +235,7 @@ class OpenAIModel(Model):
         expected = self._memory.expect(turn)
         if expected >= window:
             raise failures.overflow(
-                self._transport.server, f"about {expected} tokens, window {window}"
+                self.transport.server, f"about {expected} tokens, window {window}"
             )
 
     def _given_up(self, turn: Turn, failure: Transient) -> TurnDone:
@@ -227,19 +243,19 @@ class OpenAIModel(Model):
         if failure.kind == "unparsed":
             usage = Usage(estimated=True, abandoned_tokens=turn.abandoned)
             problem = malformed.unreadable_call(failure.reason)
-            return TurnDone(AssistantMessage(), usage, problem=problem)
+            return TurnDone(AssistantMessage(), usage, problem=problem, kind="unparsed")
         raise ModelError(
-            f"{self._transport.server} gives no answer, asked {turn.attempts} times:"
+            f"{self.transport.server} gives no answer, asked {turn.attempts} times:"
             f" {failure.reason}",
             "See the server's own log.",
         ) from None
 
     async def _unknown_model(self, said: str) -> ModelError:
         """What the server has instead of the model that it does not know."""
-        server = self._transport.server
+        server = self.transport.server
         try:
             names = [
-                str(entry["id"]) for entry in await probe.list_models(self._transport, probe.QUICK)
+                str(entry["id"]) for entry in await probe.list_models(self.transport, probe.QUICK)
             ]
         except (ModelError, Transient, Refused, UnknownModel, Stalled):
             names = []

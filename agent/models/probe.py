@@ -4,7 +4,7 @@ Every fact is optional: a server that does not tell is used all the same.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.models.base import ModelError
@@ -14,18 +14,26 @@ from agent.models.transport import Transport
 
 #: Seconds for a list or a version, and for a server that has to load a model first.
 QUICK = 5.0
-_LOADING = 300.0
+LOADING = 300.0
 
 
 @dataclass(frozen=True)
 class Facts:
-    """`models` are the names that the server lists, in its order."""
+    """`models` are the names that the server lists, in its order.
+
+    `context_window` is what a request may fill, `model_window` what the model could have;
+    `window_is_chosen` says that the model's own file at the server sets the former. `spilled` is
+    the share of the loaded model that lies in main memory beside a GPU, None where not told.
+    """
 
     models: tuple[str, ...] = ()
     server: str = ""
     server_version: str = ""
     context_window: int | None = None
     quantisation: str = ""
+    model_window: int | None = None
+    window_is_chosen: bool = False
+    spilled: float | None = None
 
 
 async def list_models(transport: Transport, seconds: float) -> list[Mapping[str, Any]]:
@@ -45,43 +53,78 @@ async def ask(transport: Transport, model: str) -> Facts:
 
     Raises Unreachable, shown to the user, when nothing answers at all.
     """
-    entries: Sequence[Mapping[str, Any]] = await _optional(list_models(transport, QUICK)) or ()
+    entries: Sequence[Mapping[str, Any]] = await optional(list_models(transport, QUICK)) or ()
     entry: Mapping[str, Any] = next((entry for entry in entries if entry["id"] == model), {})
-    kind = transport.profile.facts or _kind(entries)
+    kind = transport.profile.facts or _kind(entries, transport.software)
+    if not kind and transport.profile.name == "openai" and not transport.endpoint.secure:
+        kind = await _ollama_by_its_version(transport)
     details = await _DETAILS[kind](transport, model) if kind in _DETAILS else Facts()
-    return Facts(
+    return replace(
+        details,
         models=tuple(str(entry["id"]) for entry in entries),
         server=kind,
-        server_version=details.server_version,
-        context_window=details.context_window or _number(entry, "max_model_len"),
-        quantisation=details.quantisation,
+        context_window=details.context_window or positive(entry, "max_model_len"),
+        model_window=details.model_window or positive(_table(entry.get("meta")), "n_ctx_train"),
     )
 
 
-def _kind(entries: Sequence[Mapping[str, Any]]) -> str:
-    """The server's kind by whom it names as the owner of its models; empty when unknown."""
-    owners = {str(entry.get("owned_by", "")) for entry in entries}
-    return "vllm" if "vllm" in owners else "llamacpp" if "llamacpp" in owners else ""
+#: Whom the servers name as the owner of their models.
+_OWNERS = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "llamacpp": "llamacpp",
+    "library": "ollama",
+    "organization_owner": "lmstudio",
+}
+
+
+def _kind(entries: Sequence[Mapping[str, Any]], software: str) -> str:
+    """The server's kind by whom it names as the owner of its models, or by the name it gives
+    itself in its answers; empty when unknown."""
+    owners = [str(entry.get("owned_by", "")) for entry in entries]
+    known = (_OWNERS[owner] for owner in owners if owner in _OWNERS)
+    return next(known, "llamacpp" if "llama.cpp" in software.lower() else "")
+
+
+async def _ollama_by_its_version(transport: Transport) -> str:
+    """Ollama names the owner of a model by who published it, which can be anybody."""
+    address = f"{transport.endpoint.root}/api/version"
+    version = _table(await optional(transport.get_json(address, QUICK)))
+    return "ollama" if version.keys() == {"version"} else ""
 
 
 async def _ollama(transport: Transport, model: str) -> Facts:
     """Ollama cuts prompts at a window of its own choice, known only once the model is loaded."""
     root = transport.endpoint.root
-    version = _table(await _optional(transport.get_json(f"{root}/api/version", QUICK)))
-    loaded = await _ollama_loaded(transport, model)
+    version = _table(await optional(transport.get_json(f"{root}/api/version", QUICK)))
+    loaded = await ollama_loaded(transport, model)
     if not loaded:
-        load = transport.post_json(f"{root}/api/generate", {"model": model}, _LOADING)
-        await _optional(load)
-        loaded = await _ollama_loaded(transport, model)
+        load = transport.post_json(f"{root}/api/generate", {"model": model}, LOADING)
+        await optional(load)
+        loaded = await ollama_loaded(transport, model)
+    show = transport.post_json(f"{root}/api/show", {"model": model}, QUICK)
+    shown = _table(await optional(show))
+    size, in_gpu = loaded.get("size"), loaded.get("size_vram")
+    told = isinstance(size, int) and isinstance(in_gpu, int) and size > 0
     return Facts(
         server_version=_text(version, "version"),
-        context_window=_number(loaded, "context_length"),
+        context_window=positive(loaded, "context_length"),
         quantisation=_text(_table(loaded.get("details")), "quantization_level"),
+        model_window=_trained_window(_table(shown.get("model_info"))),
+        window_is_chosen="num_ctx" in _text(shown, "parameters").split(),
+        spilled=1 - in_gpu / size if told and in_gpu else None,
     )
 
 
-async def _ollama_loaded(transport: Transport, model: str) -> Mapping[str, Any]:
-    answer = await _optional(transport.get_json(f"{transport.endpoint.root}/api/ps", QUICK))
+def _trained_window(model_info: Mapping[str, Any]) -> int | None:
+    """The window of a model as its file has it, under its architecture's name."""
+    names = (name for name in model_info if name.endswith(".context_length"))
+    return next((positive(model_info, name) for name in names), None)
+
+
+async def ollama_loaded(transport: Transport, model: str) -> Mapping[str, Any]:
+    """What Ollama says of the model in its memory; empty where it is not there."""
+    answer = await optional(transport.get_json(f"{transport.endpoint.root}/api/ps", QUICK))
     models = _table(answer).get("models")
     for entry in models if isinstance(models, list) else ():
         names = {_text(_table(entry), "name"), _text(_table(entry), "model")}
@@ -92,33 +135,50 @@ async def _ollama_loaded(transport: Transport, model: str) -> Mapping[str, Any]:
 
 async def _vllm(transport: Transport, _model: str) -> Facts:
     address = f"{transport.endpoint.root}/version"
-    version = _table(await _optional(transport.get_json(address, QUICK)))
+    version = _table(await optional(transport.get_json(address, QUICK)))
     return Facts(server_version=_text(version, "version"))
 
 
+async def _sglang(transport: Transport, _model: str) -> Facts:
+    root = transport.endpoint.root
+    told = _table(await optional(transport.get_json(f"{root}/server_info", QUICK)))
+    if not told:  # its name in older releases
+        told = _table(await optional(transport.get_json(f"{root}/get_server_info", QUICK)))
+    return Facts(
+        server_version=_text(told, "version"), context_window=positive(told, "context_length")
+    )
+
+
 async def _llamacpp(transport: Transport, _model: str) -> Facts:
-    props = _table(await _optional(transport.get_json(f"{transport.endpoint.root}/props", QUICK)))
+    props = _table(await optional(transport.get_json(f"{transport.endpoint.root}/props", QUICK)))
     settings = _table(props.get("default_generation_settings"))
     return Facts(
         server_version=_text(props, "build_info"),
-        context_window=_number(settings, "n_ctx") or _number(props, "n_ctx"),
+        context_window=positive(settings, "n_ctx") or positive(props, "n_ctx"),
     )
 
 
 async def _lmstudio(transport: Transport, model: str) -> Facts:
     address = f"{transport.endpoint.root}/api/v0/models"
-    entries = model_entries(await _optional(transport.get_json(address, QUICK)))
+    entries = model_entries(await optional(transport.get_json(address, QUICK)))
     entry: Mapping[str, Any] = next((entry for entry in entries if entry["id"] == model), {})
     return Facts(
-        context_window=_number(entry, "loaded_context_length"),
+        context_window=positive(entry, "loaded_context_length"),
+        model_window=positive(entry, "max_context_length"),
         quantisation=_text(entry, "quantization"),
     )
 
 
-_DETAILS = {"ollama": _ollama, "vllm": _vllm, "llamacpp": _llamacpp, "lmstudio": _lmstudio}
+_DETAILS = {
+    "ollama": _ollama,
+    "vllm": _vllm,
+    "sglang": _sglang,
+    "llamacpp": _llamacpp,
+    "lmstudio": _lmstudio,
+}
 
 
-async def _optional(request: Any) -> Any:
+async def optional(request: Any) -> Any:
     """The answer to `request`, or None from a server that has no such answer."""
     try:
         return await request
@@ -138,6 +198,7 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _number(data: Mapping[str, Any], name: str) -> int | None:
+def positive(data: Mapping[str, Any], name: str) -> int | None:
+    """The positive whole number under `name`, None where there is none."""
     value = data.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -21,11 +21,12 @@ WEIGHTS: Mapping[str, str] = {
 FORMS = (
     *(f"{name}:NAME" for name in PROFILES),
     "hf:PATH_OR_NAME",
+    "vllm-engine:PATH_OR_NAME",
     *WEIGHTS,
     "embedded",
     "script:FILE",
 )
-_PREFIXES = (*PROFILES, "hf", "script")
+_PREFIXES = (*PROFILES, "hf", "vllm-engine", "script")
 
 
 def open_model(
@@ -55,6 +56,10 @@ def open_model(
         from agent.models.scripted import open_script  # noqa: PLC0415
 
         return open_script(rest)
+    if prefix == "vllm-engine":
+        from agent.models.engine import open_engine  # noqa: PLC0415
+
+        return open_engine(rest, settings)
     return (
         _open_local(rest, settings)
         if prefix == "hf"
@@ -69,6 +74,11 @@ def is_model_name(text: str) -> bool:
     return len(text.split()) == 1 and (named or text in WEIGHTS or text == "embedded")
 
 
+def is_weights(name: str) -> bool:
+    """Whether a name means weights that are run in this process, the embedded ones aside."""
+    return name in WEIGHTS or name.startswith("hf:")
+
+
 def _open_local(name: str, settings: ModelSettings) -> Model:
     from agent.models.local import open_local  # noqa: PLC0415
 
@@ -80,6 +90,7 @@ def _open_server(
 ) -> Model:
     from agent.models.openai import OpenAIModel  # noqa: PLC0415
     from agent.models.secret import Secret  # noqa: PLC0415
+    from agent.models.served import ServedModel  # noqa: PLC0415
 
     profile = PROFILES[prefix]
     endpoint = parse_endpoint(settings.base_url or usual_address(profile, environment))
@@ -91,7 +102,8 @@ def _open_server(
             f"{profile.title} wants a key, and {secret.variable} is not set",
             f"Put the key into {secret.variable}, or give another server with --base-url.",
         )
-    return OpenAIModel(profile, name, endpoint, secret, settings)
+    chat = OpenAIModel(profile, name, endpoint, secret, settings)
+    return chat if settings.protocol == "chat" else ServedModel(chat, settings)
 
 
 def _unknown(name: str, prefix: str, rest: str) -> UsageError:

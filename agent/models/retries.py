@@ -1,15 +1,43 @@
 """Which failures of a server are asked again, how often, and after which pause."""
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import TypeVar
 
 import tenacity
 
+from agent.models.base import Retrying
 from agent.models.failures import Kind, Transient
 from agent.models.settings import ModelSettings
 
 _LONGEST_PAUSE = 20.0
 _LOADING_PAUSE = 3.0
+_Item = TypeVar("_Item")
+
+
+async def persist(
+    settings: ModelSettings,
+    attempt: Callable[[], AsyncGenerator[_Item, None]],
+    failed: Callable[[Transient], None],
+) -> AsyncGenerator[_Item | Retrying, None]:
+    """What `attempt` gives; where that ends with a Transient, `failed` is told, and there is
+    another after a pause, said with `Retrying`. Raises the last Transient when none is left."""
+    retries = Retries(settings)
+    async for try_at_hand in retries.attempts():
+        if retries.failure:
+            number = try_at_hand.retry_state.attempt_number
+            yield Retrying(retries.failure.reason, retries.pause, number)
+            await asyncio.sleep(retries.pause)
+        try:
+            async with aclosing(attempt()) as items:
+                async for item in items:
+                    yield item
+            return
+        except Transient as failure:
+            failed(failure)
+            retries.failed(try_at_hand, failure)
 
 
 class Retries:

@@ -51,11 +51,19 @@ class ScriptedModel(Model):
     """
 
     def __init__(
-        self, name: str, turns: Sequence[AssistantMessage | ReasoningCut], *, recorded: bool = False
+        self,
+        name: str,
+        turns: Sequence[AssistantMessage | ReasoningCut],
+        *,
+        recorded: bool = False,
+        toolset: str = "generic",
     ) -> None:
-        """`turns` of a record hold the cuts after which the model was asked again."""
+        """`turns` of a record hold the cuts after which the model was asked again; `toolset` is
+        that of their calls."""
         self._turns = turns
         self.watched = not recorded
+        self.toolset = toolset
+        self.malformed_retries = 0
         self._given = 0
         self.info = ModelInfo(name=name, backend="script", real=False, price=Price(0.0, 0.0))
 
@@ -110,7 +118,9 @@ def open_script(file: str) -> ScriptedModel:
     except UnicodeDecodeError as problem:
         raise UsageError(f"the script {file} is no UTF-8 text: {problem.reason}") from None
     if _is_trajectory(text):
-        return ScriptedModel(file, _recorded(path), recorded=True)
+        return _recorded(path)
+    if not text.strip():
+        raise UsageError(f"the script {file} is empty: it has no turn to play", _EXAMPLE)
     turns = [_turn(data, place, number) for number, (place, data) in enumerate(_items(text, file))]
     return ScriptedModel(file, turns)
 
@@ -124,20 +134,27 @@ def _is_trajectory(text: str) -> bool:
     return isinstance(first, dict) and {"v", "type"} <= first.keys()
 
 
-def _recorded(path: Path) -> list[AssistantMessage | ReasoningCut]:
+def _recorded(path: Path) -> ScriptedModel:
     # Imported here, since the trajectory's codec knows tasks and verdicts, which a plain script
     # does without.
     from agent.codec import cut_from, message_from  # noqa: PLC0415
     from agent.trajectory import live, read  # noqa: PLC0415
 
     made: list[AssistantMessage | ReasoningCut] = []
+    cuts: list[ReasoningCut] = []
+    toolset = "generic"
     for event in live(read(path)):
-        if event["type"] == "cut" and event["way"] == "asked":
-            made.append(cut_from(event))
+        if event["type"] == "run.started":
+            toolset = event.get("toolset", toolset)
+        elif event["type"] == "cut" and event["way"] == "asked":
+            cuts.append(cut_from(event))
+        elif event["type"] == "malformed":
+            cuts = []  # asked again, as nothing of it was kept
         elif event["type"] == "turn":
             message = message_from(event["message"])
-            made += [message] if isinstance(message, AssistantMessage) else []
-    return made
+            made += [*cuts, message] if isinstance(message, AssistantMessage) else []
+            cuts = []
+    return ScriptedModel(str(path), made, recorded=True, toolset=toolset)
 
 
 def _items(text: str, file: str) -> list[tuple[str, Any]]:

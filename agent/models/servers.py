@@ -19,6 +19,7 @@ class Profile:
     `reasoning` is the message field in which it takes earlier reasoning back (None: the one in
     which it was seen to give it). `facts` names the interface that tells version and context
     window (see `agent.models.probe`). `truncates`: a prompt that is too long is cut without a word.
+    `strict_tools`: it holds a call to the schema of a tool that is marked strict.
     """
 
     name: str
@@ -27,8 +28,9 @@ class Profile:
     start: str
     get_model: str
     reasoning: ReasoningField | None = None
-    facts: Literal["", "ollama", "vllm", "llamacpp", "lmstudio"] = ""
+    facts: Literal["", "ollama", "vllm", "sglang", "llamacpp", "lmstudio"] = ""
     truncates: bool = False
+    strict_tools: bool = False
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -60,6 +62,17 @@ PROFILES: Mapping[str, Profile] = {
             get_model="Serve it with `vllm serve {model}`.",
             reasoning="reasoning",
             facts="vllm",
+            strict_tools=True,
+        ),
+        Profile(
+            name="sglang",
+            title="SGLang",
+            address="http://127.0.0.1:30000/v1",
+            start="Start it with `python -m sglang.launch_server --model-path MODEL"
+            " --tool-call-parser PARSER --reasoning-parser PARSER`.",
+            get_model="Serve it with `python -m sglang.launch_server --model-path {model}`.",
+            reasoning="reasoning_content",
+            facts="sglang",
         ),
         Profile(
             name="llamacpp",

@@ -79,7 +79,9 @@ class EventReader:
             return self._dispatch()
         name, _, value = line.partition(b":")
         value = value[1:] if value.startswith(b" ") else value
-        if name == b"data":
+        if name == b"error":  # llama.cpp's older servers write an error as a field of its own
+            self._name = "error"
+        if name in (b"data", b"error"):
             self._data.append(value)
             self._size += len(value)
             self._check(self._size)

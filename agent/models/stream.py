@@ -47,6 +47,10 @@ class AnswerStream:
         """Raises Stalled, Transient (the connection broke), or what an error inside calls for."""
         reader = EventReader()
         kind = self._response.headers.get("content-type", "").lower()
+        if "ndjson" in kind:
+            async for chunk in self._lines():
+                yield chunk
+            return
         streamed = True if "event-stream" in kind else None
         document = bytearray()
         async for piece in self._pieces():
@@ -62,6 +66,21 @@ class AnswerStream:
             yield chunk
         for chunk in self._objects(reader.close()):
             yield chunk
+
+    async def _lines(self) -> AsyncGenerator[dict[str, Any], None]:
+        """The objects of an answer with one a line, as Ollama sends them."""
+        rest = b""
+        async for piece in self._pieces():
+            *lines, rest = (rest + piece).split(b"\n")
+            self._check(len(rest))
+            for line in lines:
+                for data in _documents(line.decode("utf-8", "replace")):
+                    if isinstance(data, dict):
+                        yield self._checked(data)
+                        self.announced_end = self.announced_end or data.get("done") is True
+        for data in _documents(rest.decode("utf-8", "replace")):
+            if isinstance(data, dict):
+                yield self._checked(data)
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
         """The body to its very end, so that the connection can serve the next turn; but what

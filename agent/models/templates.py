@@ -39,7 +39,8 @@ class TemplateDialect(Dialect):
         own = tokenizer.eos_token_id
         self.stop_ids = stop_ids | (frozenset() if own is None else {own})
         template = str(tokenizer.chat_template)
-        self.output_bound = _THINKING_BOUND if "think" in template else _OUTPUT_BOUND
+        self.thinks = "think" in template or "thought" in template
+        self.output_bound = _THINKING_BOUND if self.thinks else _OUTPUT_BOUND
         self._fields = [name for name in _REASONING_FIELDS if re.search(rf"\b{name}\b", template)]
         self._special = _special_tokens(tokenizer)
         hello = [{"role": "user", "content": "Hello"}]
@@ -62,6 +63,21 @@ class TemplateDialect(Dialect):
         return TagParser(
             self._decode, self.stop_ids, tools, CallIds(conversation), thinking=prompt.thinking
         )
+
+    def rendered(self, message: AssistantMessage) -> str:
+        """How the template writes this turn, without the marks that end it; empty where it refuses
+        one like it."""
+        chat: Chat = [{"role": "user", "content": "Hello"}]
+        try:
+            before = self._render(chat, [_PROBE], None)
+            whole = self._render([*chat, self._turn(message, message.text)], [_PROBE], None)
+        except ModelError:
+            return ""
+        same = zip(before, whole, strict=False)
+        start = next((n for n, (mine, other) in enumerate(same) if mine != other), len(before))
+        turn = whole[start:]
+        ends = [turn.find(mark) for mark in self._tokenizer.convert_ids_to_tokens(self.stop_ids)]
+        return turn[: min((end for end in ends if end >= 0), default=None)]
 
     def encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])

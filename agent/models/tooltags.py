@@ -13,7 +13,7 @@ from agent.models.dialect import CallIds, Parsed, TextStream
 from agent.models.written_calls import WrittenCall, is_whole, read_calls
 
 #: What opens a part of a turn, and what closes it; nothing closes what goes on to the end.
-_TAGS: Mapping[str, str | None] = {
+TAGS: Mapping[str, str | None] = {
     "<think>": "</think>",
     "<thought>": "</thought>",
     "<tool_call>": "</tool_call>",
@@ -21,7 +21,7 @@ _TAGS: Mapping[str, str | None] = {
     "<|python_tag|>": None,
     "```json\n": "\n```",
 }
-_THOUGHTS = frozenset({"<think>", "<thought>"})
+THOUGHTS = frozenset({"<think>", "<thought>"})
 _FENCE = "```json\n"
 #: Bare JSON, which is a call only where it names a tool.
 _BARE = "{"
@@ -63,8 +63,12 @@ class TagParser:
         if token in self._stop_ids:
             self._ended = True
             return []
-        self._reasoning_tokens += self._tag in _THOUGHTS
-        self._buffer += self._stream.feed(token)
+        self._reasoning_tokens += self._tag in THOUGHTS
+        return self.feed_text(self._stream.feed(token))
+
+    def feed_text(self, text: str) -> list[Event]:
+        """As `feed`, where text comes and no tokens."""
+        self._buffer += text
         return self._advance()
 
     def close(self) -> list[Event]:
@@ -72,7 +76,7 @@ class TagParser:
         events = self._advance()
         rest, self._buffer = self._buffer, ""
         tag, self._tag = self._tag, ""
-        if tag in _THOUGHTS or not tag:
+        if tag in THOUGHTS or not tag:
             return events + self._show(rest, thought=bool(tag))
         sure = tag not in {_BARE, _FENCE}
         if sure and not self._ended and not is_whole(rest):
@@ -81,7 +85,7 @@ class TagParser:
         return events + self._settle(tag, rest)
 
     def answer_now(self) -> str:
-        return f"\n{_TAGS[self._tag]}\n\n" if self._tag in _THOUGHTS else ""
+        return f"\n{TAGS[self._tag]}\n\n" if self._tag in THOUGHTS else ""
 
     def parsed(self) -> Parsed:
         return Parsed(
@@ -106,9 +110,9 @@ class TagParser:
         if not begun and self._buffer.lstrip().startswith(_BARE):
             self._tag = _BARE
             return True
-        found = [(self._buffer.find(tag), tag) for tag in _TAGS if tag in self._buffer]
+        found = [(self._buffer.find(tag), tag) for tag in TAGS if tag in self._buffer]
         if not found:
-            self._show_safe(events, tuple(_TAGS), thought=False)
+            self._show_safe(events, tuple(TAGS), thought=False)
             return False
         place, self._tag = min(found)
         events += self._show(self._buffer[:place], thought=False)
@@ -117,16 +121,16 @@ class TagParser:
 
     def _inside(self, events: list[Event]) -> bool:
         """Goes on in an open part; whether it was closed."""
-        closing = _TAGS.get(self._tag)
+        closing = TAGS.get(self._tag)
         if closing is None:
             return False
         before, found, after = self._buffer.partition(closing)
         if not found:
-            if self._tag in _THOUGHTS:
+            if self._tag in THOUGHTS:
                 self._show_safe(events, (closing,), thought=True)
             return False
         tag, self._tag, self._buffer = self._tag, "", after
-        if tag in _THOUGHTS:
+        if tag in THOUGHTS:
             events += self._show(before, thought=True)
         else:
             events += self._settle(tag, before, closing)

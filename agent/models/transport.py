@@ -43,13 +43,18 @@ class Transport:
         self.profile = profile
         self.endpoint = endpoint
         self.secret = secret
-        self.server = f"{profile.title} at {endpoint.base}"
         self._settings = settings
         self._client: httpx.AsyncClient | None = None
-        #: What the server calls itself in its answers.
+        #: What the server calls itself in its answers, and how often it was asked.
         self.software = ""
+        self.requests = 0
         #: A server that once answered is worth waiting for; one that never did may not exist.
         self._answered = False
+
+    @property
+    def server(self) -> str:
+        """What it is and where, for messages. The profile may become known by probing."""
+        return f"{self.profile.title} at {self.endpoint.base}"
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -60,15 +65,15 @@ class Transport:
     async def stream(
         self, path: str, body: bytes, patience: Patience
     ) -> AsyncIterator[AnswerStream]:
-        """The streamed answer to `body`. Leaving the block aborts what has not yet come.
+        """The streamed answer to `body` at a path of the interface, or at a whole address. Leaving
+        the block aborts what has not yet come.
 
         `patience` is asked before each read how many seconds it may take. Raises ModelError,
         Transient, Refused, UnknownModel or Stalled.
         """
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        request = self._http().build_request(
-            "POST", self.endpoint.url(path), content=body, headers=headers
-        )
+        address = path if "://" in path else self.endpoint.url(path)
+        request = self._http().build_request("POST", address, content=body, headers=headers)
         async with self._response(request, patience()) as response:
             yield AnswerStream(response, self.server, self._refusal, patience)
 
@@ -77,15 +82,28 @@ class Transport:
         return await self._json(self._http().build_request("GET", address), timeout)
 
     async def post_json(self, address: str, data: object, timeout: float) -> Any:
-        """The JSON that answers `data` at `address`. Raises like `stream`."""
-        return await self._json(self._http().build_request("POST", address, json=data), timeout)
+        """The JSON that answers `data`, encoded already where it is bytes, at `address`. Raises
+        like `stream`."""
+        if isinstance(data, bytes):
+            headers = {"Content-Type": "application/json"}
+            request = self._http().build_request("POST", address, content=data, headers=headers)
+        else:
+            request = self._http().build_request("POST", address, json=data)
+        return await self._json(request, timeout)
 
-    async def _json(self, request: httpx.Request, timeout: float) -> Any:
+    async def get_text(self, address: str, timeout: float) -> str:
+        """The text at `address`, within `timeout` seconds. Raises like `stream`."""
+        return (await self._text(self._http().build_request("GET", address), timeout))[0]
+
+    async def _text(self, request: httpx.Request, timeout: float) -> tuple[str, httpx.Response]:
         try:
             async with asyncio.timeout(timeout), self._response(request, timeout) as response:
-                text = await read_text(response, DOCUMENT_LIMIT, timeout)
+                return await read_text(response, DOCUMENT_LIMIT, timeout), response
         except TimeoutError:
             raise Stalled from None
+
+    async def _json(self, request: httpx.Request, timeout: float) -> Any:
+        text, response = await self._text(request, timeout)
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
@@ -96,6 +114,7 @@ class Transport:
         self, request: httpx.Request, patience: float
     ) -> AsyncIterator[httpx.Response]:
         """A successful response, its body still to be read."""
+        self.requests += 1
         try:
             async with asyncio.timeout(patience):
                 response = await self._http().send(request, stream=True)

@@ -10,16 +10,26 @@ from agent.models.base import Sampling, conversation_text, estimate_tokens
 from agent.models.failures import Transient
 from agent.models.wire import tool
 
+#: After so many answers that the server could not read the next one is sampled cooler, by this.
+_COOLED = 2
+_COOLER = 0.6
+
 
 @dataclass
 class Turn:
-    """A turn through all its attempts. `abandoned` counts tokens of answers that were lost."""
+    """A turn through all its attempts. `abandoned` counts tokens of answers that were lost.
+
+    `whole`: it is asked for in one piece, since a stream ended before it had begun. A server that
+    fails once it has promised a stream cannot say why in it; without one it does.
+    """
 
     conversation: Conversation
     tools: Sequence[ToolSpec]
     sampling: Sampling
     assembly: Assembly | None = None
     attempts: int = 0
+    unparsed: int = 0
+    whole: bool = False
     abandoned: int = 0
 
     @cached_property
@@ -43,8 +53,13 @@ class Turn:
         output = self.assembly.characters if self.assembly else 0
         if output or failure.kind == "unparsed":
             self.abandoned += self.prompt_estimate + (output + 3) // 4
-        if failure.kind == "unparsed" and self.sampling.seed is not None:
-            self.sampling = replace(self.sampling, seed=self.sampling.seed + 1)
+        if failure.kind == "unparsed":
+            self.unparsed += 1
+            if self.sampling.seed is not None:
+                self.sampling = replace(self.sampling, seed=self.sampling.seed + 1)
+            if self.unparsed == _COOLED:
+                usual = 1.0 if self.sampling.temperature is None else self.sampling.temperature
+                self.sampling = replace(self.sampling, temperature=usual * _COOLER)
 
 
 class Memory:

@@ -31,7 +31,7 @@ _SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _FILE = f"{NAME}.{QUANTISATION}.gguf"
 #: A new number makes older converted copies be made anew.
 _CONVERSION = 1
-_FETCH_HINT = "Get them with: greenroom models fetch embedded"
+FETCH_HINT = "Get them with: greenroom models fetch embedded"
 
 Progress = Callable[[str], None]
 
@@ -115,7 +115,7 @@ def _unpacked(scratch: Path) -> Path:
                     return target
     for file in scratch.rglob(_FILE):
         return file
-    raise SetupError(f"{_PINNED} holds no {_FILE}", _FETCH_HINT)
+    raise SetupError(f"{_PINNED} holds no {_FILE}", FETCH_HINT)
 
 
 def sha256(file: Path) -> str:
@@ -132,7 +132,7 @@ def load_embedded(progress: Progress) -> tuple[Any, Any]:
     check_packages("the embedded model")
     file = find_embedded()
     if file is None:
-        raise SetupError("the embedded model's weights are not on this machine", _FETCH_HINT)
+        raise SetupError("the embedded model's weights are not on this machine", FETCH_HINT)
     quiet_libraries()
     folder = converted(file, progress)
     from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
@@ -206,7 +206,7 @@ def _convert(file: Path, target: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(**source)
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise ModelError(
-            f"the embedded model's weights in {file} cannot be read: {error}", _FETCH_HINT
+            f"the embedded model's weights in {file} cannot be read: {error}", FETCH_HINT
         ) from error
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -2,6 +2,7 @@
 
 It is root with no capabilities but SETUID, SETGID and KILL, and single-threaded; what it starts
 runs under the sandbox's own uid. `sandbox.source` puts these modules into one text.
-No module loads `typing`, nor anything for annotations only: that takes a tenth of a start's imports
-and memory that each command's process would share. Hence `TYPE_CHECKING = False` in them.
+No module loads `typing`, nor anything for annotations only (hence `TYPE_CHECKING = False` in them),
+nor at its start what loads much for little (see `light`): a sandbox is not open before all of it is
+loaded, and each command's process would share that memory.
 """

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import functools
 import os
 import select
-import signal
 import time
 
 from sandbox import protocol
+from sandbox.supervisor.light import Ignoring, signal
 from sandbox.supervisor.shim import Shim
 
 TYPE_CHECKING = False
@@ -35,6 +33,8 @@ NOTHING_RAN = {
 }
 OOM_COUNTERS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
 SHIM_PATIENCE = 30.0
+
+_opened: list[int] = []
 
 
 class Kept:
@@ -221,11 +221,10 @@ def oom_kills() -> int:
     return 0
 
 
-@functools.lru_cache(maxsize=None)  # noqa: UP033 - Python 3.7
 def _oom_counters() -> list[int]:
     """The kernel's counters, opened once: they are read twice a command."""
-    found = []
-    for path in OOM_COUNTERS:
-        with contextlib.suppress(OSError):  # the other version of control groups
-            found.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    return found
+    if not _opened:
+        for path in OOM_COUNTERS:
+            with Ignoring(OSError):  # the other version of control groups
+                _opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    return _opened

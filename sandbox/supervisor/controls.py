@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
+import struct
 
+from sandbox.supervisor.light import get_errno
 from sandbox.supervisor.processes import libc, set_process_option
 
 TYPE_CHECKING = False
@@ -43,10 +44,10 @@ def _give_up(numbers: list[int]) -> None:
         kept &= ~(1 << number)
     halves = (kept & 0xFFFFFFFF, kept >> 32)
     # Effective, permitted, inheritable: the lower 32 of each, then the upper.
-    sets = (ctypes.c_uint32 * 6)(halves[0], halves[0], 0, halves[1], halves[1], 0)
-    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    sets = struct.pack("=6I", halves[0], halves[0], 0, halves[1], halves[1], 0)
+    header = struct.pack("=Ii", CAPABILITY_VERSION, 0)
     if libc.capset(header, sets):
-        raise OSError(ctypes.get_errno(), "capset")
+        raise OSError(get_errno(), "capset")
 
 
 def seen(folders: list[str], masked: list[str], fixed: list[str]) -> dict[str, Any]:

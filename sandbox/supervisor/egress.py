@@ -7,11 +7,11 @@ not read, or a host that does not, holds up its own connection and no memory.
 
 from __future__ import annotations
 
-import selectors
-import socket
+import _socket as socket  # which that module wraps, and loads much for it
 import struct
 
 from sandbox import protocol
+from sandbox.supervisor.light import READ, WRITE, Selector
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class WayOut:
 
     def __init__(
         self,
-        selector: selectors.BaseSelector,
+        selector: Selector,
         send: Callable[[int, int, bytes], None],
         crowded: Callable[[], bool],
     ) -> None:
@@ -76,7 +76,7 @@ class WayOut:
     def _listen_on(self) -> None:
         more = len(self._links) < self._limit and not self._starved
         if more and not self._listening:
-            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+            self._selector.register(self._listener.fileno(), READ, self._accept)
             self._listening = True
 
     def read_on(self) -> None:
@@ -112,14 +112,14 @@ class WayOut:
             self._gone(link)
         while self._limit:
             try:
-                self._listener.accept()[0].close()
+                _accept(self._listener).close()
             except OSError:
                 return
 
     def _accept(self) -> None:
         while len(self._links) < self._limit and not self._crowded():
             try:
-                connection, _ = self._listener.accept()
+                connection = _accept(self._listener)
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError:
@@ -132,14 +132,14 @@ class WayOut:
             self._links[link.ident] = link
             self._send(protocol.LINK_OPENED, link.ident, b"")
             self._watch(link)
-        self._selector.unregister(self._listener)
+        self._selector.unregister(self._listener.fileno())
         self._listening = False
 
     def _ready(self, link: Link) -> None:
         # What came before in this round may have ended it, and its descriptor be another's already.
-        if link.interest & selectors.EVENT_WRITE:
+        if link.interest & WRITE:
             self._write(link)
-        if link.interest & selectors.EVENT_READ:
+        if link.interest & READ:
             self._read(link)
 
     def _read(self, link: Link) -> None:
@@ -192,17 +192,15 @@ class WayOut:
     def _watch(self, link: Link, held: bool = False) -> None:
         """Wait for what can be done for a connection now, and for nothing else."""
         may_read = link.credit > 0 and not (link.heard_end or link.closing or held)
-        interest = (selectors.EVENT_READ if may_read else 0) | (
-            selectors.EVENT_WRITE if link.to_write else 0
-        )
+        interest = (READ if may_read else 0) | (WRITE if link.to_write else 0)
         if interest == link.interest:
             return
         if not interest:
-            self._selector.unregister(link.connection)
+            self._selector.unregister(link.connection.fileno())
         elif not link.interest:
-            self._selector.register(link.connection, interest, lambda: self._ready(link))
+            self._selector.register(link.connection.fileno(), interest, lambda: self._ready(link))
         else:
-            self._selector.modify(link.connection, interest, lambda: self._ready(link))
+            self._selector.modify(link.connection.fileno(), interest, lambda: self._ready(link))
         link.interest = interest
 
     def _gone(self, link: Link) -> None:
@@ -212,7 +210,12 @@ class WayOut:
     def _drop(self, link: Link) -> None:
         del self._links[link.ident]
         if link.interest:
-            self._selector.unregister(link.connection)
+            self._selector.unregister(link.connection.fileno())
             link.interest = 0
         link.connection.close()
         self.something_closed()
+
+
+def _accept(listener: socket.socket) -> socket.socket:
+    fd, _ = listener._accept()  # type: ignore[attr-defined]
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM, fileno=fd)

@@ -3,19 +3,17 @@ uid, so that its permissions hold and nothing of root's can be reached."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fnmatch
-import json
 import os
-import re
 import stat
 import sys
 
 from sandbox.supervisor import paths
+from sandbox.supervisor.light import Ignoring, dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
     from typing import Any
 
@@ -37,7 +35,7 @@ SKIPPED = frozenset(
 
 def read_chunks(path: str, limit: int) -> Iterator[bytes]:
     """A regular file's content, in pieces. A file over `limit` bytes is refused."""
-    with paths.parent_of(path) as (folder, name):
+    with paths.ParentOf(path) as (folder, name):
         fd = paths.open_regular(folder, name, os.O_RDONLY)
     try:
         size = os.fstat(fd).st_size
@@ -56,7 +54,7 @@ def read_chunks(path: str, limit: int) -> Iterator[bytes]:
 
 def write(path: str, content: bytes, executable: bool | None) -> None:
     """Write a whole file; its folders are made. `executable` None keeps the mode that it has."""
-    with paths.parent_of(path, create=True) as (folder, name):
+    with paths.ParentOf(path, create=True) as (folder, name):
         if name == ".":
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         fd = paths.open_regular(folder, name, os.O_WRONLY | os.O_CREAT)
@@ -74,7 +72,7 @@ def write(path: str, content: bytes, executable: bool | None) -> None:
 
 def remove(path: str) -> None:
     """Remove a file, a link or a whole folder."""
-    with paths.parent_of(path, follow=False) as (folder, name):
+    with paths.ParentOf(path, follow=False) as (folder, name):
         if name == ".":
             raise OSError(errno.EBUSY, "is the workspace itself")
         paths.remove_tree(folder, name)
@@ -84,7 +82,7 @@ def listing(path: str, depth: int, limit: int) -> dict[str, Any]:
     """What is in a folder, to a depth, sorted: at most `limit` entries, and whether there were
     more."""
     found = _Listing(limit)
-    with paths.parent_of(path) as (folder, name):
+    with paths.ParentOf(path) as (folder, name):
         top = os.open(name, paths.FOLDER, dir_fd=folder)
     base = "/".join(paths.parts_of(path))
     found.look_into(top, base + "/" if base else "", min(depth, paths.MAX_DEPTH))
@@ -108,7 +106,7 @@ class _Listing:
                 if self.full:
                     return
                 # What has vanished is not there; of a closed folder the name is all there is.
-                with contextlib.suppress(FileNotFoundError, PermissionError):
+                with Ignoring(FileNotFoundError, PermissionError):
                     state = entry.stat(follow_symlinks=False)
                     kind = KINDS.get(stat.S_IFMT(state.st_mode), "device")
                     self._add(prefix + entry.name, kind, state.st_size)
@@ -128,7 +126,8 @@ class _Listing:
 def search(request: dict[str, Any]) -> int:
     """Print lines that match as JSON, one [path, number, line] each. Runs as a command of its own,
     so that a slow pattern can be stopped."""
-    import warnings  # noqa: PLC0415 - seldom needed
+    import re  # noqa: PLC0415 - slow to load, and needed by searches only, as those below
+    import warnings  # noqa: PLC0415
 
     warnings.simplefilter("ignore")  # those of a pattern would be among the lines
     pattern = request["pattern"]
@@ -145,7 +144,7 @@ def search(request: dict[str, Any]) -> int:
     for path in _text_files(top):
         if accepted and not _globbed(path, accepted):
             continue
-        with contextlib.suppress(OSError):
+        with Ignoring(OSError):
             left = _search_file(path, expression, literal, left, request["line_bytes"])
             if not left:
                 break
@@ -154,6 +153,8 @@ def search(request: dict[str, Any]) -> int:
 
 
 def _globbed(path: str, pattern: str) -> bool:
+    import fnmatch  # noqa: PLC0415
+
     return fnmatch.fnmatch(path if "/" in pattern else os.path.basename(path), pattern)
 
 
@@ -169,7 +170,7 @@ def _text_files(top: str) -> Iterator[str]:
             folders.clear()
         for name in sorted(names):
             path = os.path.join(folder, name)
-            with contextlib.suppress(OSError):  # one that is gone, or closed to the sandbox
+            with Ignoring(OSError):  # one that is gone, or closed to the sandbox
                 if stat.S_ISREG(os.lstat(path).st_mode):
                     yield os.path.normpath(path)
 
@@ -190,7 +191,7 @@ def _search_file(
     for number, line in enumerate(content.split(b"\n"), 1):
         bare = line[:-1] if line.endswith(b"\r") else line
         if expression.search(bare):
-            print(json.dumps([path, number, os.fsdecode(bare[:line_bytes])]))
+            print(dumps([path, number, os.fsdecode(bare[:line_bytes])]))
             left -= 1
             if not left:
                 break

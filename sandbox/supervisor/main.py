@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import gc
-import json
 import os
-import selectors
-import signal
 import sys
 import time
 
@@ -16,6 +12,7 @@ from sandbox import protocol
 from sandbox.supervisor import accounts, controls, files, paths, processes, records
 from sandbox.supervisor.background import Background
 from sandbox.supervisor.egress import WayOut
+from sandbox.supervisor.light import READ, WRITE, Ignoring, Selector, dumps, loads, signal
 from sandbox.supervisor.pristine import Pristine
 from sandbox.supervisor.running import Running
 from sandbox.supervisor.stream import HIGH_WATER, Outbox, Upload, answering_nothing
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 WRITING = frozenset(("run", "shell", "write", "remove", "apply"))
+LATER = ("fnmatch", "hashlib", "re", "warnings")  # what is loaded when it is needed
 READ_SIZE = 256 * 1024
 SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 PIPE_SIZE = 1 << 20
@@ -42,7 +40,7 @@ class Supervisor:
         self._outbox = Outbox(target)
         self._arrived = bytearray(READ_SIZE)
         self._target = target
-        self._selector = selectors.DefaultSelector()
+        self._selector = Selector()
         self._background: dict[int, Background] = {}
         self._uploads: dict[int, Upload] = {}
         self._streams: dict[int, Iterator[bytes]] = {}
@@ -60,9 +58,9 @@ class Supervisor:
         """Work until the host is gone. Ends by SystemExit."""
         for fd in (self._source, self._target):
             os.set_blocking(fd, False)
-            with contextlib.suppress(OSError):  # the system may allow no more
+            with Ignoring(OSError):  # the system may allow no more
                 fcntl.fcntl(fd, SET_PIPE_SIZE, PIPE_SIZE)
-        self._selector.register(self._source, selectors.EVENT_READ, self._read_host)
+        self._selector.register(self._source, READ, self._read_host)
         while True:
             self._pump_streams()
             self._outbox.flush()
@@ -70,10 +68,7 @@ class Supervisor:
             if not self._outbox.crowded:
                 self._running.release()
                 self._way_out.read_on()
-            for key, _ in self._selector.select(self._patience()):
-                # An earlier event of this round may have ended what this one belongs to.
-                if key.fd in self._selector.get_map():
-                    key.data()
+            self._selector.work(self._patience())
             self._check_time()
 
     # -- the host's side ----------------------------------------------------------------------
@@ -92,7 +87,7 @@ class Supervisor:
 
     def _take(self, kind: int, ident: int, payload: bytes) -> None:
         if kind == protocol.REQUEST:
-            request = json.loads(payload)
+            request = loads(payload)
             self._answer(ident, lambda: self._begin(ident, request))
         elif kind in protocol.LINK_KINDS:
             self._way_out.take(kind, ident, payload)
@@ -113,7 +108,7 @@ class Supervisor:
         except processes.UNDOABLE as error:
             result = {"error": processes.describe(error)}
         if result is not None:
-            self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
+            self._outbox.send(protocol.REPLY, ident, dumps(result).encode())
 
     def _begin(self, ident: int, request: dict[str, Any]) -> Any:
         if request["op"] in WRITING:
@@ -154,6 +149,8 @@ class Supervisor:
         if request["profile"]:  # there is none where the image's files are to stay as they are
             with self._account.acting():
                 accounts.write_profile(request["profile"], self._environment["PATH"])
+        if not request["uid"]:
+            load_no_more()
         self._running.adopts = request["look_for_reaper"] and not processes.has_subreapers()
         self._lease = request["lease"]
         self._running.prepare_shim()
@@ -184,7 +181,7 @@ class Supervisor:
         return {}
 
     def _op_after_rebuild(self, ident: int, request: dict[str, Any]) -> None:
-        self._stream(ident, iter([json.dumps(self._tree.after_rebuild()).encode()]))
+        self._stream(ident, iter([dumps(self._tree.after_rebuild()).encode()]))
 
     def _op_identify(self, ident: int, request: dict[str, Any]) -> None:
         self._with_names(ident, lambda names: self._tree.identify(names) or {})  # type: ignore[func-returns-value]
@@ -199,7 +196,7 @@ class Supervisor:
         found = self._tree.changes(request["limit"])
         if not self._running.commands:
             self._tree.suspect = False
-        self._stream(ident, iter([json.dumps(found).encode()]))
+        self._stream(ident, iter([dumps(found).encode()]))
 
     def _op_fetch(self, ident: int, request: dict[str, Any]) -> None:
         limit = request["limit"]
@@ -245,7 +242,7 @@ class Supervisor:
     def _op_list(self, ident: int, request: dict[str, Any]) -> None:
         with self._account.acting():
             found = files.listing(request["path"], request["depth"], request["limit"])
-        self._stream(ident, iter([json.dumps(found).encode()]))
+        self._stream(ident, iter([dumps(found).encode()]))
 
     def _op_search(self, ident: int, request: dict[str, Any]) -> None:
         self._running.start(ident, self._account, {"search": request}, self._whole(request))
@@ -311,7 +308,7 @@ class Supervisor:
             return
         self._writing = bool(self._outbox.size)
         if self._writing:
-            self._selector.register(self._target, selectors.EVENT_WRITE, self._outbox.flush)
+            self._selector.register(self._target, WRITE, self._outbox.flush)
         else:
             self._selector.unregister(self._target)
 
@@ -330,7 +327,15 @@ class Supervisor:
     def _with_names(self, ident: int, work: Callable[[list[str]], Any]) -> None:
         """Collect a JSON list of paths that follows the request, then work on it."""
         text = bytearray()
-        self._uploads[ident] = Upload(text.extend, lambda: work(json.loads(bytes(text))))
+        self._uploads[ident] = Upload(text.extend, lambda: work(loads(bytes(text))))
+
+
+def load_no_more() -> None:
+    """Load what else may be needed, and nothing afterwards: commands that are root where the
+    image's folders can be written could put their own in its place."""
+    for name in LATER:
+        __import__(name)
+    sys.path.clear()
 
 
 def main() -> None:
@@ -340,6 +345,9 @@ def main() -> None:
     processes.set_process_option(processes.PR_SET_DUMPABLE, 0)
     # The kernel then keeps them from PID 1, also when commands are root and may send any.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # What OpenSSL's settings name would be loaded with `hashlib`. Commands get `os.environ`, which
+    # this leaves as it is.
+    os.putenv("OPENSSL_CONF", os.devnull)
     try:
         Supervisor(0, 1).serve()
     except (SystemExit, BrokenPipeError) as end:

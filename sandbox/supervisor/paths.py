@@ -6,14 +6,9 @@ there: every component is opened without following, and links are followed by ha
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = "/workspace"
 MAX_LINKS = 40
@@ -49,44 +44,60 @@ def parts_of(path: str) -> list[str]:
     return parts
 
 
-@contextlib.contextmanager
-def parent_of(
-    path: str, create: bool = False, follow: bool = True, through: bool = True
-) -> Iterator[tuple[int, str]]:
+class ParentOf:
     """The folder that holds `path`, open, and the name in it ("." for the workspace itself).
 
     Links on the way (with `through`) and the last one (with `follow`) are followed while they stay
     inside. With `create`, missing folders are made.
     """
-    stack = [os.open(ROOT, FOLDER)]
-    try:
-        waiting = parts_of(path)[::-1]
-        links = 0
-        while waiting:
-            name = waiting.pop()
-            if name == "..":
-                if len(stack) == 1:
-                    raise OutsideError()
-                os.close(stack.pop())
-                continue
-            target = _link_target(stack[-1], name) if (through if waiting else follow) else None
-            if target is not None:
-                links += 1
-                if links > MAX_LINKS:
-                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-                if target.startswith("/"):
-                    while len(stack) > 1:
-                        os.close(stack.pop())
-                waiting += parts_of(target)[::-1]
-                continue
-            if not waiting:
-                yield stack[-1], name
-                return
-            stack.append(_enter(stack[-1], name, create))
-        yield stack[-1], "."
-    finally:
-        for fd in stack:
+
+    def __init__(
+        self, path: str, create: bool = False, follow: bool = True, through: bool = True
+    ) -> None:
+        self._path = path
+        self._options = create, follow, through
+        self._stack: list[int] = []
+
+    def __enter__(self) -> tuple[int, str]:
+        self._stack.append(os.open(ROOT, FOLDER))
+        try:
+            return _walk_to(self._stack, self._path, *self._options)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self._stack:
             os.close(fd)
+
+
+def _walk_to(
+    stack: list[int], path: str, create: bool, follow: bool, through: bool
+) -> tuple[int, str]:
+    """Open the folders on the way, which are put on `stack`; the last one and the name in it."""
+    waiting = parts_of(path)[::-1]
+    links = 0
+    while waiting:
+        name = waiting.pop()
+        if name == "..":
+            if len(stack) == 1:
+                raise OutsideError()
+            os.close(stack.pop())
+            continue
+        target = _link_target(stack[-1], name) if (through if waiting else follow) else None
+        if target is not None:
+            links += 1
+            if links > MAX_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            if target.startswith("/"):
+                while len(stack) > 1:
+                    os.close(stack.pop())
+            waiting += parts_of(target)[::-1]
+            continue
+        if not waiting:
+            return stack[-1], name
+        stack.append(_enter(stack[-1], name, create))
+    return stack[-1], "."
 
 
 def _link_target(folder: int, name: str) -> str | None:

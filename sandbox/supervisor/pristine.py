@@ -3,11 +3,11 @@ way back to it."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 
 from sandbox.supervisor import paths
+from sandbox.supervisor.light import Ignoring
 from sandbox.supervisor.processes import Account, remove_ipc_objects
 from sandbox.supervisor.tree import CREATE, stamp_of
 
@@ -88,7 +88,7 @@ class Pristine:
 
 def _readable(path: str, mode: int) -> int:
     """Open a file of the sandbox's own, also one that it made unreadable."""
-    with contextlib.suppress(PermissionError):
+    with Ignoring(PermissionError):
         return os.open(path, os.O_RDONLY | paths.PLAIN)
     os.chmod(path, mode | 0o400)
     try:
@@ -110,7 +110,7 @@ def copy_range(source: int, target: int, offset: int, size: int) -> None:
 def as_mounted(folder: str) -> None:
     """Undo what a command may have set on a mount's own folder: its mode, and extended attributes.
     Access lists are among those; a default one would hold for all that is written again."""
-    with contextlib.suppress(PermissionError):  # root's own cannot have been changed
+    with Ignoring(PermissionError):  # root's own cannot have been changed
         os.chmod(folder, 0o755)  # noqa: S103 - the mode it is mounted with
     for name in os.listxattr(folder):
         if name.startswith(CHANGEABLE):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import errno
 import os
-import signal
 import time
+
+from sandbox.supervisor.light import Ignoring, Library, UnsignedLong, get_errno, signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 PR_SET_DUMPABLE = 4
@@ -22,7 +20,7 @@ IPC_RMID = 0
 # surrogate pair) and times beyond any clock: an answer to a request, no fault of the supervisor.
 UNDOABLE = (OSError, ValueError, OverflowError)
 
-libc = ctypes.CDLL(None, use_errno=True)
+libc = Library()
 
 
 class Account:
@@ -31,22 +29,30 @@ class Account:
     def __init__(self, uid: int) -> None:
         self.uid = uid
 
-    @contextlib.contextmanager
-    def acting(self) -> Iterator[None]:
+    def acting(self) -> Acting:
         """Do file work as the sandbox would: with its permissions and no capabilities."""
-        os.setegid(self.uid)
-        os.seteuid(self.uid)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-            os.setegid(0)
+        return Acting(self.uid)
 
     def become(self) -> None:
         """Give up root for good."""
         os.setgroups([])
         os.setresgid(self.uid, self.uid, self.uid)
         os.setresuid(self.uid, self.uid, self.uid)
+
+
+class Acting:
+    """Inside of it the effective ids are an account's, afterwards root's."""
+
+    def __init__(self, uid: int) -> None:
+        self._uid = uid
+
+    def __enter__(self) -> None:
+        os.setegid(self._uid)
+        os.seteuid(self._uid)
+
+    def __exit__(self, *_: object) -> None:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 class Usage:
@@ -63,15 +69,15 @@ class Usage:
 
 def set_process_option(option: int, value: int) -> None:
     """Call prctl."""
-    if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0):
-        raise OSError(ctypes.get_errno(), f"prctl {option}")
+    if libc.prctl(option, UnsignedLong(value), 0, 0, 0):
+        raise OSError(get_errno(), f"prctl {option}")
 
 
 def has_subreapers() -> bool:
     """Whether a process other than PID 1 can be given the orphans below it (not so in gVisor)."""
     pid = os.fork()
     if pid == 0:
-        os._exit(libc.prctl(PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1), 0, 0, 0) != 0)
+        os._exit(libc.prctl(PR_SET_CHILD_SUBREAPER, UnsignedLong(1), 0, 0, 0) != 0)
     return os.waitpid(pid, 0)[1] == 0
 
 
@@ -102,7 +108,7 @@ def kill_descendants(usage: Usage, spared: frozenset[int] = frozenset()) -> None
         found = _descendants(os.getpid(), spared)
         living = [pid for pid, lives in found.items() if lives]
         for pid in living:
-            with contextlib.suppress(ProcessLookupError):
+            with Ignoring(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if not living:
             # One that was born while the others were looked at leaves a dead parent behind.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 
 from sandbox import protocol
 from sandbox.supervisor import paths
+from sandbox.supervisor.light import Ignoring
 from sandbox.supervisor.tree import CREATE, Tree
 
 
@@ -83,9 +83,9 @@ class Applier:
             raise protocol.ProtocolError("the records ended early")
 
     def _begin(self, path: str, mode: int) -> None:
-        with paths.parent_of(path, create=True, follow=False, through=False) as (folder, name):
+        with paths.ParentOf(path, create=True, follow=False, through=False) as (folder, name):
             self._before = None
-            with contextlib.suppress(FileNotFoundError):
+            with Ignoring(FileNotFoundError):
                 self._before = os.lstat(name, dir_fd=folder)
                 if stat.S_ISDIR(self._before.st_mode):
                     os.rmdir(name, dir_fd=folder)
@@ -107,13 +107,13 @@ class Applier:
 def _delete(path: str) -> None:
     """Delete a file and the folders that it leaves empty; what is not there stays so."""
     try:
-        with paths.parent_of(path, follow=False, through=False) as (folder, name):
+        with paths.ParentOf(path, follow=False, through=False) as (folder, name):
             os.unlink(name, dir_fd=folder)
     except (FileNotFoundError, NotADirectoryError):
         return
     above = path.rpartition("/")[0]
     while above:
-        with paths.parent_of(above, follow=False, through=False) as (folder, name):
+        with paths.ParentOf(above, follow=False, through=False) as (folder, name):
             try:
                 os.rmdir(name, dir_fd=folder)
             except OSError as error:

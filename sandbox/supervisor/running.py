@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import selectors
-
 from sandbox import protocol
 from sandbox.supervisor import processes
 from sandbox.supervisor.background import Background
 from sandbox.supervisor.commands import NOTHING_RAN, Command
+from sandbox.supervisor.light import READ, WRITE, Selector, dumps
 from sandbox.supervisor.shim import NO_PROGRAM, Shim
 from sandbox.supervisor.stream import Outbox
 
@@ -22,9 +20,7 @@ class Running:
     """The sandbox's commands while they run, by the number of their request, and the shims that
     wait for the next ones. `one_ended` is called when descriptors have become free."""
 
-    def __init__(
-        self, selector: selectors.BaseSelector, outbox: Outbox, one_ended: Callable[[], None]
-    ) -> None:
+    def __init__(self, selector: Selector, outbox: Outbox, one_ended: Callable[[], None]) -> None:
         self.commands: dict[int, Command] = {}
         self.adopts = False  # orphans become the supervisor's own: there are no subreapers
         self._selector = selector
@@ -56,7 +52,7 @@ class Running:
             command.start(account.uid, what, request)
         except OSError as error:  # other commands have all the processes
             result = {**NOTHING_RAN, "stage": NO_PROGRAM, "errno": error.errno}
-            self._outbox.send(protocol.REPLY, ident, json.dumps(result).encode())
+            self._outbox.send(protocol.REPLY, ident, dumps(result).encode())
             return
         self.watch(command)
 
@@ -64,7 +60,7 @@ class Running:
         """Take what a command that was started writes, and its end."""
         self.commands[command.ident] = command
         end = lambda: self._end(command)  # noqa: E731 - bound to this command
-        self._selector.register(command.shim.fileno(), selectors.EVENT_READ, end)
+        self._selector.register(command.shim.fileno(), READ, end)
         for name in ("out", "events"):
             if getattr(command, name) >= 0:
                 self._watch_pipe(command, name)
@@ -119,22 +115,22 @@ class Running:
 
     def _watch_pipe(self, command: Command, name: str) -> None:
         read = lambda: self._read_pipe(command, name)  # noqa: E731 - bound to this pipe
-        self._selector.register(getattr(command, name), selectors.EVENT_READ, read)
+        self._selector.register(getattr(command, name), READ, read)
 
     def _watch_input(self, command: Command) -> None:
         if not command.wants_to_write:
             return
         fd = command.stdin
         command.write_input()
-        watched = fd in self._selector.get_map()
+        watched = fd in self._selector
         if command.wants_to_write and not watched:
-            self._selector.register(fd, selectors.EVENT_WRITE, lambda: self._watch_input(command))
+            self._selector.register(fd, WRITE, lambda: self._watch_input(command))
         elif watched and not command.wants_to_write:
             self._selector.unregister(fd)
 
     def _end(self, command: Command) -> None:
         for fd in (command.out, command.events, command.stdin, command.shim.fileno()):
-            if fd >= 0 and fd in self._selector.get_map():
+            if fd >= 0 and fd in self._selector:
                 self._selector.unregister(fd)
         del self.commands[command.ident]
         tail, result, shim_lives = command.finish()
@@ -151,7 +147,7 @@ class Running:
                 self._outbox.send(protocol.REPLY, command.waiting, b"{}")
             return
         self._outbox.send_all(protocol.TAIL, command.ident, tail)
-        self._outbox.send(protocol.REPLY, command.ident, json.dumps(result).encode())
+        self._outbox.send(protocol.REPLY, command.ident, dumps(result).encode())
 
     def _kill_orphans(self) -> None:
         """Kill what a dead shim left, or, where there are no subreapers, any command: it is the

@@ -8,23 +8,19 @@ the shim and is killed before the result is told.
 
 from __future__ import annotations
 
-# `signal` makes enumerations of what this gives: much memory to touch after a fork.
-import _signal  # type: ignore[import-not-found]
-import array
-import contextlib
+import _socket as socket  # which that module wraps, and loads much for it
 import errno
 import fcntl
 import gc
 import marshal
 import os
-import signal
-import socket
 import struct
 import sys
 import termios
 import time
 
 from sandbox.supervisor import files
+from sandbox.supervisor.light import Ignoring, signal
 from sandbox.supervisor.processes import (
     PR_SET_CHILD_SUBREAPER,
     UNDOABLE,
@@ -51,7 +47,8 @@ MOST_LIKELY_OOM_VICTIM = b"1000"
 # Among the container's own processes only: the supervisor gets its turn under any load.
 LOWEST_PRIORITY = 19
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
-ANCILLARY = socket.CMSG_SPACE(8 * array.array("i").itemsize)
+DESCRIPTOR = struct.Struct("i")
+ANCILLARY = socket.CMSG_SPACE(8 * DESCRIPTOR.size)
 
 
 class Shim:
@@ -94,7 +91,7 @@ class Shim:
         self._number += 1
         command["targets"] = list(descriptors)
         text = marshal.dumps(command)
-        passed = array.array("i", descriptors.values())
+        passed = b"".join(DESCRIPTOR.pack(fd) for fd in descriptors.values())
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)]
         self._socket.sendmsg([LENGTH.pack(len(text))], ancillary)
         self._socket.sendall(text)
@@ -102,7 +99,7 @@ class Shim:
     def stop(self) -> None:
         """Have the running command killed with all below it. The number says which command is
         meant; the signal only has it looked for."""
-        with contextlib.suppress(OSError):  # a shim that died is found out by its end
+        with Ignoring(OSError):  # a shim that died is found out by its end
             os.write(self._stops, NUMBER.pack(self._number))
             os.kill(self.pid, signal.SIGTERM)
 
@@ -118,7 +115,7 @@ class Shim:
         """Let go of a dead shim."""
         self._socket.close()
         os.close(self._stops)
-        with contextlib.suppress(ChildProcessError):  # reaped together with what it left
+        with Ignoring(ChildProcessError):  # reaped together with what it left
             os.waitpid(self.pid, 0)
 
 
@@ -135,12 +132,12 @@ def run_and_exit(work: Callable[[], int]) -> None:
 
 def _serve(channel: socket.socket, stops: int) -> int:
     gc.disable()  # a collection would touch, and so copy, all that is shared with the supervisor
-    with contextlib.suppress(OSError):  # gVisor: orphans become the supervisor's, which ends them
+    with Ignoring(OSError):  # gVisor: orphans become the supervisor's, which ends them
         set_process_option(PR_SET_CHILD_SUBREAPER, 1)
     # Nothing of the supervisor's may stay open here: a command would miss the end of its input.
     for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
         if fd > 2 and fd not in (channel.fileno(), stops):
-            with contextlib.suppress(OSError):  # the one that listed them
+            with Ignoring(OSError):  # the one that listed them
                 os.close(fd)
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1):
@@ -214,7 +211,7 @@ class _Child:
     def _wait(self, stops: int, number: int, usage: Usage) -> int | None:
         """The wait status of the command itself; None when it is to be stopped."""
         while True:
-            if _signal.sigwait(SIGNALS) == signal.SIGTERM and number in _numbers(stops):
+            if signal.sigwait(SIGNALS) == signal.SIGTERM and number in _numbers(stops):
                 return None
             status, _ = reap(usage, self._pid)
             if status is not None:
@@ -245,9 +242,7 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     head, ancillary, _, _ = channel.recvmsg(LENGTH.size, ANCILLARY, socket.MSG_CMSG_CLOEXEC)
     if len(head) < LENGTH.size:
         return None
-    passed = array.array("i")
-    for _, _, data in ancillary:
-        passed.frombytes(data)
+    passed = [fd for _, _, data in ancillary for (fd,) in DESCRIPTOR.iter_unpack(data)]
     (left,) = LENGTH.unpack(head)
     parts = []
     while left:
@@ -255,7 +250,7 @@ def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         if not parts[-1]:
             return None
         left -= len(parts[-1])
-    return marshal.loads(b"".join(parts)), list(passed)  # noqa: S302 - from the supervisor
+    return marshal.loads(b"".join(parts)), passed  # noqa: S302 - from the supervisor
 
 
 def _become(command: dict[str, Any], descriptors: list[int], tell: int) -> int:
@@ -270,7 +265,7 @@ def _become(command: dict[str, Any], descriptors: list[int], tell: int) -> int:
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         os.write(score, MOST_LIKELY_OOM_VICTIM)
         os.setpriority(os.PRIO_PROCESS, 0, LOWEST_PRIORITY)
-        _signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         Account(command["uid"]).become()
         os.chdir(command["folder"])
         stage = NO_PROGRAM

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import os
 
 from sandbox import protocol
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 HIGH_WATER = 1 << 20
+AT_ONCE = 64  # frames in one call
 
 
 class Outbox:
@@ -21,7 +21,7 @@ class Outbox:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._waiting: collections.deque[memoryview] = collections.deque()
+        self._waiting: list[memoryview] = []
         self.size = 0
 
     def send(self, kind: int, ident: int, payload: bytes = b"") -> None:
@@ -43,13 +43,16 @@ class Outbox:
         """Write what the stream takes now. Raises BrokenPipeError when the host is gone."""
         while self._waiting:
             try:
-                done = os.write(self._fd, self._waiting[0])
+                done = os.writev(self._fd, self._waiting[:AT_ONCE])
             except BlockingIOError:
                 return
             self.size -= done
-            if done == len(self._waiting[0]):
-                self._waiting.popleft()
-            else:
+            whole = 0
+            while whole < len(self._waiting) and done >= len(self._waiting[whole]):
+                done -= len(self._waiting[whole])
+                whole += 1
+            del self._waiting[:whole]
+            if done:
                 self._waiting[0] = self._waiting[0][done:]
 
 

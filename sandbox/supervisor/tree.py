@@ -6,7 +6,6 @@ command can write through a shared mapping, which leaves a file's times as they 
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -15,6 +14,7 @@ import time
 
 from sandbox import protocol
 from sandbox.supervisor import files, paths
+from sandbox.supervisor.light import Ignoring
 from sandbox.supervisor.processes import Account
 
 TYPE_CHECKING = False
@@ -104,7 +104,7 @@ class Tree:
             for path in names:
                 known = self.prepared.get(path)
                 if known is not None:
-                    with contextlib.suppress(OSError):
+                    with Ignoring(OSError):
                         known.identity = content_identity(path, known.stamp, 20)
 
     def changes(self, limit: int) -> dict[str, Any]:
@@ -139,8 +139,8 @@ class Tree:
         left = limit
         for path in names:
             kind, content = protocol.DELETED, b""
-            with self._account.acting(), contextlib.suppress(OSError):
-                with paths.parent_of(path, follow=False, through=False) as (folder, name):
+            with self._account.acting(), Ignoring(OSError):
+                with paths.ParentOf(path, follow=False, through=False) as (folder, name):
                     fd = paths.open_regular(folder, name, os.O_RDONLY)
                 with open(fd, "rb", 0):
                     executable = os.fstat(fd).st_mode & 0o100
@@ -216,7 +216,7 @@ class Walk:
         try:
             with os.scandir(fd) as scan:
                 for entry in scan:
-                    with contextlib.suppress(FileNotFoundError):
+                    with Ignoring(FileNotFoundError):
                         self._take(entry, prefix + entry.name, folders)
             for name in folders:
                 self._enter(fd, name, prefix + name, depth)
@@ -287,7 +287,7 @@ def content_identity(path: str, stamp: tuple[int, ...], length: int) -> bytes:
     import hashlib  # noqa: PLC0415 - slow to load, and seldom needed
 
     digest = hashlib.sha1() if length == 20 else hashlib.sha256()  # noqa: S324 - git's own ids
-    with paths.parent_of(path, follow=False, through=False) as (folder, name):
+    with paths.ParentOf(path, follow=False, through=False) as (folder, name):
         if stat.S_ISLNK(stamp[4]):
             content = os.fsencode(os.readlink(name, dir_fd=folder))
             digest.update(b"blob %d\0" % len(content) + content)

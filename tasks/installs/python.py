@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from sandbox.install import Install
-from tasks.installs.pythonlocks import LOCKS, Lock, Locked, read_lock
+from tasks.installs.pythonlocks import LOCKING, LOCKS, Lock, Locked, read_lock
 from tasks.python_project import PythonProject
 from tasks.reading import MAX_LOCK_BYTES, strings, table, tables
 
@@ -99,12 +99,16 @@ def image_variables(python: str) -> dict[str, str]:
 
 
 def find_python_lock(
-    project: PythonProject, requirements: Iterable[str], wanted: Set[str]
+    project: PythonProject,
+    requirements: Iterable[str],
+    wanted: Set[str],
+    declared: Set[str] = frozenset(),
 ) -> PythonLock | None:
     """The installation by the repository's lock file; None where it has none that can be read.
 
     `requirements` are what the image needs, `wanted` the names of the groups and extras that tests
-    need, for lock files that do not say who needs whom.
+    need, for lock files that do not say who needs whom. Those `declared` by the repository are
+    named where the lock does not fit them.
     """
     path = next((name for name in LOCKS if project.files.has(name)), None)
     if path is None:
@@ -116,14 +120,38 @@ def find_python_lock(
     choice = choose(lock, requirements, target, project.name)
     notes = []
     if lock.problems:
-        notes.append(f"{path} is not taken as it is: {_few(lock.problems)}.")
+        notes.append(
+            f"{path} is not taken as it is: {_few(lock.problems)}. "
+            f"To write it anew: {LOCKING[path]}."
+        )
+    unfit = [
+        f"{text} ({_reason(lock, text)})"
+        for text in choice.unlocked
+        if text in declared and not project.provides(Requirement(text))
+    ]
+    if unfit and lock.packages:
+        notes.append(
+            f"{path} does not fit what the repository asks for: {_few(unfit)}. The newest versions "
+            f"of the day are installed for these; to bring {path} up to date: {LOCKING[path]}."
+        )
     if choice.left_out:
         notes.append(
             f"Of {path} these are not taken, for they come from no index or from one that the "
-            f"repository names: {_few(choice.left_out)}. If tests need them, name them in `pip` "
-            f"or `setup` in greenroom.toml."
+            f"repository names: {_few(choice.left_out)}. If tests need them, name a release in "
+            f"`pip`, or have a command of `setup` install them, in greenroom.toml."
         )
     return PythonLock(_install(path, choice), tuple(choice.unlocked), tuple(notes))
+
+
+def _reason(lock: Lock, text: str) -> str:
+    """Why a lock has nothing for a requirement."""
+    requirement = Requirement(text)
+    entries = lock.packages.get(canonicalize_name(requirement.name), ())
+    versions = sorted({entry.version for entry in entries})
+    if not versions:
+        return "not in it"
+    elsewhere = any(requirement.specifier.contains(each, prereleases=True) for each in versions)
+    return f"it has {', '.join(versions)}{' for other Pythons or machines' if elsewhere else ''}"
 
 
 def choose(lock: Lock, requirements: Iterable[str], target: Target, own_name: str = "") -> Choice:

@@ -11,9 +11,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from sandbox.patch import printable
 from tasks.python_project import poetry_specifier
-from tasks.reading import Table, strings, table, tables
+from tasks.reading import Table, shown, strings, table, tables
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _HASH = re.compile(r"sha(?:256|384|512):[0-9a-f]{64,128}")
@@ -64,7 +63,7 @@ class Lock:
         self.packages.setdefault(canonical, []).append(Locked(canonical, exact, **rest))
 
     def problem(self, what: str) -> None:
-        self.problems.append(printable(what[:80]))
+        self.problems.append(shown(what))
 
     def requirements(self, texts: Iterator[str]) -> tuple[Requirement, ...]:
         """The requirements in an entry, without those that are none."""
@@ -109,7 +108,7 @@ def _uv(data: Table, lock: Lock) -> None:
                 for extra, listed in optional.items()
             },
             index=str(registry) if from_index else "",
-            origin="" if from_index else _shown(source) or "no index",
+            origin="" if from_index else _source(source) or "no index",
         )
 
 
@@ -147,7 +146,7 @@ def _poetry(data: Table, lock: Lock) -> None:
                 for extra, listed in table(entry, "extras").items()
             },
             index=_text(source.get("url")) if legacy else "",
-            origin=_shown(source) if source and not legacy else "",
+            origin=_source(source) if source and not legacy else "",
         )
 
 
@@ -230,6 +229,14 @@ LOCKS: Mapping[str, Callable[[Table, Lock], None]] = {
     "pylock.toml": _pylock,
     "Pipfile.lock": _pipfile,
 }
+#: What writes each of them anew.
+LOCKING: Mapping[str, str] = {
+    "uv.lock": "uv lock",
+    "poetry.lock": "poetry lock",
+    "pdm.lock": "pdm lock",
+    "pylock.toml": "the tool that wrote it",
+    "Pipfile.lock": "pipenv lock",
+}
 
 
 def _requirement(name: object, extras: list[str], specifier: str, marker: object) -> str:
@@ -249,8 +256,8 @@ def _hashes(files: list[Table]) -> tuple[str, ...]:
 
 def _foreign(entry: Table) -> str:
     """Where an entry comes from, if that is no index."""
-    return _shown({key: entry[key] for key in _FOREIGN if entry.get(key)})
+    return _source({key: entry[key] for key in _FOREIGN if entry.get(key)})
 
 
-def _shown(source: Table) -> str:
-    return printable(", ".join(f"{key} {value}" for key, value in source.items())[:80])
+def _source(source: Table) -> str:
+    return shown(", ".join(f"{key} {value}" for key, value in source.items()))

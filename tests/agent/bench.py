@@ -75,10 +75,8 @@ class Bench:
         history: History | None = None,
         guidance: str = "",
     ) -> Outcome:
-        script = self.folder / "script.json"
-        if not isinstance(turns, Model):
-            script.write_text(json.dumps(turns))
-        model = turns if isinstance(turns, Model) else open_script(str(script))
+        model = self._script(turns) if isinstance(turns, list) else turns
+        await model.prepare()
         recorder = Recorder(self.log)
         if history:
             recorder.emit("resumed", after=history.after, turn=history.turn)
@@ -87,7 +85,7 @@ class Bench:
                 task,
                 model,
                 self.image,
-                Toolbox(toolset("generic").tools),
+                Toolbox(toolset(model.toolset).tools),
                 recorder,
                 Plan(limits or Limits(), candidates=candidates),
                 history=history,
@@ -95,6 +93,11 @@ class Bench:
             )
         finally:
             recorder.close()
+
+    def _script(self, turns: list[Turn]) -> Model:
+        script = self.folder / "script.json"
+        script.write_text(json.dumps(turns))
+        return open_script(str(script))
 
     def history(self, task: Task) -> History:
         """What the attempt left to go on from."""

@@ -1,3 +1,5 @@
+import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -5,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import paths, settings, trust
-from agent.keys import KEYS, BadValue, check, parse_size, parse_text
+from agent.cli.command import add_settings, flags
+from agent.keys import KEYS, SANDBOX, BadValue, check, parse_size, parse_text
 from agent.request import policy_of
 from agent.settingsfile import repository_file
 from sandbox.errors import UsageError
@@ -99,6 +102,8 @@ def test_no_setting_frees_files_but_the_one_that_needs_trust(checkout: Path) -> 
         ("exclude = 'x'", "exclude: expected a list of strings"),
         ("exclude = [1]", "exclude: expected a list of strings"),
         ("memory = 'lots'", "expected a size such as 512M or 2G, got 'lots'"),
+        ("memory = '16M'", "memory: expected at least 64M, got 16M"),
+        ("memory = 100", "memory: expected at least 64M, got 100 bytes"),
         ("test_cmd = ''", "expected a text, got an empty one"),
         ("test_cmd = ", "is not valid TOML"),
         (f"turn_limit = {'9' * 5000}", "is not valid TOML"),
@@ -112,9 +117,57 @@ def test_a_bad_file_is_named_with_what_was_expected(checkout: Path, text: str, s
     assert "greenroom.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("apt = 'jq'", 'apt = ["jq", "tree"]'),
+        ("turn_limit = '5'", "turn_limit = 50"),
+        ("memory = true", 'memory = "2048M"'),
+        ("image = 3", 'image = "python:3.13-slim"'),
+        ("workspace = 1", 'workspace = "memory"'),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_shown_the_right_form(
+    checkout: Path, text: str, right: str
+) -> None:
+    write(checkout / "greenroom.toml", text)
+    with pytest.raises(UsageError) as caught:
+        settings.load(checkout, {}, {})
+    assert caught.value.hint == f"An example of the right form: {right}"
+
+
+def test_a_flag_takes_several_with_commas_where_a_comma_can_be_in_none() -> None:
+    parser = argparse.ArgumentParser()
+    add_settings(parser, SANDBOX)
+    words = ["--apt", "jq, tree", "--apt=git", "--pip", "a>=1,<2", "--cpus", "1.5"]
+    given = flags(parser.parse_args(words))
+    assert given == {"apt": ("jq", "tree", "git"), "pip": ("a>=1,<2",), "cpus": 1.5}
+    told = " ".join(parser.format_help().split())
+    assert "Debian packages to add to the image (several: again, or with commas)" in told
+    assert "Python requirements to add to the image (several: give it again)" in told
+
+
 def test_a_dockerfile_with_a_name_of_no_file_is_said(checkout: Path) -> None:
     write(checkout / "greenroom.toml", f"dockerfile = '{'a' * 300}'")
     with pytest.raises(UsageError, match=r"cannot read .*aaa: File name too long"):
+        settings.load(checkout, {}, {})
+
+
+def test_what_stands_in_the_place_of_a_settings_file_is_refused_by_name(
+    checkout: Path, home: Path
+) -> None:
+    for own in (checkout / "greenroom.toml", paths.config_file()):
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.mkdir()
+        with pytest.raises(UsageError, match=f"cannot read {own}: Is a directory"):
+            settings.load(checkout, {}, {})
+        own.rmdir()
+        os.mkfifo(own)
+        with pytest.raises(UsageError, match=f"{own} is no file"):
+            settings.load(checkout, {}, {})
+        own.unlink()
+    (checkout / "greenroom.toml").symlink_to("gone.toml")
+    with pytest.raises(UsageError, match="is a link to nothing"):
         settings.load(checkout, {}, {})
 
 
@@ -174,6 +227,12 @@ HOSTILE = {
     "context_high": "0.4",
     "context_low": "0.2",
     "model_timeout": "99999.0",
+    "malformed_retries": "1000",
+    "precision": "'bf16'",
+    "device_map": "'cpu'",
+    "cache_limit": "'640G'",
+    "grammar": "'off'",
+    "vllm_args": "['trust_remote_code=true']",
     "reasoning_loops": "'keep'",
     "reasoning_patterns": "['a']",
 }
@@ -190,6 +249,7 @@ def test_an_untrusted_repository_cannot_set_what_matters(checkout: Path, name: s
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_trusted_repository_can(checkout: Path, name: str) -> None:
+    write(checkout / "Dockerfile", "FROM x\n")
     write(checkout / "greenroom.toml", f"{name} = {HOSTILE[name]}")
     found = repository_file(checkout)
     assert found

@@ -53,9 +53,9 @@ def test_the_dockerfile_that_counts_is_the_one_that_is_read(checkout: Path) -> N
 def test_no_file_outside_of_the_checkout_is_read(checkout: Path, path: str) -> None:
     (checkout.parent / "outside").write_text("1")
     (checkout / "greenroom.toml").write_text(f"dockerfile = '{path}'")
-    trust_table(checkout)
-    (checkout.parent / "outside").write_text("2")
-    assert settings.load(checkout, {}, {}).ignored == ()
+    with pytest.raises(UsageError, match="not in the checkout"):
+        trust_table(checkout)
+    assert settings.load(checkout, {}, {}).ignored == ("dockerfile",)
 
 
 def test_a_devcontainer_is_trusted_beside_the_settings(checkout: Path) -> None:

@@ -99,9 +99,9 @@ CONTROLS: Mapping[str, Control] = {
             ('        Account(command["uid"]).become()\n', ""),
             ("    processes.set_process_option(processes.PR_SET_DUMPABLE, 0)\n", ""),
             (
-                "            os.seteuid(0)\n            os.setegid(0)\n",
-                "            os.seteuid(0)\n            os.setegid(0)\n"
-                "            set_process_option(PR_SET_DUMPABLE, 1)\n",
+                "        os.seteuid(0)\n        os.setegid(0)\n",
+                "        os.seteuid(0)\n        os.setegid(0)\n"
+                "        set_process_option(PR_SET_DUMPABLE, 1)\n",
             ),
         )
     ),
@@ -165,9 +165,9 @@ CONTROLS: Mapping[str, Control] = {
     "following no link": Control(
         source=(
             (
-                "            target = _link_target(stack[-1], name) if (through if waiting else "
+                "        target = _link_target(stack[-1], name) if (through if waiting else "
                 "follow) else None\n",
-                "            target = None\n",
+                "        target = None\n",
             ),
             ("PLAIN = os.O_NOFOLLOW | os.O_NONBLOCK", "PLAIN = os.O_NONBLOCK"),
             ("os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC", "os.O_DIRECTORY | os.O_CLOEXEC"),
@@ -195,9 +195,7 @@ CONTROLS: Mapping[str, Control] = {
     ),
     "bounded depth": Control(source=(("MAX_DEPTH = 256", "MAX_DEPTH = 1 << 60"),)),
     "listing what is not closed": Control(
-        source=(
-            ("contextlib.suppress(FileNotFoundError, PermissionError)", "contextlib.suppress()"),
-        )
+        source=(("Ignoring(FileNotFoundError, PermissionError)", "Ignoring()"),)
     ),
     "bounded searching": Control(
         source=(

@@ -1,12 +1,22 @@
 """Attacks on privileges and on the host: its settings, devices, secrets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.container import Sandbox
+from sandbox.image import Image
+from sandbox.trees import Base
 from tests.attacks.conftest import SECRET, Attack, Plainly, Without
-from tests.attacks.controls import attack_in, setting, verdicts
+from tests.attacks.controls import (
+    POLICY,
+    Control,
+    attack_in,
+    sandbox_without,
+    setting,
+    verdicts,
+)
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
@@ -153,3 +163,28 @@ async def test_ordinary_tools_keep_working_under_the_profile(box: Sandbox) -> No
         " python3 -m venv --without-pip v && v/bin/python -c 'print(1)'"
     )
     assert result.output.text.split() == ["1", "made", "1", "1"]
+
+
+async def test_a_module_that_root_inside_changes_is_not_loaded_into_the_supervisor(
+    image: Image, base: Base
+) -> None:
+    # The supervisor hashes contents only once a command has run.
+    policy = replace(POLICY, preset="compat")
+    script = (
+        "import hashlib\n"
+        'text = \'import os; open(f"/taken-by-{os.getpid()}", "w"); from _sha1 import sha1\'\n'
+        "print('write', attempt(open(hashlib.__file__, 'w').write, text))\n"
+    )
+
+    async def attempted(room: Sandbox) -> str:
+        assert verdicts(await attack_in(room, script)) == {"write": "worked"}
+        await room.delta()
+        return (await room.run("ls / | grep taken")).output.text.strip()
+
+    async with Sandbox.open(image, base, policy) as box:
+        assert await attempted(box) == ""
+        assert (await box.search("kept")).matches
+    late = Control(source=(("            load_no_more()\n", "            pass\n"),))
+    opening = sandbox_without(late, image=image, base=base, policy=policy, resettable=False)
+    async with opening as open_:
+        assert await attempted(open_) == "taken-by-1"

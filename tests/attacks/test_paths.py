@@ -290,6 +290,6 @@ async def test_a_file_that_grows_while_it_is_fetched_is_a_refusal(
     # Small when it is reported, large when it comes: the worst moment, without waiting for luck.
     monkeypatch.setattr(Wire, "receive", grown_first)
     await box.run("echo small > it")
-    with pytest.raises(PatchError, match="changed files are too large"):
+    with pytest.raises(PatchError, match="cannot be taken: the changed files are too large"):
         await box.delta()
     assert (await box.run("true")).ok

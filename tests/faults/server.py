@@ -1,8 +1,8 @@
 """A model server that misbehaves on request: the one fake in the tests.
 
 It does what no real server can be made to do: close in the middle of a word, answer in HTML, never
-stop. Each `POST .../chat/completions` gets the next `Reply`, the last one again and again; a list
-of models and other routes can be set. It listens on 127.0.0.1 only.
+stop. Each `POST` for a turn (see `_TURNS`) gets the next `Reply`, the last one again and again; a
+list of models and other routes can be set. It listens on 127.0.0.1 only.
 """
 
 import asyncio
@@ -86,6 +86,12 @@ def stream(*steps: Step) -> Reply:
     return Reply(steps)
 
 
+def ndjson(*lines: object) -> Reply:
+    """An answer with one object a line, as Ollama's own interface streams it."""
+    written = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    return Reply([written], headers={"Content-Type": "application/x-ndjson"})
+
+
 def error(
     status: int, message: str | object = "", headers: Mapping[str, str] | None = None
 ) -> Reply:
@@ -104,6 +110,11 @@ def document(data: object) -> Reply:
 
 def page(status: int = 200, text: str = "<!DOCTYPE html><html><body>Hello</body></html>") -> Reply:
     return Reply([text.encode()], status, {"Content-Type": "text/html; charset=utf-8"}, whole=True)
+
+
+#: Where a model is asked for a turn: in chat or in raw tokens, by vLLM's way or llama.cpp's; and
+#: Ollama's own.
+_TURNS = ("/completions", "/completion", "/api/chat")
 
 
 class FaultServer:
@@ -174,7 +185,7 @@ class FaultServer:
 
     def _next(self, request: Request) -> Reply:
         self.on_request(request.path)
-        if not request.path.partition("?")[0].endswith("/chat/completions"):
+        if not request.path.partition("?")[0].endswith(_TURNS):
             self.others.append(request)
             missing = error(404, {"detail": "Not Found"})
             return self.routes.get(request.path.partition("?")[0], missing)

@@ -144,6 +144,7 @@ def test_bytes_of_paths_survive_decoding(raw: bytes) -> None:
 
 def test_a_message_shows_control_characters_escaped() -> None:
     assert printable("a\x1b[2J\u202eb\n") == "a\\x1b[2J\\u202eb\\n"
+    assert printable("caf\udce9 \ud800") == "caf\\xe9 \\ud800"
 
 
 @given(st.lists(CHANGES, unique_by=lambda change: change.path, max_size=6), st.randoms())

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox import source, supervisor
-from sandbox.supervisor import files, paths
+from sandbox import protocol, source, supervisor
+from sandbox.supervisor import files, light, paths, stream
 from sandbox.supervisor.commands import Kept
 
 # What came to the standard library after Python 3.7 and is easily used by mistake.
@@ -25,7 +25,7 @@ LATER = {
 }  # fmt: skip
 LATER_MODULES = {"graphlib", "zoneinfo", "tomllib"}
 # Those of these that are installed load the modules and do work with them.
-PYTHONS = ("python3.7", "python3.8", "python3.9", "python3.10", sys.executable)
+PYTHONS = ("python3.7", "python3.8", "python3.9", "python3.10", "python3.13", sys.executable)
 FOLDER = Path(supervisor.__file__).parent
 
 
@@ -101,7 +101,7 @@ import contextlib, hashlib, json, os, sys
 root, bootstrap = sys.argv[1:]
 exec(bootstrap.rpartition("sys.modules[")[0])
 from sandbox import protocol
-from sandbox.supervisor import commands, files, paths, pristine, records, terminal
+from sandbox.supervisor import commands, files, light, paths, pristine, processes, records, terminal
 from sandbox.supervisor.tree import Tree
 
 class Account:
@@ -139,17 +139,77 @@ files.remove("new")
 assert [entry[0] for entry in files.listing(".", 2, 9)["entries"]] == ["d", "d/a", "link", "pipe"]
 request = {"pattern": "2", "literal": False, "glob": None, "path": ".", "limit": 1, "line_bytes": 9}
 assert files.search(request) == 0
+assert processes.libc.prctl(processes.PR_SET_DUMPABLE, light.UnsignedLong(0), 0, 0, 0) == 0
+try:
+    processes.set_process_option(processes.PR_SET_DUMPABLE, 1 << 33)
+except OSError as error:
+    assert error.errno == 22
+else:
+    assert False, "the upper half of a number was lost"
+for value in (None, [True, False, -7, 0.5, (1,)], {"a": {"b": "\udce4\u20ac\\ \"\n"}}, ""):
+    assert light.dumps(value) == json.dumps(value)
+    assert light.loads(light.dumps(value).encode()) == json.loads(json.dumps(value))
 """
+LOADED = """
+import sys
+exec(sys.argv[1].rpartition("sys.modules[")[0])
+print(*sorted(sys.modules))
+"""
+SETTINGS = """
+import os, sys
+exec(sys.argv[1].rpartition("sys.modules[")[0])
+main = sys.modules["sandbox.supervisor.main"]
+class Supervisor:
+    def __init__(self, source, target):
+        pass
+    def serve(self):
+        import hashlib
+        print(hashlib.sha1.__name__, os.environ["OPENSSL_CONF"], flush=True)
+        raise SystemExit(0)
+main.Supervisor = Supervisor
+os.setgroups = lambda groups: None
+main.main()
+"""
+# Of OpenSSL, which then has no SHA-1; Python's own is taken instead.
+WITHOUT_SHA1 = """
+openssl_conf = all
+[all]
+providers = some
+[some]
+legacy = one
+[one]
+activate = 1
+"""
+# What takes long to load, or loads what does.
+HEAVY = {
+    *(
+        "collections",
+        "contextlib",
+        "ctypes",
+        "enum",
+        "functools",
+        "inspect",
+        "json",
+        "re",
+        "selectors",
+    ),
+    *("signal", "socket", "subprocess", "tempfile", "threading", "typing", "warnings"),
+}
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_old_pythons_load_and_work_it(python: str, tmp_path: Path) -> None:
+def installed(python: str) -> str:
+    """A Python's program; skips where there is none."""
     program = shutil.which(python) or ""
     probe = [program, "-I", "-c", "import ctypes"]
     if not program or subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip(f"there is no {python}")
+    return program
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_old_pythons_load_and_work_it(python: str, tmp_path: Path) -> None:
     result = subprocess.run(
-        [program, "-I", "-S", "-X", "utf8", "-c", WORK, str(tmp_path), source.BOOTSTRAP],
+        [installed(python), "-I", "-S", "-X", "utf8", "-c", WORK, str(tmp_path), source.BOOTSTRAP],
         input=source.supervisor_source(),
         capture_output=True,
         check=False,
@@ -157,12 +217,85 @@ def test_old_pythons_load_and_work_it(python: str, tmp_path: Path) -> None:
     assert (result.stdout, result.stderr) == (b'["d/a", 1, "2"]\n', b"")
 
 
+@pytest.mark.parametrize("python", PYTHONS)
+def test_it_loads_nothing_that_takes_long(python: str) -> None:
+    result = subprocess.run(
+        [installed(python), "-I", "-S", "-X", "utf8", "-c", LOADED, source.BOOTSTRAP],
+        input=source.supervisor_source(),
+        capture_output=True,
+        check=True,
+    )
+    assert HEAVY & set(result.stdout.decode().split()) == set()
+
+
+def test_openssl_s_settings_are_not_read_and_the_commands_variables_stay(tmp_path: Path) -> None:
+    conf = tmp_path / "openssl.cnf"
+    conf.write_text(WITHOUT_SHA1)
+    result = subprocess.run(
+        [sys.executable, "-I", "-S", "-X", "utf8", "-c", SETTINGS, source.BOOTSTRAP],
+        input=source.supervisor_source(),
+        env={"PATH": os.defpath, "OPENSSL_CONF": str(conf)},
+        capture_output=True,
+        check=True,
+    )
+    assert result.stdout.decode() == f"openssl_sha1 {conf}\n"
+
+
+def test_each_descriptor_s_work_is_done_while_it_is_ready_and_registered() -> None:
+    selector = light.Selector()
+    reads, writes = zip(os.pipe(), os.pipe(), strict=True)
+    done: list[int] = []
+
+    def first(fd: int, other: int) -> None:
+        done.append(os.read(fd, 1)[0])
+        if other in selector:  # what ended together with this one
+            selector.unregister(other)
+
+    try:
+        selector.register(reads[0], light.READ, lambda: first(*reads))
+        selector.register(reads[1], light.READ, lambda: first(*reversed(reads)))
+        selector.work(0.0)
+        assert done == []
+        for fd, data in zip(writes, (b"a", b"b"), strict=True):
+            os.write(fd, data)
+        selector.work(60.0)
+        assert len(done) == 1
+        selector.work(0.0)
+        assert len(done) == 1
+    finally:
+        for fd in (*reads, *writes):
+            os.close(fd)
+    for fd in reads:
+        if fd in selector:
+            selector.unregister(fd)  # although it was closed
+
+
+@pytest.mark.parametrize("size", [1, 70_000])
+def test_frames_go_out_whole_and_in_order_however_little_the_stream_takes(size: int) -> None:
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    outbox = stream.Outbox(write)
+    sent = [bytes([number % 251]) * size for number in range(150)]
+    for number, payload in enumerate(sent):
+        outbox.send(protocol.OUTPUT, number, payload)
+    decoder = protocol.Decoder(protocol.SUPERVISOR_KINDS)
+    got: list[bytes] = []
+    while outbox.size:
+        outbox.flush()
+        got += [payload for _, _, payload in decoder.feed(os.read(read, 1 << 16))]
+    os.close(write)
+    while data := os.read(read, 1 << 16):
+        got += [payload for _, _, payload in decoder.feed(data)]
+    os.close(read)
+    assert got == sent
+
+
 # -- paths --------------------------------------------------------------------------------------
 
 
 def opened(path: str, **options: bool) -> str:
     """Where a path leads, as the system sees what was opened."""
-    with paths.parent_of(path, **options) as (folder, name):
+    with paths.ParentOf(path, **options) as (folder, name):
         return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
 
 

@@ -146,7 +146,7 @@ def find(store: TreeStore) -> Find:
 )
 def test_requirements_are_found(find: Find, files: dict[str, str], pip: tuple[str, ...]) -> None:
     assert find(files).pip == pip
-    assert find(files).notes == ()
+    assert all("does not name every version" in note for note in find(files).notes)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ HOSTILE = [
     "--extra-index-url=https://evil.example",
     "--find-links ./wheels",
     "--trusted-host evil.example",
-    "-e .",
+    "-e ../other",
     "-e git+https://evil.example/x.git#egg=x",
     "git+ssh://git@evil.example/x.git",
     "https://evil.example/x.whl",
@@ -238,10 +238,50 @@ HOSTILE = [
 
 @pytest.mark.parametrize("line", HOSTILE)
 def test_what_is_no_plain_requirement_is_dropped_and_named(find: Find, line: str) -> None:
-    found = find({"requirements.txt": f"good\n{line}\n"})
-    assert found.pip == ("good",)
+    found = find({"requirements.txt": f"good==1\n{line}\n"})
+    assert found.pip == ("good==1",)
     assert "not installed: requirements.txt: " in found.notes[0]
     assert found.notes[0].isprintable()
+
+
+def test_what_cannot_be_named_in_pip_has_advice_that_can_be_followed(find: Find) -> None:
+    (note,) = find({"requirements.txt": "a==1\ngit+https://h.example/b\n-e ./libs/c\n"}).notes
+    assert "requirements.txt: git+https://h.example/b; requirements.txt: -e ./libs/c. " in note
+    assert "`setup`" in note
+    assert "`rebuild`" in note
+
+
+def test_the_repository_itself_is_no_requirement_but_its_extras_are(find: Find) -> None:
+    project = "[project]\nname='me'\n[project.optional-dependencies]\nx=['a==1']\nt=['b==1']\n"
+    found = find(
+        {
+            "pyproject.toml": project,
+            "requirements.txt": "-e .[x]\n",
+            "requirements-test.txt": "--editable=./[t]\nc==1\n.\n",
+        }
+    )
+    assert found.pip == ("a==1", "c==1", "b==1")
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("a", True),
+        ("a>=2", True),
+        ("a==2.*", True),
+        ("a; python_version=='3.11'", True),
+        ("a==2", False),
+        ("a[x]==2; python_version>'3'", False),
+    ],
+)
+def test_a_requirements_file_that_leaves_versions_to_the_day_is_named(
+    find: Find, line: str, said: bool
+) -> None:
+    notes = find({"requirements.txt": "b==1\n-r more.txt\n", "more.txt": line}).notes
+    assert bool(notes) == said
+    assert all("more.txt does not name every version exactly" in note for note in notes)
+    assert find({"requirements.txt": line, "uv.lock": "version = 1\n"}).notes == ()
 
 
 def test_includes_stay_in_the_repository_and_end(find: Find) -> None:
@@ -341,3 +381,17 @@ def test_any_text_is_taken_as_a_plain_requirement_or_dropped(text: str) -> None:
         assert Requirement(found).url is None
         assert not found.startswith("-")
     assert all(dropped.isprintable() for dropped in place.dropped)
+
+
+def test_a_lock_is_held_against_what_the_repository_asks_for_and_no_more(find: Find) -> None:
+    entry = "[[package]]\nname='a'\nversion='1'\nsource={registry='https://index.example'}\n"
+    found = find(
+        {
+            "uv.lock": entry,
+            "pyproject.toml": "[project]\nname='me'\ndependencies=['a>=2']\n",
+            "test_a.py": "import hypothesis\n",
+        }
+    )
+    assert found.pip == ("a>=2", "hypothesis")
+    (note,) = found.notes
+    assert "uv.lock does not fit what the repository asks for: a>=2 (it has 1). " in note

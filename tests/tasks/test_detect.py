@@ -151,6 +151,16 @@ def test_a_stray_python_test_does_not_outrank_another_ecosystem(detect: Detect) 
     assert found.framework == "go"
 
 
+def test_tests_of_another_ecosystem_are_named_with_how_to_run_them(detect: Detect) -> None:
+    npm = {"package.json": '{"scripts": {"test": "jest"}}', "Makefile": "test:\n\tnpm test\n"}
+    both = detect({**npm, "tests/test_a.py": PYTEST})
+    assert (both.command, len(both.notes)) == ("npm test", 1)
+    assert "only npm test is run (package.json: scripts.test)" in both.notes[0]
+    assert "not python3 -m pytest (pytest: tests/test_a.py imports it)" in both.notes[0]
+    assert "`test_cmd`" in both.notes[0]
+    assert detect(npm).notes == ()
+
+
 def test_tests_of_dependencies_do_not_count(detect: Detect) -> None:
     with pytest.raises(UsageError):
         detect({"node_modules/x/test_a.py": PYTEST, "vendor/test_b.py": PYTEST})

@@ -50,7 +50,7 @@ def test_an_image_with_commands_and_variables() -> None:
     assert found.commands == (
         *("apt-get install 'a b'", "make one", "make two", "pip install -r requirements.txt"),
     )
-    assert found.unused == ("containerEnv.FROM", "containerEnv.HOME")
+    assert found.unused == ("remoteUser", "containerEnv.FROM", "containerEnv.HOME")
 
 
 def test_what_a_sandbox_does_not_give_is_named() -> None:

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.container import Sandbox
+from sandbox.errors import PatchError
 from sandbox.image import Image
 from sandbox.patch import PatchLimits
+from sandbox.policy import Policy
 from sandbox.rebuild import Rebuild
+from sandbox.trees import Base, TreeStore
 from tasks import rebuilding, rooms
+from tasks.products import Products
 from tests.tasks.judging import ADD, CALC, FIX, Judge, judging
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio]
@@ -39,6 +44,22 @@ async def test_the_project_installed_by_pip(how: str, judge: Judge) -> None:
     verdict = await judge(LAID_OUT, fixed, expected=(ADD,), rebuild=step)
     assert verdict.grade == "proved"
     assert len(verdict.reasons) == 1
+
+
+async def test_claims_on_what_is_installed_that_contradict_each_other_are_said_in_a_sentence(
+    image: Image, tmp_path: Path
+) -> None:
+    store = TreeStore.create(tmp_path / "trees")
+    site = "lib/python3.11/site-packages/calc"
+    claims = Products(installed={f"{site}/a": b"", f"{site}/a/b.py": b""})
+    async with Sandbox.open(image, Base(store, store.add_tree([])), Policy()) as box:
+        await box.run(f"mkdir -p ~/.local/{site}")
+        with pytest.raises(PatchError) as caught:
+            await rebuilding.bring(box, claims)
+    assert str(caught.value) == (
+        "What the rebuild step installed cannot be used: "
+        f"~/.local/{site}/a/b.py cannot be written: File exists"
+    )
 
 
 # A step that makes files of `calc.txt`, by where it makes them.

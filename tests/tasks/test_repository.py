@@ -210,8 +210,22 @@ def test_advice_is_bounded(top: Path, make: Make) -> None:
 
 def test_a_checkout_beyond_the_workspace_is_refused(top: Path, make: Make) -> None:
     (top / "big").write_bytes(bytes(9 << 20))
-    with pytest.raises(UsageError, match=r"at most 7\.5 MiB"):
+    with pytest.raises(UsageError, match=r"at most 7\.5 MiB.*`workspace_size`") as caught:
         make(policy=Policy(workspace_bytes=10 << 20))
+    assert '`workspace` to "disk"' in caught.value.hint
+
+
+def test_a_workspace_on_disk_takes_what_none_in_memory_does(
+    top: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (top / "big").write_bytes(bytes(9 << 20))
+    on_disk = Policy(workspace="disk", workspace_bytes=1 << 20)
+    assert "big" in {entry.path for entry in make(policy=on_disk).task.base.entries.values()}
+    monkeypatch.setattr("tasks.repository.DISK_BASE_BYTES", 4 << 20)
+    with pytest.raises(UsageError, match=r"at most 4\.0 MiB are taken\. ") as caught:
+        make(policy=on_disk)
+    assert "memory" not in caught.value.hint
+    assert "workspace_size" not in caught.value.hint
 
 
 @pytest.mark.docker

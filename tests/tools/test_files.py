@@ -17,7 +17,7 @@ async def test_a_file_is_shown_with_line_numbers(desk):
 async def test_a_long_file_comes_in_pages(desk):
     first = (await desk.call("read_file", path="docs/long.txt")).text
     assert "lines 1 to 200 of 500" in first
-    assert first.endswith("[300 more lines; to see them, call read_file with start_line 201]")
+    assert first.endswith("[300 more lines; to see them, read on from line 201]")
     second = (await desk.call("read_file", path="docs/long.txt", start_line=201)).text
     assert "201| line 201" in second
     last = (await desk.call("read_file", path="docs/long.txt", start_line=401)).text
@@ -33,7 +33,7 @@ async def test_ranges_that_make_no_sense_are_explained(desk):
     beyond = await desk.call("read_file", path="docs/long.txt", start_line=501)
     assert (beyond.ok, "only 500 lines" in beyond.text) == (False, True)
     turned = await desk.call("read_file", path="docs/long.txt", start_line=5, end_line=4)
-    assert "before start_line" in turned.text
+    assert "is before the first" in turned.text
 
 
 async def test_a_page_is_bounded_in_characters_and_lines_are_clipped(desk):
@@ -43,7 +43,7 @@ async def test_a_page_is_bounded_in_characters_and_lines_are_clipped(desk):
     await desk.box.write("wide.txt", (b"z" * 900 + b"\n") * 100)
     page = (await desk.call("read_file", path="wide.txt", end_line=100)).text
     assert len(page) < 11_000
-    assert "call read_file with start_line 12" in page
+    assert "read on from line 12" in page
 
 
 async def test_what_is_unusual_about_a_file_is_said(desk):

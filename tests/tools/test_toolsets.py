@@ -3,6 +3,7 @@ import re
 import pytest
 
 from sandbox.errors import UsageError
+from sandbox.policy import Policy
 from tools.tool import Toolbox
 from tools.toolsets import toolset
 
@@ -34,15 +35,19 @@ def test_only_finish_ends_a_turn():
 
 
 def test_the_native_tools_of_gpt_oss_are_in_its_namespaces():
-    chosen = toolset("gpt-oss")
-    assert {tool.name for tool in chosen.tools} == {
+    assert {tool.name for tool in toolset("gpt-oss").tools} == {
         "container.exec",
         "repo_browser.print_tree",
         "repo_browser.search",
         "repo_browser.open_file",
         "repo_browser.apply_patch",
     }
-    assert set(chosen.namespaces) == {"container", "repo_browser"}
+
+
+def test_gpt_oss_can_start_processes_where_the_policy_allows_it():
+    names = {tool.name for tool in toolset("gpt-oss", Policy(background=2)).tools}
+    assert names > {"container.start_process", "container.read_process", "container.stop_process"}
+    assert all(name.startswith(("container.", "repo_browser.")) for name in names)
 
 
 def test_names_that_gpt_oss_makes_up_lead_to_the_tool_meant():

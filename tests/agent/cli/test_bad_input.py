@@ -229,6 +229,13 @@ def test_flags_that_cannot_work_are_refused_before_any_work(
     assert not list((user.home / ".local").rglob("trajectory.jsonl"))
 
 
+def test_a_patch_from_standard_input_is_read_to_a_bound(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.proving.MOST_DIFF_BYTES", 1 << 20)
+    usage(here("verify", "-", stdin=bytes((1 << 20) + 1)), "larger than any: over 1 MiB")
+
+
 @pytest.mark.parametrize(
     ("stdin", "said"), [(b"", "which is empty"), (b"caf\xe9", "the task is not UTF-8 text")]
 )
@@ -388,8 +395,8 @@ def test_slips_of_the_model_and_its_server_cost_a_turn_and_no_more(here: Here) -
         ),
         (
             stream(sse(delta(content="hm")), "hang"),
-            ("--time-limit", "4"),
-            "time limit of 4 s reached, in the middle of a turn",
+            ("--time-limit", "10"),
+            "time limit of 10 s reached, in the middle of a turn",
         ),
     ],
 )

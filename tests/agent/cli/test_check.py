@@ -129,7 +129,7 @@ def test_init_writes_what_check_then_uses(user: User) -> None:
     assert 'test_cmd = "python3 -m pytest"' in text
     assert user.greenroom("check").returncode == 0
     settings = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
-    (user.checkout / "greenroom.toml").write_text(settings)
+    user.write({"greenroom.toml": settings, ".devcontainer/Dockerfile": "FROM x\n"})
     assert user.greenroom("trust", "--yes").returncode == 0
     shown = user.greenroom("config")
     assert shown.returncode == 0, shown.stderr

@@ -6,11 +6,14 @@ import pty
 import subprocess
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
+from agent.cli.main import main
 from sandbox.engine import Engine
 from sandbox.image import Image
+from sandbox.imagestore import StoredImage
 from tests.agent.cli.conftest import User
 
 pytestmark = pytest.mark.docker
@@ -83,6 +86,7 @@ def test_the_failing_step_is_named_with_its_last_lines(user: User) -> None:
     assert done.returncode == 3
     assert "setup command 'echo trouble >&2; exit 7' failed" in done.stderr
     assert "\n  trouble\n" in done.stderr
+    assert "It stands in `setup` of the settings" in done.stderr
 
 
 def test_a_prune_says_what_it_would_remove(user: User, image: Image) -> None:
@@ -93,6 +97,26 @@ def test_a_prune_says_what_it_would_remove(user: User, image: Image) -> None:
     done = user.greenroom("image", "prune", "--older-than", "soon")
     assert done.returncode == 2
     assert "expected an age such as 12h" in done.stderr
+
+
+def test_images_that_only_help_others_are_counted_and_listed_on_demand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moment = datetime.now(UTC)
+    names = (("greenroom/setup:1",), ("greenroom/identity:1",), ())
+    found = [StoredImage(f"sha256:{n}", n, "", moment, moment, 9, 3) for n in names]
+    monkeypatch.setattr("agent.cli.image.list_images", lambda **_: found)
+    assert main(["image", "list"]) == 0
+    brief = capsys.readouterr().out
+    assert "greenroom/setup:1" in brief
+    assert "identity" not in brief
+    assert "<none>" not in brief
+    assert "3 images of ours take 9 B" in brief
+    assert "2 of them only help others; -v lists these, too" in brief
+    assert main(["image", "list", "-v"]) == 0
+    whole = capsys.readouterr().out
+    assert "greenroom/identity:1" in whole
+    assert "<none>" in whole
 
 
 def test_an_action_is_needed(user: User) -> None:

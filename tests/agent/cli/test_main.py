@@ -31,6 +31,13 @@ def test_version() -> None:
     assert greenroom("--version").stdout.startswith("greenroom ")
 
 
+def test_a_flag_before_the_command_is_told_its_place() -> None:
+    done = greenroom("-C", "somewhere", "check")
+    assert done.returncode == 2
+    assert "'-C' stands before the command" in done.stderr
+    assert "greenroom COMMAND '-C'" in done.stderr
+
+
 def test_an_unknown_command_names_the_nearest() -> None:
     done = greenroom("slove")
     assert done.returncode == 2

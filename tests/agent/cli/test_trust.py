@@ -42,14 +42,44 @@ def test_a_devcontainer_is_shown_and_then_trusted_until_it_changes(user: User) -
 def test_both_files_are_shown_and_one_that_is_not_usable_is_named(user: User) -> None:
     user.write({PLACE: '{"dockerComposeFile": "x"}', "greenroom.toml": "setup = ['make deps']"})
     shown = user.greenroom("trust", "--yes").stdout
-    assert "No image can be made of a devcontainer.json" in shown
+    assert "no image can be made of a devcontainer.json" in shown
     assert "setup = ['make deps']   <- needs your trust" in shown
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("dockerfile = 'ci/Dockerfile'", "not in the checkout, or empty: ci/Dockerfile"),
+        ("python = '2.7'", "no version that a sandbox can have"),
+        ("pip = ['two words']", "not a Python requirement"),
+        ("apt = ['-o evil']", "not the name of a Debian package"),
+        ("image = 'A B'", "not the name of an image"),
+        ("memory = '64M'", "but memory is 64"),
+        ("build_places = ['*.example']", "*.example"),
+        ("setup = [1]", "expected a list of strings"),
+    ],
+)
+def test_settings_that_no_run_could_follow_are_refused(user: User, written: str, said: str) -> None:
+    user.write({"greenroom.toml": written})
+    done = user.greenroom("trust", "--yes")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "as it is now" not in done.stdout
+    assert "Trusted" not in done.stdout
 
 
 def test_nothing_to_trust_is_said(user: User) -> None:
     done = user.greenroom("trust")
     assert done.returncode == 2
     assert "no devcontainer.json" in done.stderr
+
+
+def test_a_broken_devcontainer_is_not_said_to_be_missing(user: User) -> None:
+    user.write({PLACE: '{"image": '})
+    done = user.greenroom("trust", "--yes")
+    assert done.returncode == 2
+    assert f"no image can be made of a devcontainer.json: {PLACE} cannot be read" in done.stderr
+    assert "no greenroom.toml" not in done.stderr
 
 
 @pytest.mark.docker

@@ -9,10 +9,11 @@ import pytest
 
 from agent.conversation import Conversation, SystemMessage, ToolSpec, UserMessage
 from agent.models.base import Event, ReasoningCut, ReasoningDelta, Sampling, TurnDone
-from agent.models.generation import Generator, Request
+from agent.models.generation import Generator
 from agent.models.harmony import HarmonyDialect
 from agent.models.local import LocalModel
 from agent.models.settings import ModelSettings
+from agent.models.source import Request, Reused
 from agent.models.templates import TemplateDialect
 from agent.monitor import Bounds, Monitor, Steer
 from agent.watching import WatchedModel
@@ -33,25 +34,26 @@ class Written:
     """Stands where the sampling is: gives the tokens of one text after the other, and keeps what it
     was asked."""
 
-    cached_tokens = 7
-
     def __init__(self, dialect: Any, *texts: str) -> None:
         self._texts = [dialect.encode(text) for text in texts]
         self.asked: list[Request] = []
         self.given = 0
 
-    async def stream(self, request: Request) -> AsyncGenerator[int, None]:
+    async def stream(self, request: Request) -> AsyncGenerator[int | Reused, None]:
         self.asked.append(request)
+        yield Reused(7 * len(self.asked))
         for token in self._texts[len(self.asked) - 1][: request.max_tokens]:
             self.given += 1
             yield token
+
+    async def close(self) -> None:
+        pass
 
 
 def written(dialect: Any, *texts: str) -> tuple[LocalModel, Written]:
     model = LocalModel("m", ModelSettings())
     generator = Written(dialect, *texts)
-    model._generator = generator  # type: ignore[assignment]
-    model._dialect = dialect
+    model._opened = generator, dialect
     return model, generator
 
 
@@ -165,7 +167,7 @@ async def test_the_cache_after_a_cut_gives_what_a_fresh_one_gives(
     dialect: Any = HarmonyDialect() if harmony else TemplateDialect(tiny.tokenizer(), frozenset())
     kept = Generator(weights, dialect.stop_ids)
     model = LocalModel("m", ModelSettings())
-    model._generator, model._dialect = kept, dialect
+    model._opened = kept, dialect
     thinking = dialect.prompt(HELLO, [SHELL], None)
     opened = dialect.encode(THINKS if harmony else "<think>")
     prompt = type(thinking)((*thinking.ids, *opened), thinking=True)
@@ -178,11 +180,12 @@ async def test_the_cache_after_a_cut_gives_what_a_fresh_one_gives(
     asked: Sequence[int] = (*prompt.ids, *done.message.token_ids)
     fresh = Generator(weights, dialect.stop_ids)
     request = Request(asked[:-1], 6, temperature=0.0)
-    on = [token async for token in kept.stream(request)]
-    assert kept.cached_tokens >= len(asked) - 3
-    assert on == [token async for token in fresh.stream(request)]
-    kept.close()
-    fresh.close()
+    reused, *on = [item async for item in kept.stream(request)]
+    assert isinstance(reused, Reused)
+    assert reused.tokens >= len(asked) - 3
+    assert [Reused(0), *on] == [item async for item in fresh.stream(request)]
+    await kept.close()
+    await fresh.close()
 
 
 def _open_in_thought(dialect: Any, prompt: Any, opened: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.conversation import AssistantMessage
+from agent.conversation import AssistantMessage, ToolSpec
 from agent.models.assembly import Assembly
 from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
 from agent.models.secret import Secret
@@ -18,7 +18,8 @@ KNOWN = ("shell", "read_file", "finish")
 def assemble(
     *chunks: dict[str, Any], taken: Iterable[str] = (), key: str = ""
 ) -> tuple[Assembly, list[Event]]:
-    assembly = Assembly(KNOWN, set(taken), Secret("KEY", {"KEY": key}))
+    tools = [ToolSpec(name, "", {"type": "object"}) for name in KNOWN]
+    assembly = Assembly(tools, set(taken), Secret("KEY", {"KEY": key}))
     events = [event for chunk in chunks for event in assembly.take(chunk)]
     return assembly, [*events, *assembly.close()]
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from agent.models.base import ContextOverflow, ModelError
 from agent.models.failures import (
+    NoTools,
     Refused,
     Transient,
     UnknownModel,
@@ -68,7 +69,7 @@ def test_what_only_sounds_like_an_overflow_is_tried_again(status: int, said: str
         (422, "field required", Refused),
         (405, "method not allowed", ModelError),
         (402, "no credit", ModelError),
-        (400, "this model does not support tools", ModelError),
+        (400, "this model does not support tools", NoTools),
     ],
 )
 def test_each_refusal_has_its_kind(status: int, said: str, kind: type[Exception]) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agent.models.base import ModelError
-from agent.models.generation import Generator, Request
+from agent.models.generation import Generator
+from agent.models.source import Request, Reused
 from tests.agent.models import tiny
 
 pytestmark = pytest.mark.model
@@ -21,9 +22,18 @@ def llama() -> Any:
     return tiny.llama()
 
 
-async def tokens(generator: Generator, ids: tuple[int, ...], count: int, **more: Any) -> list[int]:
+async def streamed(
+    generator: Generator, ids: tuple[int, ...], count: int, **more: Any
+) -> tuple[int, list[int]]:
+    """How many tokens of the prompt were in the cache, and what followed it."""
     request = Request(ids, count, **{"temperature": 0.0, **more})
-    return [token async for token in generator.stream(request)]
+    reused, *tokens = [item async for item in generator.stream(request)]
+    assert isinstance(reused, Reused)
+    return reused.tokens, [token for token in tokens if isinstance(token, int)]
+
+
+async def tokens(generator: Generator, ids: tuple[int, ...], count: int, **more: Any) -> list[int]:
+    return (await streamed(generator, ids, count, **more))[1]
 
 
 @pytest.mark.parametrize("make", [tiny.llama, tiny.gpt_oss], ids=["llama", "gpt-oss"])
@@ -33,8 +43,8 @@ async def test_a_cache_that_is_reused_gives_what_a_fresh_one_gives(
     monkeypatch.setattr("agent.models.generation._CHUNK", 16)
     model = make()
     kept = Generator(model, STOP)
-    first = await tokens(kept, PROMPT, 8)
-    assert kept.cached_tokens == 0
+    nothing, first = await streamed(kept, PROMPT, 8)
+    assert nothing == 0
     prompts = [
         (*PROMPT, *first, 5, 6, 7),  # the conversation goes on
         (*PROMPT[:40], 9, 9, 9),  # its end is another one
@@ -44,10 +54,9 @@ async def test_a_cache_that_is_reused_gives_what_a_fresh_one_gives(
     ]
     for prompt, cached in zip(prompts, [67, 40, 29, 29, 0], strict=True):
         fresh = Generator(model, STOP)
-        assert await tokens(kept, prompt, 8) == await tokens(fresh, prompt, 8)
-        assert kept.cached_tokens == cached
-        fresh.close()
-    kept.close()
+        assert await streamed(kept, prompt, 8) == (cached, await tokens(fresh, prompt, 8))
+        await fresh.close()
+    await kept.close()
 
 
 async def test_the_same_as_the_library_gives_without_any_cache_of_ours(llama: Any) -> None:
@@ -90,11 +99,12 @@ async def test_closing_the_stream_stops_the_model_and_the_cache_stays_good(llama
     generator = Generator(llama, STOP)
     start = time.monotonic()
     async with aclosing(generator.stream(Request(PROMPT, 100_000, temperature=0.0))) as stream:
-        async for _ in stream:
-            break
+        async for item in stream:
+            if isinstance(item, int):
+                break
     assert time.monotonic() - start < 10
-    assert await tokens(generator, PROMPT, 6) == await tokens(Generator(llama, STOP), PROMPT, 6)
-    assert generator.cached_tokens == len(PROMPT) - 1
+    usual = await tokens(Generator(llama, STOP), PROMPT, 6)
+    assert await streamed(generator, PROMPT, 6) == (len(PROMPT) - 1, usual)
 
 
 async def test_a_cancelled_turn_stops_while_it_reads_its_prompt(
@@ -122,8 +132,8 @@ async def test_a_shortage_of_memory_is_told_in_words_and_the_next_turn_works(
 
     generator = Generator(llama, STOP)
     with monkeypatch.context() as patch:
-        patch.setattr(llama, "generate", fail)
+        patch.setattr(llama, "forward", fail)
         with pytest.raises(ModelError, match="memory ran out while the model read 60 tokens"):
             await tokens(generator, PROMPT, 4)
-    assert len(await tokens(generator, PROMPT, 4)) == 4
-    assert generator.cached_tokens == 0
+    reused, made = await streamed(generator, PROMPT, 4)
+    assert (reused, len(made)) == (0, 4)

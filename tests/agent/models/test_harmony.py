@@ -146,23 +146,6 @@ def test_a_character_of_several_tokens_comes_whole() -> None:
     assert not any("\ufffd" in event.text for event in events if isinstance(event, TextDelta))
 
 
-@given(
-    st.lists(
-        st.one_of(
-            st.integers(0, 300_000),
-            st.sampled_from([199999, 200002, 200003, 200005, 200006, 200007, 200008, 200012]),
-            st.sampled_from(ids('analysis commentary to=functions.shell json{"a":1}🦔')),
-        ),
-        max_size=60,
-    )
-)
-@settings(max_examples=300, deadline=None)
-def test_no_tokens_make_the_parser_raise(tokens: list[int]) -> None:
-    found, events = read(tokens)
-    shown = "".join(event.text for event in events if isinstance(event, TextDelta))
-    assert shown.replace("\n\n", "") == found.text.replace("\n\n", "")
-
-
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 
 

@@ -9,21 +9,22 @@ import openai_harmony
 import pytest
 
 from agent.conversation import Conversation, SystemMessage, ToolSpec, UserMessage
-from agent.models import extra, loading
+from agent.models import extra
 from agent.models.base import (
     CallStarted,
     ContextOverflow,
     Event,
     Model,
+    Retrying,
     Sampling,
     TextDelta,
     TurnDone,
 )
-from agent.models.generation import Request
 from agent.models.harmony import HarmonyDialect
 from agent.models.local import LocalModel, open_local
 from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
+from agent.models.source import Request
 from sandbox.errors import SetupError
 from tests.agent.models import tiny
 
@@ -124,8 +125,6 @@ async def test_gpt_oss_speaks_harmony_and_noise_is_a_problem_not_an_error(oss_fo
 class Written:
     """Stands where the sampling is, and gives the tokens of a text."""
 
-    cached_tokens = 0
-
     def __init__(self, text: str) -> None:
         encoding = openai_harmony.load_harmony_encoding("HarmonyGptOss")
         self._ids = encoding.encode(text, allowed_special="all")
@@ -134,11 +133,13 @@ class Written:
         for token in self._ids[: request.max_tokens]:
             yield token
 
+    async def close(self) -> None:
+        pass
+
 
 def saying(text: str) -> LocalModel:
     model = LocalModel("gpt-oss", ModelSettings())
-    model._generator = Written(text)  # type: ignore[assignment]
-    model._dialect = HarmonyDialect()
+    model._opened = Written(text), HarmonyDialect()
     return model
 
 
@@ -147,6 +148,26 @@ async def test_a_call_ends_the_turn() -> None:
     done, events = await turn(saying(header + "{}<|call|>"), sampling=Sampling())
     assert events == [CallStarted(0, "shell")]
     assert (done.finish, done.problem, done.message.calls[0].name) == ("calls", "", "shell")
+
+
+async def test_a_stream_that_begins_anew_counts_what_it_lost() -> None:
+    class Broken(Written):
+        async def stream(self, request: Request) -> AsyncGenerator[int | Retrying, None]:
+            for token in self._ids[:5]:
+                yield token
+            yield Retrying("the connection broke", 0.0, 2)
+            async for token in super().stream(request):
+                yield token
+
+    model = saying("")
+    source = Broken("<|channel|>final<|message|>Yes, that is so.<|return|>")
+    model._opened = source, HarmonyDialect()
+    done, events = await turn(model, sampling=Sampling())
+    assert (done.message.text, done.problem) == ("Yes, that is so.", "")
+    retried = events.index(Retrying("the connection broke", 0.0, 2))
+    again = "".join(event.text for event in events[retried:] if isinstance(event, TextDelta))
+    assert again == "Yes, that is so."
+    assert done.usage.abandoned_tokens == done.usage.input_tokens + 5
 
 
 async def test_an_answer_ends_the_turn() -> None:
@@ -224,8 +245,10 @@ async def test_missing_packages_are_named(folder: Path, monkeypatch: pytest.Monk
 async def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     assert "holds no config.json" in (await refusal(tmp_path)).message
     assert "there is no folder" in (await refusal(tmp_path / "gone")).message
-    (tmp_path / "file.gguf").touch()
-    assert "is a file" in (await refusal(tmp_path / "file.gguf")).message
+    (tmp_path / "file.bin").touch()
+    assert "is a file, and no .gguf" in (await refusal(tmp_path / "file.bin")).message
+    (tmp_path / "file.gguf").write_bytes(b"GGUF")
+    assert "cannot be read as GGUF" in (await refusal(tmp_path / "file.gguf")).message
 
 
 async def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
@@ -253,7 +276,7 @@ async def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 async def test_too_little_memory_is_told_before_anything_is_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_free_memory", lambda: 1000)
+    monkeypatch.setattr("agent.models.precisions.free_memory", lambda _: 1000)
     error = await refusal(folder)
     assert "GiB for its weights alone" in error.message
 
@@ -273,3 +296,35 @@ async def test_mxfp4_that_would_be_unpacked_is_refused_with_the_reason(
 async def test_a_gpt_oss_with_another_vocabulary_is_refused(tmp_path: Path) -> None:
     tiny.gpt_oss(vocab_size=1000, pad_token_id=0).save_pretrained(tmp_path)
     assert "has only 1000 tokens" in (await refusal(tmp_path)).message
+
+
+async def test_candidates_are_the_turns_of_their_seeds(folder: Path) -> None:
+    model = opened(folder)
+    wild = Sampling(1.0, 1.0, 12, seed=5)
+    found = [done async for done in model.candidates(HELLO, [SHELL], wild, 4)]
+    alone = [(await turn(model, sampling=Sampling(1.0, 1.0, 12, seed)))[0] for seed in (5, 6, 7, 8)]
+    assert [done.message for done in found] == [done.message for done in alone]
+    assert len({done.message.token_ids for done in found}) == 4
+    assert found[0].usage.cached_tokens == 0
+    assert alone[0].usage.cached_tokens == alone[0].usage.input_tokens - 1
+    await model.close()
+
+
+async def test_a_candidate_that_thinks_too_long_is_given_up_alone(tmp_path: Path) -> None:
+    thinking = tiny.TEMPLATE.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    model = opened(tiny.save(tmp_path, thinking))
+    heard = {0: "", 1: "", 2: ""}
+
+    def give_up(number: int, text: str) -> str:
+        heard[number] += text
+        return "it goes in circles" if number == 1 and len(heard[1]) > 4 else ""
+
+    wild = Sampling(1.0, 1.0, 60, seed=5)
+    branches = model.branches(HELLO, [SHELL], wild, 3, give_up)
+    assert branches is not None
+    first, second, third = [done async for done in branches]
+    assert second.finish == "cut"
+    assert "it goes in circles" in second.problem
+    assert first.usage.output_tokens == third.usage.output_tokens == 60
+    assert second.usage.output_tokens < 30
+    await model.close()

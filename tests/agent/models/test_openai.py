@@ -7,6 +7,7 @@ import pytest
 
 from agent.conversation import (
     AssistantMessage,
+    ToolCall,
     ToolMessage,
     UserMessage,
 )
@@ -18,11 +19,13 @@ from agent.models.base import (
     Retrying,
     Sampling,
     TextDelta,
+    TurnDone,
 )
 from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
 from tests.agent.models.asking import (
     KEY,
+    SHELL,
     TASK,
     failure,
     model,
@@ -355,6 +358,42 @@ async def test_a_call_the_server_could_not_parse_is_asked_again_then_malformed(s
     assert done.message.text == "hi"
 
 
+async def test_where_a_server_offers_no_tool_calls_they_are_written_as_text() -> None:
+    refusal = error(400, "registry.ollama.ai/library/m does not support tools")
+    written = answer('Look:\n```json\n{"name": "shell", "arguments": {}}\n```')
+    async with FaultServer(refusal, written) as server:
+        opened = model(server)
+        for number in range(2):
+            events = [event async for event in opened.generate(TASK, [SHELL], Sampling())]
+            assert len(reasons(events)) == (1 if number == 0 else 0)
+            done = events[-1]
+            assert isinstance(done, TurnDone)
+            assert [(c.name, c.arguments) for c in done.message.calls] == [("shell", "{}")]
+            assert done.message.text == "Look:"
+        await opened.close()
+    body = server.requests[-1].json
+    assert len(server.requests) == 3
+    assert "tools" not in body
+    assert "- shell: Runs a command." in body["messages"][0]["content"]
+
+
+async def test_tools_are_written_where_the_user_says_so() -> None:
+    async with FaultServer(answer()) as server:
+        await turn(server, written_tools=True)
+    assert "tools" not in server.requests[0].json
+
+
+async def test_a_call_that_was_written_goes_back_as_it_was_written() -> None:
+    said = AssistantMessage("I look.", calls=(ToolCall("c1", "shell", '{"command": "ls"}'),))
+    history = (*TASK, said, ToolMessage("c1", "shell", "a.py"), UserMessage("Go on."))
+    async with FaultServer(error(400, "this model does not support tools"), answer()) as server:
+        await turn(server, history)
+    messages = server.requests[1].json["messages"]
+    assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
+    assert '{"name": "shell", "arguments": {"command": "ls"}}' in messages[2]["content"]
+    assert messages[3]["content"] == "Result of shell:\na.py\n\nGo on."
+
+
 # What a server says of itself.
 
 
@@ -381,6 +420,24 @@ async def test_a_key_barred_from_lists_can_still_be_used() -> None:
     async with FaultServer(answer("hi"), routes=routes) as server:
         _, done = await turn(server, key=KEY)
     assert done.message.text == "hi"
+
+
+async def test_a_base_url_alone_gets_the_abilities_of_the_server_behind_it() -> None:
+    said = AssistantMessage(text="a", reasoning="r0")
+    routes = {"/v1/models": document({"data": [{"id": "m", "owned_by": "vllm"}]})}
+    async with FaultServer(answer(), routes=routes) as server:
+        await turn(server, (*TASK, said))
+    body = server.requests[0].json
+    assert body["messages"][2]["reasoning"] == "r0"
+    assert body["tools"][0]["function"]["strict"] is True
+
+
+async def test_strict_tools_are_given_up_where_a_schema_has_no_grammar() -> None:
+    refusal = error(400, "The provided JSON schema contains features not supported by xgrammar.")
+    async with FaultServer(refusal, answer()) as server:
+        await turn(server, name="vllm:m")
+    strict = ["strict" in request.json["tools"][0]["function"] for request in server.requests]
+    assert strict == [True, False]
 
 
 async def test_candidates_are_turns_with_seeds_counted_up() -> None:

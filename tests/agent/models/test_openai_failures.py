@@ -313,6 +313,19 @@ async def test_an_overflow_that_comes_with_a_success_for_a_status_is_one() -> No
     assert isinstance(await failure(stream(sse(data))), ContextOverflow)
 
 
+async def test_why_a_stream_ended_before_it_began_is_asked_without_one() -> None:
+    said = "This model's maximum context length is 1024 tokens. However, you requested 3031 tokens"
+    problem = await failure(stream(), error(400, f"{said} (3031 in the messages)."))
+    assert isinstance(problem, ContextOverflow)
+    whole = document({"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})
+    async with FaultServer(stream(), whole) as server:
+        _, done = await turn(server)
+    assert done.message.text == "hi"
+    streamed = [request.json["stream"] for request in server.requests]
+    assert streamed == [True, False]
+    assert "stream_options" not in server.requests[1].json
+
+
 async def test_an_empty_answer_at_the_end_of_the_window_is_an_overflow() -> None:
     reply = stream(sse(delta("stop"), usage(4096, 0), "[DONE]"))
     assert isinstance(await failure(reply, context_window=4096), ContextOverflow)

@@ -45,6 +45,36 @@ async def test_lmstudio_tells_the_window_it_loaded() -> None:
         assert await ask(server, "lmstudio") == expected
 
 
+async def test_sglang_tells_its_version_and_window() -> None:
+    routes = {
+        "/v1/models": document({"data": [{"id": "m", "owned_by": "sglang", "max_model_len": 9}]}),
+        "/get_server_info": document({"version": "0.5.4", "context_length": 40_960}),
+    }
+    async with FaultServer(routes=routes) as server:
+        assert await ask(server, "openai") == Facts(("m",), "sglang", "0.5.4", 40_960)
+
+
+@pytest.mark.parametrize(
+    ("owner", "kind"),
+    [("llamacpp", "llamacpp"), ("organization_owner", "lmstudio"), ("library", "ollama")],
+)
+async def test_a_server_is_known_by_whom_it_names_as_owner(owner: str, kind: str) -> None:
+    entry = {"id": "m", "owned_by": owner, "meta": {"n_ctx_train": 4096}}
+    async with FaultServer(routes={"/v1/models": document({"data": [entry]})}) as server:
+        found = await ask(server, "openai")
+    assert (found.server, found.model_window) == (kind, 4096)
+
+
+async def test_ollama_is_known_by_its_version_whoever_published_the_model() -> None:
+    entry = {"id": "hf.co/x/m", "owned_by": "x"}
+    routes = {
+        "/v1/models": document({"data": [entry]}),
+        "/api/version": document({"version": "0.12"}),
+    }
+    async with FaultServer(routes=routes) as server:
+        assert (await ask(server, "openai")).server == "ollama"
+
+
 async def test_ollama_is_made_to_load_the_model_whose_window_is_asked() -> None:
     loaded = {
         "name": "m:latest",

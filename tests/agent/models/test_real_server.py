@@ -24,6 +24,8 @@ from agent.conversation import (
 )
 from agent.models.base import Model, ModelError, Sampling, TextDelta, TurnDone
 from agent.models.discovery import embedded_weights
+from agent.models.doctor.server import examine_server
+from agent.models.openai import OpenAIModel
 from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
 from agent.paths import cache_folder
@@ -171,3 +173,18 @@ async def test_an_aborted_turn_makes_room_for_the_next(address: str, weights: Pa
     start = time.monotonic()
     await answer(served(address, weights), HELLO, 2)
     assert time.monotonic() - start < 30
+
+
+@pytest.mark.nightly
+async def test_the_doctor_finds_what_it_can_and_cannot(address: str, weights: Path) -> None:
+    settings = ModelSettings(base_url=address, retries=1, protocol="chat")
+    opened = open_model(f"openai:{weights}", settings, {})
+    assert isinstance(opened, OpenAIModel)
+    made = await examine_server(opened, lambda _: None)
+    await opened.close()
+    found = {finding.name: finding for finding in made.findings}
+    assert found["streaming"].state == "good"
+    assert found["token counts"].state == "good"
+    assert found["tool calls"].state in {"note", "bad"}  # its template has no tools
+    assert found["raw tokens"].state == "untold"
+    assert made.requests < 25

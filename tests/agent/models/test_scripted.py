@@ -140,6 +140,9 @@ def test_a_script_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "odd").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="no UTF-8"):
         open_script(str(tmp_path / "odd"))
+    (tmp_path / "blank").write_text(" \n")
+    with pytest.raises(UsageError, match="is empty: it has no turn to play"):
+        open_script(str(tmp_path / "blank"))
 
 
 async def test_a_recorded_trajectory_is_played_again(tmp_path: Path) -> None:

@@ -180,6 +180,23 @@ def test_the_versions_go_to_pip_with_their_hashes(make_files: MakeFiles) -> None
     assert "greenroom.toml" in found.notes[0]
 
 
+def test_what_the_repository_asks_for_and_its_lock_does_not_fit_is_named(
+    make_files: MakeFiles,
+) -> None:
+    other = UV + "[[package]]\nname='c'\nversion='3'\nsource={registry='https://i.example'}\n"
+    other += "resolution-markers=[\"os_name == 'nt'\"]\n"
+    project = PythonProject(make_files({"uv.lock": other}), {"pytest": "9.0"})
+    wanted = ["b>=3", "c>=3", "gone", "pytest>=8", "ours"]
+    found = find_python_lock(project, wanted, frozenset(), frozenset(wanted) - {"ours"})
+    assert found is not None
+    assert len(found.notes) == 1
+    assert (
+        "uv.lock does not fit what the repository asks for: b>=3 (it has 2); "
+        "c>=3 (it has 3 for other Pythons or machines); gone (not in it). "
+    ) in found.notes[0]
+    assert found.notes[0].endswith("uv lock.")
+
+
 def test_hashes_are_for_all_or_for_none(make_files: MakeFiles) -> None:
     files = make_files({"uv.lock": UV.replace(f'sdist = {{ hash = "{SHA}" }}\n', "", 1)})
     found = find_python_lock(PythonProject(files), ["a"], frozenset())
@@ -212,11 +229,15 @@ def test_an_index_that_the_repository_adds_is_not_used(
 def test_a_lock_that_cannot_be_read_leaves_the_requirements_as_they_are(
     make_files: MakeFiles,
 ) -> None:
-    project = PythonProject(make_files({"poetry.lock": "[["}))
-    found = find_python_lock(project, ["a"], frozenset())
+    broken = "[package]\nname = " + '"' + "x" * 40 + '" "a long line that goes on and on" = 1\n'
+    project = PythonProject(make_files({"poetry.lock": broken}))
+    found = find_python_lock(project, ["a"], frozenset(), {"a"})
     assert found is not None
     assert (found.install, found.unlocked) == (None, ("a",))
-    assert "poetry.lock is not taken as it is: it cannot be read" in found.notes[0]
+    (note,) = found.notes
+    assert "poetry.lock is not taken as it is: it cannot be read" in note
+    assert "(at line 2, column 51)" in note
+    assert "poetry lock" in note
 
 
 def test_a_repository_without_a_lock_has_none(make_files: MakeFiles) -> None:

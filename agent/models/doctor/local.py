@@ -1,0 +1,111 @@
+"""What a model in this process needs and finds here, without loading it."""
+
+from collections.abc import Iterator
+
+from agent.models.doctor.findings import Examination, Finding
+from agent.models.extra import HOW_TO_INSTALL, missing_packages
+from agent.models.registry import WEIGHTS
+from agent.models.weights import FETCH_HINT, NAME, QUANTISATION, find_embedded
+from agent.planning.find import Model, find
+from agent.planning.fit import Wish
+from agent.planning.machine import here
+from agent.planning.plan import make_plan
+from agent.planning.quantities import gb, gib, tokens
+from sandbox.errors import SetupError, UsageError
+
+#: Tokens that a conversation of a coding task grows to.
+_CONTEXT = 32_768
+
+
+def examine_embedded() -> Examination:
+    file = find_embedded()
+    if file is None:
+        weights = Finding("weights", "bad", f"{NAME} is not here", "", FETCH_HINT)
+    else:
+        weights = Finding("weights", "good", f"{NAME} ({QUANTISATION}) in {file}")
+    size = Finding(
+        "model",
+        "note",
+        "135 million parameters: it ranks small edits, and writes none",
+        "only one-line defects are within its reach",
+        "Use it for a first look.",
+    )
+    findings = (_packages(), weights, size)
+    return Examination("embedded", "", "this process", "", None, findings)
+
+
+def examine_weights(name: str) -> Examination:
+    """The weights called `name` (a folder, a name on the hub, a short name), still on the disk."""
+    found = [_packages()]
+    whole = WEIGHTS.get(name, name.removeprefix("hf:"))
+    found.append(_on_disk(whole))
+    window = None
+    try:
+        model = find(whole)
+    except UsageError as problem:
+        found.append(Finding("memory", "untold", problem.message, "", problem.hint))
+    else:
+        window = model.shape.context
+        found += _memory(model)
+    return Examination(whole, "", "this process", "", window, tuple(found))
+
+
+def _packages() -> Finding:
+    missing = missing_packages()
+    if not missing:
+        return Finding("packages", "good", "torch, transformers and what they need are installed")
+    lacking = f"missing: {', '.join(missing)}"
+    return Finding("packages", "bad", lacking, "no weights can be run", HOW_TO_INSTALL)
+
+
+def _on_disk(name: str) -> Finding:
+    if missing_packages():
+        return Finding("weights", "untold", "what would find them is not installed")
+    from agent.models.loading import find as find_weights  # noqa: PLC0415 - needs those packages
+
+    try:
+        return Finding("weights", "good", f"in {find_weights(name).folder}")
+    except SetupError as problem:
+        return Finding("weights", "bad", problem.message, "", problem.hint)
+
+
+def _memory(model: Model) -> Iterator[Finding]:
+    """Precision, window, and whether a conversation fits, as `greenroom plan` counts it."""
+    shape, cards = model.shape, here()
+    wish = Wish(min(_CONTEXT, shape.context))
+    longest = f"{tokens(shape.context)} tokens"
+    yield Finding("context", "good" if shape.context >= _CONTEXT else "note", longest)
+    plan = make_plan(model, cards, wish)
+    held = f"{model.native.name} as shipped"
+    if plan.chosen is None:
+        hint = plan.ways[0].text if plan.ways else f"`greenroom plan {model.name}` says what would."
+        yield Finding("memory", "bad", f"it does not fit {cards}: {plan.why}", "", hint)
+        return
+    if model.native.name == "mxfp4" and cards.kind != "cuda":
+        yield Finding(
+            "precision",
+            "bad",
+            "MXFP4 as shipped, which needs a CUDA card; it would be unpacked to 16 bits",
+            "three times the memory",
+            "Run its GGUF with a server: ollama, llama.cpp (`greenroom plan` has the command).",
+        )
+        return
+    need, room = gib(plan.chosen.each_needed), gib(plan.chosen.each_usable)
+    same = plan.chosen.precision.name == model.native.name
+    yield Finding(
+        "precision",
+        "good" if same else "note",
+        held if same else f"{held}; on {cards} it is held as {plan.chosen.precision.name}",
+        "" if same else f"{gb(plan.chosen.weights.total)} of weights",
+    )
+    yield Finding(
+        "memory", "good", f"{need} of {room} on {cards}, with {tokens(wish.context)} of context"
+    )
+    if cards.kind == "cpu":
+        yield Finding(
+            "speed",
+            "note",
+            "there is no GPU",
+            "some tokens a second at best, and minutes for a long prompt",
+            "Take a model server on a machine with one, with --base-url.",
+        )
