@@ -146,7 +146,8 @@ class EngineSource:
         """Ends the engine and its processes. Safe to call twice."""
         engine, self._engine = self._engine, None
         if engine is not None:
-            await asyncio.to_thread(engine.shutdown, timeout=_ENDING)
+            # Not in a thread: the engine's task in this loop would take its end for a failure.
+            engine.shutdown(timeout=_ENDING)
 
 
 def read_arguments(lines: Sequence[str]) -> dict[str, Any]:
