@@ -8,8 +8,6 @@ from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
 from agent.settings import Settings
 from sandbox.errors import UsageError
-from sandbox.policy import Policy
-from tools.toolsets import Toolset, toolset
 
 
 class Say(Protocol):
@@ -30,21 +28,6 @@ async def choose_model(found: Settings, say: Say) -> Model:
         name = _at_hand(await discover(settings=wanted))
         say(f"no model was named; using {name}, which is here")
     return open_model(name, wanted)
-
-
-def choose_toolset(wanted: str, model: Model, policy: Policy) -> Toolset:
-    """The tools called `wanted`, or for `auto` those that the prepared model is best served with.
-
-    Raises UsageError for tools of whose names the model cannot be told.
-    """
-    name = model.toolset if wanted == "auto" else wanted
-    if name not in ("generic", model.toolset) and model.info.real:
-        raise UsageError(
-            f"the tools of {name} have names that only its own format can write, and greenroom"
-            f" does not speak it to {model.info.name}",
-            "Leave --toolset away, or start a new run where this one began with another model.",
-        )
-    return toolset(name, policy)
 
 
 def announce(info: ModelInfo, say: Say) -> None:

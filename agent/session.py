@@ -15,7 +15,7 @@ from typing import Any
 
 from agent import runs, settings, trajectory
 from agent.budget import Limits, Plan, check_cost_limit
-from agent.choice import Say, announce, choose_model, choose_toolset
+from agent.choice import Say, announce, choose_model
 from agent.codec import task_data, task_from, verdict_data
 from agent.context import ContextShares
 from agent.keys import Value
@@ -31,11 +31,12 @@ from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from sandbox.image import Image
 from sandbox.patch import Patch
+from sandbox.policy import Policy
 from sandbox.pool import Pool
 from sandbox.trees import TreeStore
 from tasks.task import Task
 from tools.tool import Toolbox
-from tools.toolsets import Toolset
+from tools.toolsets import Toolset, toolset
 
 
 @dataclass
@@ -221,6 +222,21 @@ async def resume(
             ca_bundle=ca_bundle,
             begun=True,
         )
+
+
+def choose_toolset(wanted: str, model: Model, policy: Policy) -> Toolset:
+    """The tools called `wanted`, or for `auto` those that the prepared model is best served with.
+
+    Raises UsageError for tools of whose names the model cannot be told.
+    """
+    name = model.toolset if wanted == "auto" else wanted
+    if name not in ("generic", model.toolset) and model.info.real:
+        raise UsageError(
+            f"the tools of {name} have names that only its own format can write, and greenroom"
+            f" does not speak it to {model.info.name}",
+            "Leave --toolset away, or start a new run where this one began with another model.",
+        )
+    return toolset(name, policy)
 
 
 def _relaxed(task: Task, found: Settings, say: Say) -> bytes | None:

@@ -28,7 +28,7 @@ from agent.trajectory import History, Recorder
 from agent.turn import Exhausted, TurnTaker
 from agent.watching import watched
 from agent.workbench import QUICK_ENOUGH, Workbench
-from sandbox.errors import GreenroomError, InfrastructureError, SetupError
+from sandbox.errors import GreenroomError, InfrastructureError
 from sandbox.image import Image
 from sandbox.pool import Pool
 from tasks.screening import knowing
@@ -137,17 +137,7 @@ class _Attempt:
 
     async def begin(self) -> None:
         """Runs the tests on the base and opens the conversation."""
-        self._recorder.emit("progress", text="running the tests on the base")
-        report = await self._bench.test("baseline")
-        await self._bench.settle((await self._bench.box.delta()).paths)
-        self._baseline = self._report = report
-        if not report.ran:
-            why = report.reason or "no test ran"
-            raise SetupError(
-                f"the tests could not be run: `{report.command}`: {why}\n"
-                + report.output.strip()[-800:],
-                "Try `greenroom check`, or give another command with --test-cmd.",
-            )
+        self._baseline = self._report = report = await self._bench.baseline()
         if report.green and not self._task.instruction.strip():
             raise _Stop("nothing to do", "all tests pass already")
         self._bench.note_missing(report)

@@ -16,6 +16,7 @@ from agent.missing import NO_FILE, by_advice, missing
 from agent.trajectory import Recorder
 from sandbox.container import Sandbox
 from sandbox.engine import lack
+from sandbox.errors import SetupError
 from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.pool import Pool
@@ -163,6 +164,21 @@ class Workbench:
         if not result.ok:
             text = f"the rebuild step failed: {result.output.text[-500:].strip()}"
             self._recorder.emit("note", text=text)
+
+    async def baseline(self) -> TestReport:
+        """The tests on the base; what they leave behind is a by-product from now on. Raises
+        SetupError, shown to the user, where they cannot be run."""
+        self._recorder.emit("progress", text="running the tests on the base")
+        report = await self.test("baseline")
+        await self.settle((await self.box.delta()).paths)
+        if not report.ran:
+            why = report.reason or "no test ran"
+            raise SetupError(
+                f"the tests could not be run: `{report.command}`: {why}\n"
+                + report.output.strip()[-800:],
+                "Try `greenroom check`, or give another command with --test-cmd.",
+            )
+        return report
 
     async def test(
         self,

@@ -8,7 +8,6 @@ are set by their own names.
 import asyncio
 import dataclasses
 import difflib
-import gc
 import itertools
 import json
 import os
@@ -148,9 +147,6 @@ class EngineSource:
         engine, self._engine = self._engine, None
         if engine is not None:
             await asyncio.to_thread(engine.shutdown, timeout=_ENDING)
-            del engine
-            # It is in circles of references, and complains when Python's own end takes it apart.
-            gc.collect()
 
 
 def read_arguments(lines: Sequence[str]) -> dict[str, Any]:

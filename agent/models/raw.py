@@ -122,7 +122,7 @@ class RawSource:
 
 class _Progress:
     """How far a stream has come. `over`: the model's turn ended, or the request's limit is reached,
-    and the server goes on all the same, or has told all."""
+    and the server goes on all the same."""
 
     def __init__(self, limit: int, stop_ids: frozenset[int]) -> None:
         self._limit = limit
@@ -144,5 +144,4 @@ class _Progress:
             self.finished = token in self._stop_ids or self.taken >= self._limit
         self.finished = self.finished or piece.ended
         self.complete = self.finished and (self.complete or piece.counted)
-        self.over = self.over or self.complete
         return tokens

@@ -42,6 +42,7 @@ class RawWire(ABC):
     def __init__(self, name: str, dialect: HarmonyDialect) -> None:
         self.name = name
         self._dialect = dialect
+        self._last: int | None = None
 
     @abstractmethod
     def body(self, request: Request) -> bytes:
@@ -52,8 +53,9 @@ class RawWire(ABC):
         """One JSON object of the stream. Raises Transient where the server gave up."""
 
     def _ending(self, tokens: Sequence[int], stop: Any) -> Sequence[int]:
-        """`tokens` with the one that stopped the model, which some servers keep to themselves."""
-        if tokens and tokens[-1] in self._dialect.stop_ids:
+        """`tokens`, the stream's last, with the one that stopped the model where a server keeps
+        that to itself."""
+        if self._last in self._dialect.stop_ids:
             return tokens
         known = type(stop) is int and stop in self._dialect.stop_ids
         return [*tokens, stop if known else RETURN]
@@ -95,6 +97,7 @@ class VllmWire(RawWire):
             tokens: Sequence[int] = _known(ids)
         else:
             tokens = self._dialect.encode(str(choice.get("text") or ""))
+        self._last = tokens[-1] if tokens else self._last
         if finish == "stop":
             tokens = self._ending(tokens, choice.get("stop_reason"))
         return Piece(tokens, finish is not None, bool(usage), reused)
@@ -128,6 +131,7 @@ class LlamaCppWire(RawWire):
         tokens = _known(ids if isinstance(ids, list) else [])
         if isinstance(text, str) and len(tokens) < 2:
             tokens = self._whole(tokens, text)
+        self._last = tokens[-1] if tokens else self._last
         if not chunk.get("stop"):
             return Piece(tokens)
         if chunk.get("stop_type") in ("eos", "word") or chunk.get("stopped_eos"):

@@ -198,6 +198,8 @@ async def test_slips_are_counted_by_kind_and_recorded_and_cost(tmp_path: Path) -
     assert [event["usage"]["input_tokens"] for event in events[1:]] == [100, 200, 300, 400]
     history = trajectory.history(events, log)
     assert history.malformed == {"channel": 2, "neither": 1}
+    # Killed amid the tries, it has spent what they cost.
+    assert trajectory.history(events[:3], log).usage["input_tokens"] == 200
     # A script of the record plays what counted.
     played = open_script(str(log))
     answers = [event async for event in played.generate(TASK, [], Sampling())]

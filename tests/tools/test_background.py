@@ -49,6 +49,16 @@ async def test_one_that_ends_at_once_says_how(desk: Desk) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_gpt_oss_has_them_in_its_container(desk: Desk) -> None:
+    native = Desk(desk.box, "gpt-oss")
+    started = await native.call(
+        "container.start_process", command="echo up; sleep 60", wait_for="up"
+    )
+    assert "Process 1 runs. It wrote:\nup" in started.text
+    assert "was ended (SIGKILL" in (await native.call("stop_process", process=1)).text
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_what_is_waited_for_and_does_not_come(desk: Desk) -> None:
     result = await desk.call(
         "start_process", command="echo other; sleep 60", wait_for="ready", timeout_seconds=0.5

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from agent.choice import choose_toolset
 from agent.models.base import Model, ModelInfo
+from agent.session import choose_toolset
 from sandbox.errors import UsageError
 from sandbox.policy import Policy
 from tests.agent.bench import call

@@ -20,6 +20,7 @@ from agent.models.base import (
     TurnDone,
 )
 from agent.models.harmony import HarmonyDialect
+from agent.models.raw_wire import WIRES
 from agent.monitor import Bounds, Monitor
 from agent.watching import WatchedModel
 from tests.agent.models.asking import SHELL, TASK, model, reasons, turn
@@ -140,6 +141,18 @@ async def test_an_old_llamacpp_tells_what_was_cached_in_its_own_way() -> None:
     async with serving("llamacpp", llamacpp_reply(FINAL, cached=30, old=True)) as server:
         _, done = await turn(server, name="llamacpp:m")
     assert done.usage.cached_tokens == 30
+
+
+def read(kind: str, chunks: list[Any]) -> list[int]:
+    wire = WIRES[kind]("m", HarmonyDialect())
+    return [t for chunk in chunks if isinstance(chunk, dict) for t in wire.read(chunk).tokens]
+
+
+def test_the_token_that_ends_a_turn_comes_once_also_where_the_server_keeps_it() -> None:
+    assert read("vllm", vllm_chunks(CALL)) == encode(CALL)
+    chunks = llamacpp_chunks(FINAL)
+    assert read("llamacpp", chunks) == encode(FINAL)
+    assert read("llamacpp", [*chunks[:-2], chunks[-1]]) == encode(FINAL)
 
 
 @both
