@@ -25,6 +25,10 @@ with 0 when the model is fit for work, and with 3 when it is not.\
 """
 
 
+#: What says which model is examined, and how it is asked or held.
+_MODEL = ("model", "base_url", "context_window", "model_timeout", "tool_calls", "precision")
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--isolation",
@@ -32,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="what to try the controls in (default: the settings')",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    add_settings(parser, ["model", "base_url", "context_window", "model_timeout", "tool_calls"])
+    add_settings(parser, _MODEL)
 
 
 def main(options: argparse.Namespace, console: Console) -> int:

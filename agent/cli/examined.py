@@ -27,15 +27,15 @@ def examine(found: Settings, console: Console) -> int:
 
 async def _examined(found: Settings, console: Console) -> Examination:
     name = str(found["model"])
+    # One more try is enough to tell a broken server from a broken connection.
+    settings = replace(model_settings(found, retries=1), protocol="chat")
     if name == "embedded" or is_weights(name):
         from agent.models.doctor.local import (  # noqa: PLC0415 - a server needs none of it
             examine_embedded,
             examine_weights,
         )
 
-        return examine_embedded() if name == "embedded" else examine_weights(name)
-    # One more try is enough to tell a broken server from a broken connection.
-    settings = replace(model_settings(found, retries=1), protocol="chat")
+        return examine_embedded() if name == "embedded" else examine_weights(name, settings)
     model = open_model(name, settings)
     from agent.models.doctor.server import examine_server  # noqa: PLC0415 - weights need none of it
     from agent.models.openai import OpenAIModel  # noqa: PLC0415

@@ -17,6 +17,8 @@ WEIGHTS: Mapping[str, str] = {
     "gpt-oss-20b": "openai/gpt-oss-20b",
     "gpt-oss-120b": "openai/gpt-oss-120b",
 }
+#: What the name of a model begins with that vLLM runs in this process.
+ENGINE = "vllm-engine:"
 #: What a name may look like, for messages and help.
 FORMS = (
     *(f"{name}:NAME" for name in PROFILES),
@@ -76,7 +78,7 @@ def is_model_name(text: str) -> bool:
 
 def is_weights(name: str) -> bool:
     """Whether a name means weights that are run in this process, the embedded ones aside."""
-    return name in WEIGHTS or name.startswith("hf:")
+    return name in WEIGHTS or name.startswith(("hf:", ENGINE))
 
 
 def _open_local(name: str, settings: ModelSettings) -> Model:

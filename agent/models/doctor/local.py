@@ -1,10 +1,11 @@
 """What a model in this process needs and finds here, without loading it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agent.models.doctor.findings import Examination, Finding
-from agent.models.extra import HOW_TO_INSTALL, missing_packages
-from agent.models.registry import WEIGHTS
+from agent.models.extra import HOW_TO_INSTALL, HOW_TO_INSTALL_VLLM, VLLM, missing_packages
+from agent.models.registry import ENGINE, WEIGHTS
+from agent.models.settings import ModelSettings
 from agent.models.weights import FETCH_HINT, NAME, QUANTISATION, find_embedded
 from agent.planning.find import Model, find
 from agent.planning.fit import Wish
@@ -34,28 +35,32 @@ def examine_embedded() -> Examination:
     return Examination("embedded", "", "this process", "", None, findings)
 
 
-def examine_weights(name: str) -> Examination:
+def examine_weights(name: str, settings: ModelSettings) -> Examination:
     """The weights called `name` (a folder, a name on the hub, a short name), still on the disk."""
-    found = [_packages()]
-    whole = WEIGHTS.get(name, name.removeprefix("hf:"))
-    found.append(_on_disk(whole))
+    engine = name.startswith(ENGINE)
+    whole = WEIGHTS.get(name, name.removeprefix("hf:").removeprefix(ENGINE))
+    found = [_packages(VLLM, HOW_TO_INSTALL_VLLM) if engine else _packages()]
+    here_is = _on_disk(whole)
+    found.append(here_is)
     window = None
+    if not engine and here_is.state == "good":
+        found.append(_held(whole, settings))
     try:
         model = find(whole)
     except UsageError as problem:
         found.append(Finding("memory", "untold", problem.message, "", problem.hint))
     else:
         window = model.shape.context
-        found += _memory(model)
+        found += [each for each in _memory(model) if each.name not in {f.name for f in found}]
     return Examination(whole, "", "this process", "", window, tuple(found))
 
 
-def _packages() -> Finding:
-    missing = missing_packages()
+def _packages(wanted: Sequence[str] = (), how: str = HOW_TO_INSTALL) -> Finding:
+    missing = missing_packages(wanted)
     if not missing:
-        return Finding("packages", "good", "torch, transformers and what they need are installed")
+        return Finding("packages", "good", "all that is needed is installed")
     lacking = f"missing: {', '.join(missing)}"
-    return Finding("packages", "bad", lacking, "no weights can be run", HOW_TO_INSTALL)
+    return Finding("packages", "bad", lacking, "no weights can be run", how)
 
 
 def _on_disk(name: str) -> Finding:
@@ -67,6 +72,27 @@ def _on_disk(name: str) -> Finding:
         return Finding("weights", "good", f"in {find_weights(name).folder}")
     except SetupError as problem:
         return Finding("weights", "bad", problem.message, "", problem.hint)
+
+
+def _held(name: str, settings: ModelSettings) -> Finding:
+    """How the weights would be held, as their loading decides it."""
+    import torch  # noqa: PLC0415
+
+    from agent.models.loading import find as find_weights  # noqa: PLC0415
+    from agent.models.loading import read_config  # noqa: PLC0415
+    from agent.models.precisions import choose  # noqa: PLC0415
+
+    weights, device = find_weights(name), settings.device_map
+    if weights.file:
+        return Finding("precision", "good", "a GGUF file, unpacked to 16 bits")
+    if device == "auto" and not torch.accelerator.is_available():
+        device = "cpu"
+    try:
+        made = choose(name, weights.folder, read_config(weights), settings.precision, device)
+    except SetupError as problem:
+        return Finding("precision", "bad", problem.message, "", problem.hint)
+    held = made.name or str(made.number_type).removeprefix("torch.")
+    return Finding("precision", "good", f"{held}, {gb(made.size)} of weights")
 
 
 def _memory(model: Model) -> Iterator[Finding]:

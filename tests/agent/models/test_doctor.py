@@ -10,7 +10,10 @@ from agent.models.base import Model
 from agent.models.doctor import local, server
 from agent.models.doctor.findings import Examination, Finding
 from agent.models.doctor.server import examine_server
+from agent.models.extra import missing_packages
 from agent.models.openai import OpenAIModel
+from agent.models.settings import ModelSettings
+from tests.agent.models import tiny
 from tests.agent.models.asking import model
 from tests.faults import characters
 from tests.faults.characters import Ollama, answers, line
@@ -144,24 +147,45 @@ async def test_a_dropped_model_answers_nothing() -> None:
 # Models in this process.
 
 
+@pytest.mark.skipif(missing_packages() != [], reason="the extra `local` is not installed")
 def test_weights_that_are_not_here_say_how_to_get_them() -> None:
-    found = {finding.name: finding for finding in local.examine_weights("gpt-oss-20b").findings}
+    found = {
+        finding.name: finding
+        for finding in local.examine_weights("gpt-oss-20b", ModelSettings()).findings
+    }
     assert "hf download openai/gpt-oss-20b" in found["weights"].advice
     assert found["context"].found == "128k tokens"
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "missing_packages", lambda: ["torch"])
-    made = local.examine_weights("hf:gpt-oss-20b")
+    monkeypatch.setattr(local, "missing_packages", lambda _=(): ["torch"])
+    made = local.examine_weights("hf:gpt-oss-20b", ModelSettings())
     found = {finding.name: finding for finding in made.findings}
     assert "missing: torch" in found["packages"].found
     assert found["weights"].state == "untold"
     assert not made.usable
 
 
+@pytest.mark.skipif(missing_packages() != [], reason="the extra `local` is not installed")
+def test_weights_that_are_here_are_held_as_their_loading_decides(tmp_path: Path) -> None:
+    folder = str(tiny.save(tmp_path))
+    made = local.examine_weights(f"hf:{folder}", ModelSettings())
+    found = {finding.name: finding for finding in made.findings}
+    assert found["weights"].found == f"in {folder}"
+    assert found["precision"].state == "good"
+    refused = local.examine_weights(f"hf:{folder}", ModelSettings(precision="mxfp4"))
+    assert {finding.name: finding for finding in refused.findings}["precision"].state == "bad"
+
+
+def test_vllm_in_this_process_needs_packages_of_its_own() -> None:
+    made = local.examine_weights("vllm-engine:openai/gpt-oss-20b", ModelSettings())
+    assert "vllm" in made.findings[0].found
+    assert ".[vllm]" in made.findings[0].advice
+
+
 def test_the_embedded_model_is_said_to_be_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local, "find_embedded", lambda: Path("/x.gguf"))
-    monkeypatch.setattr(local, "missing_packages", list)
+    monkeypatch.setattr(local, "missing_packages", lambda _=(): [])
     made = local.examine_embedded()
     assert made.usable
     monkeypatch.setattr(local, "find_embedded", lambda: None)
