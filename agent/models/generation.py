@@ -14,6 +14,7 @@ from typing import Any
 
 from agent.models.base import ModelError
 from agent.models.caches import Caches, Held, kind_of
+from agent.models.prompt_lookup import Lookup
 from agent.models.sampling import Row
 from agent.models.source import Request, Reused
 
@@ -40,6 +41,7 @@ class _Run:
         self.waiting = list(range(len(requests)))
         self.rows: dict[int, Row] = {}
         self.batch: Any = None
+        self.lookup: Lookup | None = None
         self.stopped = threading.Event()
         self.items: asyncio.Queue[tuple[int, Item] | BaseException | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
@@ -66,6 +68,7 @@ class Generator:
         self._stop_ids = frozenset(stop_ids)
         self._executor = ThreadPoolExecutor(1, "greenroom-model")
         self._kind = kind_of(model, cache_bytes)
+        self._guesses = self._kind == "plain" and not _has_experts(model)
         # Models that have nothing but states call it otherwise.
         named = "cache_params" in inspect.signature(model.forward).parameters
         self._argument = "cache_params" if named else "past_key_values"
@@ -160,7 +163,7 @@ class Generator:
             run.held.note(always=True)
             self._begin(run, run.held)
         for _ in range(_STEPS):
-            self._step(run, run.held)
+            self._leap(run, run.held) if run.lookup else self._step(run, run.held)
             if run.over or not run.rows:
                 return
 
@@ -182,6 +185,8 @@ class Generator:
         defaults, device = self._model.generation_config, self._model.device
         run.rows = {number: Row(run.requests[number], defaults, device) for number in now}
         run.batch = held.cache
+        if len(run.requests) == 1 and self._guesses:
+            run.lookup = Lookup(run.ids)
         if len(run.requests) > 1:
             run.batch = held.fork().cache
             self._select(run.batch, [0] * count)
@@ -189,20 +194,44 @@ class Generator:
     def _step(self, run: _Run, held: Held) -> None:
         """One more token for each row."""
         last = [row.tokens[-1:] or run.ids[-1:] for row in run.rows.values()]
-        scores = self._forward(last, run.batch)
+        scores = self._forward(last, run.batch)[:, -1]
         if run.batch is held.cache:
             held.ids += last[0]
         going = []
         for place, (number, row) in enumerate(list(run.rows.items())):
             token = row.choose(scores[place : place + 1])
             run.put((number, token))
-            full = token in self._stop_ids or len(row.tokens) >= row.room
-            if full or number in run.dropped:
+            if self._is_full(row) or number in run.dropped:
                 del run.rows[number]
             else:
                 going.append(place)
         if 0 < len(going) < len(last):
             self._select(run.batch, going)
+
+    def _leap(self, run: _Run, held: Held) -> None:
+        """One more token, and of those that are guessed to follow as many as are right."""
+        ((number, row),) = run.rows.items()
+        lookup = run.lookup or Lookup([])
+        last = row.tokens[-1] if row.tokens else run.ids[-1]
+        guess = lookup.guess()[: row.room - len(row.tokens) - 1]
+        scores = self._forward([[last, *guess]], held.cache, len(guess) + 1)
+        right, going = 0, True
+        while going:
+            token = row.choose(scores[:, right])
+            run.put((number, token))
+            if self._is_full(row):
+                del run.rows[number]
+                break
+            going = right < len(guess) and guess[right] == token
+            right += going
+        held.ids += [last, *guess[:right]]
+        if right < len(guess):
+            held.cache.crop(right - len(guess))
+        lookup.learn(len(guess), right)
+        lookup.extend(row.tokens[len(row.tokens) - right - 1 :])
+
+    def _is_full(self, row: Row) -> bool:
+        return row.tokens[-1] in self._stop_ids or len(row.tokens) >= row.room
 
     def _select(self, cache: Any, rows: list[int]) -> None:
         """Makes a cache hold these of its rows, each as often as it is named."""
@@ -210,13 +239,22 @@ class Generator:
 
         cache.reorder_cache(torch.tensor(rows, device=self._model.device))
 
-    def _forward(self, ids: list[list[int]], cache: Any) -> Any:
-        """The scores for the token that follows each row of `ids`, which the cache then holds."""
+    def _forward(self, ids: list[list[int]], cache: Any, keep: int = 1) -> Any:
+        """The scores for what follows each of the last `keep` tokens of each row of `ids`, which
+        the cache then holds."""
         import torch  # noqa: PLC0415
 
         read = torch.tensor(ids, device=self._model.device)
-        made = self._model(read, use_cache=True, logits_to_keep=1, **{self._argument: cache})
-        return made.logits[:, -1]
+        made = self._model(read, use_cache=True, logits_to_keep=keep, **{self._argument: cache})
+        return made.logits[:, -keep:]
+
+
+def _has_experts(model: Any) -> bool:
+    """Whether tokens that are computed together may each need other weights: guesses would cost
+    what they save."""
+    config = model.config.get_text_config(decoder=True)
+    names = ("num_local_experts", "num_experts", "n_routed_experts")
+    return any((getattr(config, name, None) or 0) > 1 for name in names)
 
 
 def _is_shortage(error: BaseException) -> bool:

@@ -75,6 +75,9 @@ class TemplateDialect(Dialect):
             return ""
         same = zip(before, whole, strict=False)
         start = next((n for n, (mine, other) in enumerate(same) if mine != other), len(before))
+        opened = whole.rfind("<", 0, start)
+        if opened > whole.rfind(">", 0, start):
+            start = opened  # both begin with a tag, and the tags alike
         turn = whole[start:]
         ends = [turn.find(mark) for mark in self._tokenizer.convert_ids_to_tokens(self.stop_ids)]
         return turn[: min((end for end in ends if end >= 0), default=None)]

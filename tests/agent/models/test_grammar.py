@@ -268,6 +268,13 @@ def test_forms_of_calls_are_learned_from_templates(text: str, form: str | None) 
     assert (found.trigger if found else None) == form
 
 
+def test_a_template_that_opens_the_reasoning_still_shows_its_form() -> None:
+    opened = tiny.TEMPLATE.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    form = call_form(tags(opened)[0])
+    assert form
+    assert form.trigger == "<tool_call>"
+
+
 def test_a_template_without_a_known_form_has_no_grammar() -> None:
     dialect, grammars = tags(tiny.TEMPLATE.replace("arguments | tojson", "name"))
     assert call_form(dialect) is None
