@@ -21,6 +21,9 @@ from agent.models.source import Request, Reused
 #: Tokens of one forward pass over a prompt: attention over a long prompt at once takes memory by
 #: the square of its length, and a stop is noticed between two passes.
 _CHUNK = 512
+#: Eager attention keeps scores of each token that is read for each one before it: so many bytes a
+#: head (7.0 GB were seen for 512 tokens after 32,768 with 64 heads). A pass may take this much.
+_SCORE, _SCORES, _LEAST_CHUNK = 6.6, 2 << 30, 16
 #: Tokens that a conversation computes before it is another one's turn.
 _STEPS = 16
 #: What caches may take together where nobody says.
@@ -73,6 +76,9 @@ class Generator:
         named = "cache_params" in inspect.signature(model.forward).parameters
         self._argument = "cache_params" if named else "past_key_values"
         self._caches = Caches(model, self._kind, cache_bytes)
+        eager = model.config._attn_implementation == "eager"
+        text = model.config.get_text_config(decoder=True)
+        self._eager_heads = getattr(text, "num_attention_heads", 0) if eager else 0
 
     async def stream(self, request: Request) -> AsyncGenerator[Item, None]:
         """How much of the prompt was in the cache, then the model's tokens, one that stops it
@@ -170,8 +176,9 @@ class Generator:
     def _read(self, held: Held, ids: list[int]) -> None:
         """Reads the next part of the prompt into the cache, all but its last token: that one has to
         be read to tell what follows."""
-        size = len(ids) if self._kind == "state" else _CHUNK  # a state cannot always be read on
         start = len(held.ids)
+        # A state cannot always be read on.
+        size = len(ids) if self._kind == "state" else chunk_size(self._eager_heads, start)
         part = ids[start : min(start + size, len(ids) - 1)]
         self._forward([part], held.cache)
         held.ids += part
@@ -255,6 +262,14 @@ def _has_experts(model: Any) -> bool:
     config = model.config.get_text_config(decoder=True)
     names = ("num_local_experts", "num_experts", "n_routed_experts")
     return any((getattr(config, name, None) or 0) > 1 for name in names)
+
+
+def chunk_size(eager_heads: int, before: int) -> int:
+    """Tokens to read in one pass after `before` others, with so many heads of eager attention."""
+    if not eager_heads:
+        return _CHUNK
+    allowed = int(_SCORES / (_SCORE * eager_heads * (before + _CHUNK)))
+    return max(_LEAST_CHUNK, min(_CHUNK, allowed))
 
 
 def _is_shortage(error: BaseException) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agent.models.base import ModelError
-from agent.models.generation import Generator
+from agent.models.generation import Generator, chunk_size
 from agent.models.source import Request, Reused
 from tests.agent.models import tiny
 
@@ -137,3 +137,29 @@ async def test_a_shortage_of_memory_is_told_in_words_and_the_next_turn_works(
             await tokens(generator, PROMPT, 4)
     reused, made = await streamed(generator, PROMPT, 4)
     assert (reused, len(made)) == (0, 4)
+
+
+@pytest.mark.parametrize("before", [0, 8_192, 32_768, 131_072])
+def test_scores_of_one_pass_stay_within_two_gibibytes_however_long_the_context(before: int) -> None:
+    size = chunk_size(64, before)
+    assert 16 <= size <= 512
+    assert size * (before + size) * 64 * 6.6 <= 2 << 30
+    assert chunk_size(0, before) == 512
+
+
+async def test_eager_attention_reads_a_long_prompt_in_small_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = tiny.gpt_oss()
+    read: list[int] = []
+    forward = model.forward
+
+    def noted(ids: Any, **more: Any) -> Any:
+        read.append(ids.shape[1])
+        return forward(ids, **more)
+
+    plain = await tokens(Generator(model, STOP), PROMPT, 4)
+    monkeypatch.setattr("agent.models.generation._SCORES", 0)
+    monkeypatch.setattr(model, "forward", noted)
+    assert await tokens(Generator(model, STOP), PROMPT, 4) == plain
+    assert read[:4] == [16, 16, 16, 11]
