@@ -1,22 +1,16 @@
-"""The extras: `local`, the heavy packages that a model in this process needs, and `harmony`, the
-small one for gpt-oss in its own tokens at a server."""
+"""The extras: `local` and `vllm`, the heavy packages that a model in this process needs."""
 
 import importlib.util
 from collections.abc import Sequence
 
 from sandbox.errors import SetupError
 
-PACKAGES = ("torch", "transformers", "accelerate", "gguf", "openai_harmony", "llguidance")
+PACKAGES = ("torch", "transformers", "accelerate", "gguf", "llguidance")
 HOW_TO_INSTALL = (
     "They come with the extra `local`; in Greenroom's checkout: uv tool install --force '.[local]' "
     "(or: pipx install --force '.[local]')."
 )
-HARMONY = ("openai_harmony",)
-HOW_TO_INSTALL_HARMONY = (
-    "To ask it in its own tokens, install the extra `harmony`; in Greenroom's checkout: uv tool "
-    "install --force '.[harmony]' (or: pipx install --force '.[harmony]')."
-)
-VLLM = ("vllm", "transformers", "openai_harmony")
+VLLM = ("vllm", "transformers")
 HOW_TO_INSTALL_VLLM = (
     "vLLM pins its own torch and transformers, so give Greenroom an environment with nothing else; "
     "in its checkout: uv tool install --force '.[vllm]' (or: pipx install --force '.[vllm]')."

@@ -10,14 +10,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from agent.conversation import Conversation, ToolSpec
-from agent.models import extra
 from agent.models.base import Event, Model, ModelError, Sampling
 from agent.models.harmony_turn import CHANNEL, START
 from agent.models.openai import OpenAIModel
 from agent.models.probe import QUICK, optional
 from agent.models.settings import ModelSettings
 from agent.models.transport import Transport
-from sandbox.errors import SetupError
 
 #: A text with marks of harmony, and its tokens in gpt-oss's vocabulary and in no other.
 _TEXT, _IDS = "<|start|>assistant<|channel|>", [START, 173781, CHANNEL]
@@ -70,13 +68,6 @@ class ServedModel(Model):
                 )
             if wanted == "auto" and is_gpt_oss(info.name):
                 say(f"{info.name} is asked by chat completions: {_COST}")
-            return self._chat
-        if lacking := extra.missing_packages(extra.HARMONY):
-            if wanted == "raw":
-                raise SetupError(
-                    f"raw tokens of gpt-oss need {', '.join(lacking)}", extra.HOW_TO_INSTALL_HARMONY
-                )
-            say(f"{info.name} is asked by chat completions. {extra.HOW_TO_INSTALL_HARMONY}")
             return self._chat
         if info.server == "vllm" and _release(info.server_version) < _VLLM_WITH_IDS:
             say("this vLLM gives no token ids: they are made from its text; 0.10.2 and later do")

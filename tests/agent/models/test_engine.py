@@ -111,7 +111,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Engine]]:
     modules["vllm.v1.engine.async_llm"].__dict__["AsyncLLM"] = Engine
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr(extra, "VLLM", ("transformers", "openai_harmony"))
+    monkeypatch.setattr(extra, "VLLM", ("transformers",))
     for name in ("VLLM_NO_USAGE_STATS", "HF_HUB_OFFLINE", "VLLM_LOGGING_LEVEL"):
         monkeypatch.setenv(name, "x")
         monkeypatch.delenv(name)

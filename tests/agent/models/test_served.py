@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.models import extra
 from agent.models.base import Model, ModelError, Sampling, TurnDone
-from sandbox.errors import SetupError
 from tests.agent.models.asking import TASK, model
 from tests.faults.server import FaultServer, answer, document, error
 from tests.faults.tokens import llamacpp_reply, serving, vllm_reply
@@ -93,16 +91,6 @@ async def test_a_tokenizer_that_does_not_answer_means_chat(reply: Any) -> None:
     async with serving("vllm", answer("Yes."), **{"/tokenize": reply}) as server:
         path, *_ = await asked(server, "vllm:m")
     assert path == "/v1/chat/completions"
-
-
-async def test_without_the_library_chat_is_used_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extra, "HARMONY", ("no_such_package",))
-    async with serving("vllm", answer("Yes.")) as server:
-        path, _, _, [said], _ = await asked(server, "vllm:m")
-        assert path == "/v1/chat/completions"
-        assert "install the extra `harmony`" in said
-        with pytest.raises(SetupError, match="need no_such_package"):
-            await asked(server, "vllm:m", protocol="raw")
 
 
 @pytest.mark.model
