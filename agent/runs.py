@@ -170,6 +170,8 @@ def find(name: str | None) -> Run:
 
 
 def _latest(runs: Sequence[Run]) -> Run:
+    # One that was killed before its first event has nothing to show or to go on from.
+    runs = [run for run in runs if run.began()] or runs
     top = top_of(Path.cwd())
     if not (top / ".git").exists():
         return runs[-1]

@@ -18,6 +18,8 @@ INSPECT_SECONDS = 10.0
 # How long the news of an end may take; of a container that is removed already, they are all there.
 EVENT_SECONDS, TOLD_SECONDS = 10.0, 2.0
 RECENT_SECONDS = 3600.0
+# An engine that is being stopped ends its containers first, and may answer for a moment after that.
+CLOSING_LOOKS, CLOSING_SECONDS = 6, 0.25
 KILLED_STATUS = 128 + signal.SIGKILL
 ENDING_SIGNALS = ("", "9", "15")  # as the engine tells them, where it does
 OOM_SECONDS = 5
@@ -59,7 +61,20 @@ def why_ended(api: Any, ident: str, diagnostics: str = "") -> Ending:
     if end is None:
         # Every end is an event, and an engine that was restarted has forgotten all of them.
         return _without_event(state)
-    return _told_by(events, end, state, diagnostics)
+    told = _told_by(events, end, state, diagnostics)
+    return (_engine_closing(api) if told.cause == "killed" else None) or told
+
+
+def _engine_closing(api: Any) -> Ending | None:
+    """What is to be said where the engine goes, too; None where it stays."""
+    for _ in range(CLOSING_LOOKS):
+        time.sleep(CLOSING_SECONDS)
+        try:
+            with api.get(f"{api.base_url}/_ping", timeout=INSPECT_SECONDS):
+                pass
+        except OSError as error:
+            return Ending("engine", f"the engine does not answer ({_short(error)})")
+    return None
 
 
 def _told_by(

@@ -3,6 +3,7 @@ the engine and the image, and that nothing is left behind."""
 
 import asyncio
 import os
+import signal
 import socket
 import tempfile
 import time
@@ -24,6 +25,11 @@ from tests.sandbox.serving import served
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.register_profile("search", max_examples=2_000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background so; programs that tests interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
