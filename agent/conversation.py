@@ -4,9 +4,10 @@ A conversation is append-only: the solver adds messages and never rewrites one, 
 which keeps token ids or a KV cache pays for the new messages only.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tools.tool import ToolSpec
 
@@ -65,6 +66,15 @@ class ToolMessage:
     text: str
 
 
+def object_in(text: str) -> dict[str, Any] | None:
+    """The JSON object that `text` is, as arguments have to be; None where it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 Message = SystemMessage | UserMessage | AssistantMessage | ToolMessage
 Conversation = Sequence[Message]
 
@@ -77,4 +87,5 @@ __all__ = [
     "ToolMessage",
     "ToolSpec",
     "UserMessage",
+    "object_in",
 ]

@@ -1,10 +1,9 @@
 """The conversation of an attempt: append-only within an epoch, and recorded as it grows."""
 
-import json
 from collections.abc import Sequence
 
 from agent.codec import message_data
-from agent.conversation import AssistantMessage, Message
+from agent.conversation import AssistantMessage, Message, object_in
 from agent.trajectory import Recorder
 
 
@@ -40,9 +39,5 @@ def last_words(message: AssistantMessage) -> str:
     """What the model said as it ended its turn: its text, else the summary of its last call."""
     said = message.text
     if not said.strip() and message.calls:
-        try:
-            arguments = json.loads(message.calls[-1].arguments)
-        except ValueError:
-            return ""
-        said = str(arguments.get("summary", "")) if isinstance(arguments, dict) else ""
+        said = str((object_in(message.calls[-1].arguments) or {}).get("summary", ""))
     return " ".join(said.split())[:300]

@@ -14,13 +14,13 @@ from agent.conversation import Conversation, ToolSpec
 from agent.models import malformed
 from agent.models.base import (
     Event,
-    GiveUp,
     Malformed,
     MalformedKind,
     Model,
     Sampling,
     TurnDone,
 )
+from agent.models.wrapper import Wrapper
 from tools.arguments import is_object
 from tools.tool import Toolbox
 
@@ -42,15 +42,14 @@ def retries_of(model: Model, plan: Plan) -> int:
     return model.malformed_retries if wanted is None else wanted
 
 
-class RetriedModel(Model):
+class RetriedModel(Wrapper):
     """`model`, whose malformed turns are asked for again `retries` times; `toolbox` knows which
     calls can be made."""
 
     def __init__(self, model: Model, toolbox: Toolbox, retries: int) -> None:
-        self._model = model
+        super().__init__(model)
         self._toolbox = toolbox
         self._retries = retries
-        self.info = model.info
 
     async def generate(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
@@ -89,30 +88,15 @@ class RetriedModel(Model):
                 return "arguments", f"The arguments of {call.name[:80]} are no JSON object."
         return None, ""
 
-    @property
-    def ranks_candidates(self) -> bool:
-        return self._model.ranks_candidates
-
-    def branches(
-        self,
-        conversation: Conversation,
-        tools: Sequence[ToolSpec],
-        sampling: Sampling,
-        count: int,
-        give_up: GiveUp = lambda _number, _text: "",
-    ) -> AsyncGenerator[TurnDone, None] | None:
-        """As the model's own: a malformed one is not asked for again, as there are others."""
-        return self._model.branches(conversation, tools, sampling, count, give_up)
-
     async def candidates(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
     ) -> AsyncGenerator[TurnDone, None]:
-        """As the model's own, where it has a way of its own; else so many turns, each tried as
-        often as allowed. One that is malformed all the same is passed over, unless all are."""
-        chosen = self._model.candidates if self.ranks_candidates else super().candidates
+        """As the wrapped model's own, or so many turns, each tried as often as allowed; what is
+        computed side by side is not asked for again. A malformed one is passed over, unless all
+        are."""
         lost: list[Malformed] = []
         last: TurnDone | None = None
-        async with aclosing(chosen(conversation, tools, sampling, count)) as turns:
+        async with aclosing(super().candidates(conversation, tools, sampling, count)) as turns:
             async for done in turns:
                 lost += done.malformed
                 kind, problem = self._fault(done)
@@ -124,9 +108,6 @@ class RetriedModel(Model):
                     lost.append(Malformed(kind, problem, done.message, done.usage, len(lost) + 1))
         if last is not None:
             yield _with(last, lost[:-1])
-
-    async def close(self) -> None:
-        await self._model.close()
 
 
 def _with(done: TurnDone, lost: Sequence[Malformed]) -> TurnDone:

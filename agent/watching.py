@@ -21,6 +21,7 @@ from agent.models.base import (
     conversation_text,
     estimate_tokens,
 )
+from agent.models.wrapper import Wrapper
 from agent.monitor import Bounds, Decision, Judge, Monitor, Watch
 from agent.trajectory import History, Recorder
 
@@ -68,14 +69,13 @@ class _Turn:
         return replace(done, usage=usage, before=tuple(self.before), cuts=tuple(self.cuts))
 
 
-class WatchedModel(Model):
+class WatchedModel(Wrapper):
     """`model` under `monitor`. `loops` are the cuts for repetition that the attempt has had."""
 
     def __init__(self, model: Model, monitor: Monitor, *, loops: int = 0) -> None:
-        self._model = model
+        super().__init__(model)
         self._monitor = monitor
         self._loops = loops
-        self.info = model.info
 
     async def generate(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
@@ -168,10 +168,6 @@ class WatchedModel(Model):
         bound = turn.sampling.max_output_tokens or self._model.output_bound
         return None if bound is None else max(0, bound - turn.spent)
 
-    @property
-    def ranks_candidates(self) -> bool:
-        return self._model.ranks_candidates
-
     def branches(
         self,
         conversation: Conversation,
@@ -188,15 +184,6 @@ class WatchedModel(Model):
             return decision.detail if decision else give_up(number, text)
 
         return self._model.branches(conversation, tools, sampling, count, judge)
-
-    async def candidates(
-        self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling, count: int
-    ) -> AsyncGenerator[TurnDone, None]:
-        """As the model's own, where it has a way of its own; else so many watched turns."""
-        chosen = self._model.candidates if self.ranks_candidates else super().candidates
-        async with aclosing(chosen(conversation, tools, sampling, count)) as turns:
-            async for done in turns:
-                yield done
 
 
 @asynccontextmanager

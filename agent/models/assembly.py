@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agent.conversation import AssistantMessage, ToolCall, ToolSpec
+from agent.conversation import AssistantMessage, ToolCall, ToolSpec, object_in
 from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
 from agent.models.leaks import CALL_MARK, read_leaked
 from agent.models.meant import meant_tool, plain_arguments, tool_name
@@ -44,10 +44,7 @@ class _Call:
 
     @property
     def is_object(self) -> bool:
-        try:
-            return isinstance(json.loads(self.arguments), dict)
-        except (ValueError, RecursionError):
-            return False
+        return object_in(self.arguments) is not None
 
 
 class Assembly:

@@ -1,11 +1,10 @@
 """What a conversation says to the embedded model: the task, what fails, where, and the code."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.conversation import AssistantMessage, Conversation, ToolMessage, UserMessage
+from agent.conversation import AssistantMessage, Conversation, ToolMessage, UserMessage, object_in
 from agent.suspects import Suspect, parse_suspects
 
 #: Files that are read at most, the most suspicious first.
@@ -108,8 +107,4 @@ def _read(conversation: Conversation) -> _Read:
 
 def _path(arguments: str) -> str:
     """The path in the arguments of a call; empty where there is none."""
-    try:
-        given = json.loads(arguments)
-    except ValueError:
-        return ""
-    return str(given.get("path", "")) if isinstance(given, dict) else ""
+    return str((object_in(arguments) or {}).get("path", ""))

@@ -66,7 +66,8 @@ class EngineModel(TokenModel):
             weights, dialect, engine = await asyncio.to_thread(self._start)
         except ImportError as error:  # such as parts that were built for another torch
             raise SetupError(
-                f"vLLM's packages cannot be used: {_first_line(error)}", extra.HOW_TO_INSTALL_VLLM
+                f"vLLM's packages cannot be used: {loading.first_line(error)}",
+                extra.HOW_TO_INSTALL_VLLM,
             ) from error
         found = engine.model_config
         self.info = replace(
@@ -120,7 +121,7 @@ class EngineSource:
         # What the engine raises differs from release to release.
         except Exception as error:
             raise ModelError(
-                f"vLLM failed at {len(request.ids)} tokens: {_first_line(error)}",
+                f"vLLM failed at {len(request.ids)} tokens: {loading.first_line(error)}",
                 "Its own lines above say more. Less context (--context-window) takes less memory.",
             ) from error
 
@@ -208,7 +209,7 @@ def _start(name: str, arguments: Mapping[str, Any]) -> Any:
     # From a wrong value to a GPU without room: each part of it raises what it likes.
     except Exception as error:
         raise SetupError(
-            f"vLLM does not start with the model {name}: {_first_line(error)}",
+            f"vLLM does not start with the model {name}: {loading.first_line(error)}",
             "Its own lines above say why. `greenroom plan` computes what fits; vllm_args takes"
             " engine arguments, such as gpu_memory_utilization=0.8.",
         ) from error
@@ -218,7 +219,3 @@ def _version() -> str:
     import vllm  # noqa: PLC0415
 
     return str(vllm.__version__)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -17,13 +17,14 @@ from agent.models.caches import Caches, Held, kind_of
 from agent.models.prompt_lookup import Lookup
 from agent.models.sampling import Row
 from agent.models.source import Request, Reused
+from agent.planning.memory import EAGER_SCORES
 
 #: Tokens of one forward pass over a prompt: attention over a long prompt at once takes memory by
 #: the square of its length, and a stop is noticed between two passes.
 _CHUNK = 512
 #: Eager attention keeps scores of each token that is read for each one before it: so many bytes a
-#: head (7.0 GB were seen for 512 tokens after 32,768 with 64 heads). A pass may take this much.
-_SCORE, _SCORES, _LEAST_CHUNK = 6.6, 2 << 30, 16
+#: head (7.0 GB were seen for 512 tokens after 32,768 with 64 heads). A pass may take EAGER_SCORES.
+_SCORE, _LEAST_CHUNK = 6.6, 16
 #: Tokens that a conversation computes before it is another one's turn.
 _STEPS = 16
 #: What caches may take together where nobody says.
@@ -268,7 +269,7 @@ def chunk_size(eager_heads: int, before: int) -> int:
     """Tokens to read in one pass after `before` others, with so many heads of eager attention."""
     if not eager_heads:
         return _CHUNK
-    allowed = int(_SCORES / (_SCORE * eager_heads * (before + _CHUNK)))
+    allowed = int(EAGER_SCORES / (_SCORE * eager_heads * (before + _CHUNK)))
     return max(_LEAST_CHUNK, min(_CHUNK, allowed))
 
 

@@ -130,7 +130,7 @@ class HarmonyDialect(Dialect):
     def _result(self, message: ToolMessage, call: Header | None) -> Sequence[int]:
         """A call's result, from whom it was asked of and on its channel."""
         channel = (call and call.channel) or "commentary"
-        author = call.recipient if call else _recipient(message.name)
+        author = call.recipient if call else addressee(message.name)
         return self._rendered("tool", message.text, channel, "assistant", author=author)
 
     def _as_written(self, message: AssistantMessage) -> tuple[list[int], list[Header]]:
@@ -167,7 +167,7 @@ class HarmonyDialect(Dialect):
             channel = "commentary" if message.calls else "final"
             ids += self._rendered("assistant", message.text, channel)
         for call in message.calls:
-            name = _recipient(call.name)
+            name = addressee(call.name)
             ids += self._rendered("assistant", call.arguments, "commentary", name, json=True)
         return ids
 
@@ -208,7 +208,8 @@ def _loaded() -> tuple[Any, Any]:
     return openai_harmony, openai_harmony.load_harmony_encoding("HarmonyGptOss")
 
 
-def _recipient(tool: str) -> str:
+def addressee(tool: str) -> str:
+    """Whom a call of `tool` is addressed to: functions of ours stand in a namespace."""
     return tool if "." in tool else f"functions.{tool}"
 
 

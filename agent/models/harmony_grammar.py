@@ -7,7 +7,7 @@ from typing import Any
 from agent.conversation import ToolSpec
 from agent.models.dialect import Prompt
 from agent.models.grammar import TEXT_RULES, Grammar, Vocabulary, arguments, quoted
-from agent.models.harmony import HarmonyDialect
+from agent.models.harmony import HarmonyDialect, addressee
 from agent.models.harmony_turn import END_OF_TEXT
 
 #: The first special token; ids below are text.
@@ -49,14 +49,10 @@ def turn_grammar(tools: Sequence[ToolSpec], room: int) -> str:
     answers = ["final", *(f"call{n}" for n in range(len(tools)))]
     head = _HEAD.format(before=before, answers=" | ".join(answers), first=first, later=later)
     calls = [
-        _FORMS.format(n=n, name=quoted(_recipient(tool.name)), arguments=arguments(tool))
+        _FORMS.format(n=n, name=quoted(addressee(tool.name)), arguments=arguments(tool))
         for n, tool in enumerate(tools)
     ]
     return "".join([head, *calls, TEXT_RULES])
-
-
-def _recipient(tool: str) -> str:
-    return tool if "." in tool else f"functions.{tool}"
 
 
 class HarmonyGrammars:

@@ -5,17 +5,15 @@ too many, and loses the recipient where `<|message|>` is missing. gpt-oss writes
 and then. On well-formed turns both read the same.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from jsonschema import Draft202012Validator
-
-from agent.conversation import ToolCall, ToolSpec
+from agent.conversation import ToolCall, ToolSpec, object_in
 from agent.models.base import CallStarted, Event, MalformedKind, ReasoningDelta, TextDelta
 from agent.models.dialect import CallIds, Parsed, TextStream
 from agent.models.harmony_header import Header, read_header, split_header
+from agent.models.meant import tool_fitted_by
 
 END_OF_TEXT, RETURN, CONSTRAIN, CHANNEL = 199999, 200002, 200003, 200005
 START, END, MESSAGE, CALL = 200006, 200007, 200008, 200012
@@ -49,7 +47,7 @@ class _Part:
 
     @property
     def is_cut(self) -> bool:
-        return self.kind == "call" and not self.whole and not _is_object(self.content)
+        return self.kind == "call" and not self.whole and object_in(self.content) is None
 
     @property
     def is_text(self) -> bool:
@@ -245,28 +243,11 @@ class HarmonyParser:
     def _nameless_call(self, part: _Part) -> list[Event]:
         """A call whose header names no tool: meant is the one tool that its arguments fit."""
         self.sound = False
-        if part.kind == "final" and not _is_object(part.content):
+        if part.kind == "final" and object_in(part.content) is None:
             return []
-        fitting = [spec.name for spec in self._tools if _fits(part.content, spec)]
-        if len(fitting) != 1:
+        meant = tool_fitted_by(part.content, self._tools)
+        if not meant:
             self._fault = self._fault or ("tool", _NO_TOOL)
             return []
-        part.kind, part.name = "call", fitting[0]
+        part.kind, part.name = "call", meant
         return self._started_call(part.name)
-
-
-def _fits(text: str, spec: ToolSpec) -> bool:
-    value = _object(text)
-    return bool(value) and Draft202012Validator(spec.parameters).is_valid(value)
-
-
-def _is_object(text: str) -> bool:
-    return _object(text) is not None
-
-
-def _object(text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

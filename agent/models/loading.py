@@ -125,7 +125,7 @@ def find(name: str) -> Weights:
             "Give the folder that holds config.json and the weights.",
         )
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        raise SetupError(f"there is no folder {path}", "Check the path.")
+        raise SetupError(f"there is no folder or file {path}", "Check the path.")
     return _cached(name)
 
 
@@ -160,7 +160,8 @@ def _incomplete(name: str, reason: str) -> SetupError:
     )
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an exception of a library says first; its type where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
@@ -172,7 +173,7 @@ def read_config(weights: Weights) -> Any:
         return AutoConfig.from_pretrained(**weights.source)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SetupError(
-            f"transformers cannot use the model {weights.name}: {_first_line(error)}",
+            f"transformers cannot use the model {weights.name}: {first_line(error)}",
             "It may need a newer transformers, or code of its own, which Greenroom does not run.",
         ) from error
 
@@ -185,7 +186,7 @@ def read_tokenizer(weights: Weights) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(**weights.source)
     # The tokenizers' own library raises plain Exceptions on a damaged file.
     except Exception as error:
-        raise _incomplete(weights.name, f"no tokenizer: {_first_line(error)}") from error
+        raise _incomplete(weights.name, f"no tokenizer: {first_line(error)}") from error
     if not tokenizer.chat_template:
         raise SetupError(
             f"the model {weights.name} has no chat template, so it cannot follow a conversation",
@@ -209,17 +210,17 @@ def _model(weights: Weights, config: Any, holding: Holding, device: str) -> Any:
         )
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise SetupError(
-            f"memory ran out while the model {weights.name} was loaded: {_first_line(error)}",
+            f"memory ran out while the model {weights.name} was loaded: {first_line(error)}",
             "Close other programs that use it, or take a smaller model.",
         ) from error
     except ImportError as error:
         raise SetupError(
-            f"the model {weights.name} needs a package that is not installed: {_first_line(error)}",
+            f"the model {weights.name} needs a package that is not installed: {first_line(error)}",
             "Install it beside Greenroom.",
         ) from error
     # A library of many authors: what it raises on damaged files or absent parts has no pattern.
     except Exception as error:
-        raise _incomplete(weights.name, _first_line(error)) from error
+        raise _incomplete(weights.name, first_line(error)) from error
     if missing := sorted(report["missing_keys"]):
         # The library fills such gaps with random numbers.
         raise _incomplete(weights.name, f"weights are missing, {missing[0]} for one")

@@ -1,10 +1,10 @@
 """Which tool a call means whose name was mangled on the way, and which arguments."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent.conversation import ToolSpec
+from agent.conversation import ToolSpec, object_in
 
 #: What stands in the place of a name when a server took a header of harmony for one.
 _NO_NAMES = frozenset({"", "assistant", "analysis", "commentary", "final", "json", "functions"})
@@ -24,18 +24,23 @@ def meant_tool(name: str, arguments: str, tools: Mapping[str, ToolSpec]) -> str:
     found = tool_name(name, tools)
     if found in tools or name.partition("<|")[0].strip() not in _NO_NAMES:
         return found
-    values = _object(arguments)
+    return tool_fitted_by(arguments, tools.values()) or name
+
+
+def tool_fitted_by(arguments: str, tools: Iterable[ToolSpec]) -> str:
+    """The one tool whose schema the arguments fit; empty where none does, or several."""
+    values = object_in(arguments)
     if not values:
-        return name
+        return ""
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import, seldom needed
 
     fitting = [
         spec.name
-        for spec in tools.values()
+        for spec in tools
         if _names_fields(spec.parameters, values)
         and Draft202012Validator(spec.parameters).is_valid(values)
     ]
-    return fitting[0] if len(fitting) == 1 else name
+    return fitting[0] if len(fitting) == 1 else ""
 
 
 def _names_fields(schema: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
@@ -48,16 +53,6 @@ def plain_arguments(arguments: str) -> str:
     """The JSON object that was escaped once too often (a text that holds one); else as it is."""
     try:
         inner = json.loads(arguments)
-        if isinstance(inner, str) and isinstance(json.loads(inner), dict):
-            return inner
     except (ValueError, RecursionError):
-        pass
-    return arguments
-
-
-def _object(arguments: str) -> Mapping[str, Any] | None:
-    try:
-        values = json.loads(arguments)
-    except (ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
+        return arguments
+    return inner if isinstance(inner, str) and object_in(inner) is not None else arguments

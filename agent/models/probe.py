@@ -64,7 +64,7 @@ async def ask(transport: Transport, model: str) -> Facts:
         models=tuple(str(entry["id"]) for entry in entries),
         server=kind,
         context_window=details.context_window or positive(entry, "max_model_len"),
-        model_window=details.model_window or positive(_table(entry.get("meta")), "n_ctx_train"),
+        model_window=details.model_window or positive(table(entry.get("meta")), "n_ctx_train"),
     )
 
 
@@ -89,28 +89,28 @@ def _kind(entries: Sequence[Mapping[str, Any]], software: str) -> str:
 async def _ollama_by_its_version(transport: Transport) -> str:
     """Ollama names the owner of a model by who published it, which can be anybody."""
     address = f"{transport.endpoint.root}/api/version"
-    version = _table(await optional(transport.get_json(address, QUICK)))
+    version = table(await optional(transport.get_json(address, QUICK)))
     return "ollama" if version.keys() == {"version"} else ""
 
 
 async def _ollama(transport: Transport, model: str) -> Facts:
     """Ollama cuts prompts at a window of its own choice, known only once the model is loaded."""
     root = transport.endpoint.root
-    version = _table(await optional(transport.get_json(f"{root}/api/version", QUICK)))
+    version = table(await optional(transport.get_json(f"{root}/api/version", QUICK)))
     loaded = await ollama_loaded(transport, model)
     if not loaded:
         load = transport.post_json(f"{root}/api/generate", {"model": model}, LOADING)
         await optional(load)
         loaded = await ollama_loaded(transport, model)
     show = transport.post_json(f"{root}/api/show", {"model": model}, QUICK)
-    shown = _table(await optional(show))
+    shown = table(await optional(show))
     size, in_gpu = loaded.get("size"), loaded.get("size_vram")
     told = isinstance(size, int) and isinstance(in_gpu, int) and size > 0
     return Facts(
         server_version=_text(version, "version"),
         context_window=positive(loaded, "context_length"),
-        quantisation=_text(_table(loaded.get("details")), "quantization_level"),
-        model_window=_trained_window(_table(shown.get("model_info"))),
+        quantisation=_text(table(loaded.get("details")), "quantization_level"),
+        model_window=_trained_window(table(shown.get("model_info"))),
         window_is_chosen="num_ctx" in _text(shown, "parameters").split(),
         spilled=1 - in_gpu / size if told and in_gpu else None,
     )
@@ -125,33 +125,33 @@ def _trained_window(model_info: Mapping[str, Any]) -> int | None:
 async def ollama_loaded(transport: Transport, model: str) -> Mapping[str, Any]:
     """What Ollama says of the model in its memory; empty where it is not there."""
     answer = await optional(transport.get_json(f"{transport.endpoint.root}/api/ps", QUICK))
-    models = _table(answer).get("models")
+    models = table(answer).get("models")
     for entry in models if isinstance(models, list) else ():
-        names = {_text(_table(entry), "name"), _text(_table(entry), "model")}
+        names = {_text(table(entry), "name"), _text(table(entry), "model")}
         if names & {model, f"{model}:latest"}:
-            return _table(entry)
+            return table(entry)
     return {}
 
 
 async def _vllm(transport: Transport, _model: str) -> Facts:
     address = f"{transport.endpoint.root}/version"
-    version = _table(await optional(transport.get_json(address, QUICK)))
+    version = table(await optional(transport.get_json(address, QUICK)))
     return Facts(server_version=_text(version, "version"))
 
 
 async def _sglang(transport: Transport, _model: str) -> Facts:
     root = transport.endpoint.root
-    told = _table(await optional(transport.get_json(f"{root}/server_info", QUICK)))
+    told = table(await optional(transport.get_json(f"{root}/server_info", QUICK)))
     if not told:  # its name in older releases
-        told = _table(await optional(transport.get_json(f"{root}/get_server_info", QUICK)))
+        told = table(await optional(transport.get_json(f"{root}/get_server_info", QUICK)))
     return Facts(
         server_version=_text(told, "version"), context_window=positive(told, "context_length")
     )
 
 
 async def _llamacpp(transport: Transport, _model: str) -> Facts:
-    props = _table(await optional(transport.get_json(f"{transport.endpoint.root}/props", QUICK)))
-    settings = _table(props.get("default_generation_settings"))
+    props = table(await optional(transport.get_json(f"{transport.endpoint.root}/props", QUICK)))
+    settings = table(props.get("default_generation_settings"))
     return Facts(
         server_version=_text(props, "build_info"),
         context_window=positive(settings, "n_ctx") or positive(props, "n_ctx"),
@@ -189,7 +189,7 @@ async def optional(request: Any) -> Any:
         return None
 
 
-def _table(data: object) -> Mapping[str, Any]:
+def table(data: object) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {}
 
 

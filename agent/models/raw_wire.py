@@ -13,6 +13,7 @@ from agent.models.base import ModelError
 from agent.models.failures import Transient
 from agent.models.harmony import HarmonyDialect
 from agent.models.harmony_turn import CALL, RETURN
+from agent.models.probe import table
 from agent.models.source import Request
 
 #: How many tokens gpt-oss can give.
@@ -87,8 +88,8 @@ class VllmWire(RawWire):
 
     def read(self, chunk: Mapping[str, Any]) -> Piece:
         choice = _first(chunk.get("choices"))
-        usage = _table(chunk.get("usage"))
-        reused = _count(_table(usage.get("prompt_tokens_details")).get("cached_tokens"))
+        usage = table(chunk.get("usage"))
+        reused = _count(table(usage.get("prompt_tokens_details")).get("cached_tokens"))
         finish = choice.get("finish_reason")
         if finish in ("abort", "error"):
             raise Transient(f"the server gave the answer up ({finish})", "failing")
@@ -136,7 +137,7 @@ class LlamaCppWire(RawWire):
             return Piece(tokens)
         if chunk.get("stop_type") in ("eos", "word") or chunk.get("stopped_eos"):
             tokens = self._ending(tokens, None)
-        timings = _table(chunk.get("timings"))
+        timings = table(chunk.get("timings"))
         reused, read = _count(timings.get("cache_n")), _count(timings.get("prompt_n"))
         prompt = _count(chunk.get("tokens_evaluated"))
         if reused is None and prompt is not None and read is not None:
@@ -168,12 +169,8 @@ def _known(ids: Sequence[Any]) -> Sequence[int]:
     return ids
 
 
-def _table(data: object) -> Mapping[str, Any]:
-    return data if isinstance(data, dict) else {}
-
-
 def _first(data: object) -> Mapping[str, Any]:
-    return _table(data[0]) if isinstance(data, list) and data else {}
+    return table(data[0]) if isinstance(data, list) and data else {}
 
 
 def _count(value: object) -> int | None:

@@ -5,12 +5,18 @@ plain-text protocol. Templates refuse what their model was not trained on (a sys
 messages of one role in a row, several calls at once): then the same is said in another form.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agent.conversation import AssistantMessage, Conversation, SystemMessage, ToolMessage, ToolSpec
+from agent.conversation import (
+    AssistantMessage,
+    Conversation,
+    SystemMessage,
+    ToolMessage,
+    ToolSpec,
+    object_in,
+)
 from agent.models.base import ModelError
 from agent.models.dialect import CallIds, Dialect, Effort, Prompt
 from agent.models.plaintext import as_chat
@@ -172,11 +178,8 @@ def _special_tokens(tokenizer: Any) -> re.Pattern[str]:
 
 def _arguments(text: str) -> object:
     """Arguments as an object, which templates write as JSON; as text where they are none."""
-    try:
-        made = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return made if isinstance(made, dict) else text
+    made = object_in(text)
+    return text if made is None else made
 
 
 def _as_it_is(chat: Chat) -> Chat:

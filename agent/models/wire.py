@@ -18,6 +18,7 @@ from agent.conversation import (
     ToolMessage,
     ToolSpec,
     UserMessage,
+    object_in,
 )
 from agent.models.base import Sampling
 from agent.models.failures import output_room
@@ -204,11 +205,8 @@ def sound_arguments(arguments: str) -> str:
     """`arguments` as a JSON object: many servers parse them when they render the history, and fail
     on what the model got wrong. What it wrote stays readable under `unparsed`."""
     arguments = plain_arguments(arguments)
-    try:
-        if isinstance(json.loads(arguments), dict):
-            return arguments
-    except (ValueError, RecursionError):
-        pass
+    if object_in(arguments) is not None:
+        return arguments
     return json.dumps({"unparsed": arguments}, ensure_ascii=False)
 
 

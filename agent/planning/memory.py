@@ -8,6 +8,9 @@ from agent.planning.shapes import Shape
 GIB = 1 << 30
 #: Tokens of a prompt that are computed at once (the default of vLLM and of llama.cpp is 2048).
 CHUNK = 2048
+#: Bytes that attention's scores may take in this process where they are stored: a longer prompt is
+#: read in smaller parts.
+EAGER_SCORES = 2 << 30
 #: What a process takes on each GPU beside the model: the CUDA context, kernels, graphs (gpt-oss.md
 #: has 1 to 2 GB; what grows with the model is counted apart, in `workspace_bytes`).
 RUNTIME = 1_000_000_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.planning.cards import Cards
 from agent.planning.find import Model
 from agent.planning.fit import Fit, Wish, best, fits
-from agent.planning.memory import CHUNK, eager_scores, weight_bytes
+from agent.planning.memory import CHUNK, EAGER_SCORES, eager_scores, weight_bytes
 from agent.planning.nearest import Way, ways
 from agent.planning.precision import BNB4, Precision, offered
 from agent.planning.quantities import gb, gib, tokens
@@ -89,10 +89,10 @@ def _notes(model: Model, cards: Cards, wish: Wish, found: Sequence[Fit]) -> list
             " quarter: it replaces nn.Linear only, and fused experts are none."
         )
     if model.native.name == "mxfp4" and shape.model_type == "gpt_oss":
-        scores = gib(eager_scores(shape, wish.context, CHUNK))
+        scores = gib(min(eager_scores(shape, wish.context, CHUNK), EAGER_SCORES))
         notes.append(
-            f"In this process (-m hf:...) attention may be eager: {scores} more for a chunk of"
-            f" {CHUNK} tokens."
+            f"In this process (-m hf:...) attention may be eager: up to {scores} more while a"
+            " prompt is read."
         )
     most = max(each.gpus for each in found)
     if most < cards.count:

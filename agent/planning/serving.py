@@ -90,7 +90,7 @@ def _llama_server(
 
 
 def _ollama(model: Model, found: Fit, cards: Cards, wish: Wish, layers: int) -> Iterator[Command]:
-    """Ollama takes its context from its environment, and cuts longer prompts without a word."""
+    """Ollama takes its context from its environment, or from who asks it as Greenroom does."""
     if not model.known or not model.known.ollama:
         return
     name = model.known.ollama
@@ -101,5 +101,8 @@ def _ollama(model: Model, found: Fit, cards: Cards, wish: Wish, layers: int) -> 
     if wish.cache == 1:
         settings += ["OLLAMA_FLASH_ATTENTION=1", "OLLAMA_KV_CACHE_TYPE=q8_0"]
     line = f"{' '.join(settings)} ollama serve & ollama pull {name}"
-    note = "without OLLAMA_CONTEXT_LENGTH it cuts longer prompts short without a word"
+    note = (
+        "OLLAMA_CONTEXT_LENGTH is what other clients get; Greenroom asks for 32,768 tokens at"
+        " least, or for --context-window"
+    )
     yield Command("ollama", line, f"ollama:{name}", note)

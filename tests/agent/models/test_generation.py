@@ -159,7 +159,7 @@ async def test_eager_attention_reads_a_long_prompt_in_small_parts(
         return forward(ids, **more)
 
     plain = await tokens(Generator(model, STOP), PROMPT, 4)
-    monkeypatch.setattr("agent.models.generation._SCORES", 0)
+    monkeypatch.setattr("agent.models.generation.EAGER_SCORES", 0)
     monkeypatch.setattr(model, "forward", noted)
     assert await tokens(Generator(model, STOP), PROMPT, 4) == plain
     assert read[:4] == [16, 16, 16, 11]
