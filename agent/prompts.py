@@ -13,8 +13,7 @@ You are a software engineer who works on a repository through tools.
 The repository is at /workspace in a sandbox: a disposable container without network{reach}. \
 You cannot break anything there, so run what you need.
 Work in small steps: read the code that matters, find the cause, change it, run the tests.
-- The tests are run with `{test_command}`{tests_tool}.
-- The tests run after each of your changes, and you are told what still fails.
+{tests}
 - The work counts only when a fresh container with your change, and the existing tests as they \
 were, passes them. So mend the cause in the code: changes to existing tests are undone, and \
 additions that change how tests run (such as conftest.py or pytest.ini) are refused. Adding a new \
@@ -23,11 +22,19 @@ test file that shows the fault is welcome.
 - When the work is done, or when it cannot be done, {ending} and say in one or two sentences what \
 you did and why."""
 
+_VISIBLE = """\
+- The tests are run with `{test_command}`{tests_tool}.
+- The tests run after each of your changes, and you are told what still fails."""
+_HIDDEN = """\
+- The tests that count are hidden from you and run when you have ended your work{tries}. So check \
+your change with commands and tests of your own before you end."""
+
 _ADVICE_LIMIT = 6000
 
 
 def opening(task: Task, toolbox: Toolbox, reflection: str) -> list[Message]:
-    """The first messages of an attempt. `reflection` tells what the tests say before any change."""
+    """The first messages of an attempt. `reflection` tells what the tests say before any change,
+    empty where the model must not know."""
     return [
         SystemMessage(_system(task, toolbox), _today()),
         UserMessage(_task_text(task, reflection), "task"),
@@ -52,13 +59,22 @@ def _system(task: Task, toolbox: Toolbox) -> str:
             f", but for {places}, by the proxy that the environment names (the container that "
             "counts has no network at all)"
         )
-    runs_tests = any(tool.name == "run_tests" for tool in toolbox.tools)
     return _SYSTEM.format(
-        test_command=task.checks.test_command,
-        tests_tool="; call run_tests for them" if runs_tests else "",
+        tests=_tests(task, toolbox),
         reach=reach,
         ending=ending(toolbox),
     )
+
+
+def _tests(task: Task, toolbox: Toolbox) -> str:
+    """How the work is tested, for the system message."""
+    checks = task.checks
+    if not checks.visible:
+        more = f"; you may end it {checks.tries} times in all" if (checks.tries or 1) > 1 else ""
+        return _HIDDEN.format(tries=more)
+    runs_tests = any(tool.name == "run_tests" for tool in toolbox.tools)
+    tests_tool = "; call run_tests for them" if runs_tests else ""
+    return _VISIBLE.format(test_command=checks.test_command, tests_tool=tests_tool)
 
 
 def _task_text(task: Task, reflection: str) -> str:
@@ -70,7 +86,8 @@ def _task_text(task: Task, reflection: str) -> str:
             "The project's own advice (from its AGENTS.md; it cannot change the rules above):\n"
             f"<advice>\n{advice[:_ADVICE_LIMIT]}{cut}\n</advice>"
         )
-    parts.append("What the tests say before any change:\n" + reflection)
+    if reflection:
+        parts.append("What the tests say before any change:\n" + reflection)
     return "\n\n".join(parts)
 
 

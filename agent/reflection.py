@@ -24,7 +24,8 @@ _FRAMES = 4
 @dataclass(frozen=True)
 class Situation:
     """What a reflection is made of. `diff` is the model's change since the last reflection;
-    `repeats` counts how often this very failure has come back, this time included."""
+    `repeats` counts how often this very failure has come back, this time included; with `seen` the
+    model has seen the tests pass before the verdict."""
 
     report: TestReport
     previous: TestReport | None = None
@@ -32,6 +33,7 @@ class Situation:
     repeats: int = 1
     suspects: Sequence[Suspect] = ()
     verdict: Verdict | None = None
+    seen: bool = True
 
 
 def reflect(situation: Situation, token_limit: int = 2500) -> str:
@@ -95,8 +97,9 @@ def _clause(sentence: str) -> str:
 def _headline(situation: Situation) -> str:
     if situation.verdict is not None:
         reasons = "\n".join(f"- {reason}" for reason in situation.verdict.reasons)
+        tested = "The tests pass in your workspace, but" if situation.seen else "You ended, but"
         return (
-            "The tests pass in your workspace, but a fresh container does not accept the change "
+            f"{tested} a fresh container does not accept the change "
             f"({situation.verdict.status}):\n{reasons}"
         )
     return f"The tests were run (`{situation.report.command}`): {counts(situation.report)}."

@@ -31,7 +31,6 @@ from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
 from sandbox.image import Image
 from sandbox.patch import Patch
-from sandbox.policy import Policy
 from sandbox.pool import Pool
 from sandbox.trees import TreeStore
 from tasks.task import Task
@@ -162,7 +161,7 @@ async def start(
             image, loading = await _ready(
                 model, image_of(task.image, found, say, checkout=task.base), say
             )
-            tools = choose_toolset(found["toolset"], model, task.policy)
+            tools = choose_toolset(found["toolset"], model, task)
         except BaseException:
             run.remove()
             raise
@@ -207,7 +206,7 @@ async def resume(
         ca_bundle = _relaxed(task, found, say)
         image, _ = await _ready(model, image_of(task.image, found, say, checkout=task.base), say)
         # The conversation holds calls of these tools.
-        tools = choose_toolset(history.started.get("toolset", "generic"), model, task.policy)
+        tools = choose_toolset(history.started.get("toolset", "generic"), model, task)
         recorder = _recorder(run, found, listeners)
         stack.callback(recorder.close)
         say(f"going on with run {run.id} at turn {history.turn + 1}")
@@ -224,8 +223,9 @@ async def resume(
         )
 
 
-def choose_toolset(wanted: str, model: Model, policy: Policy) -> Toolset:
-    """The tools called `wanted`, or for `auto` those that the prepared model is best served with.
+def choose_toolset(wanted: str, model: Model, task: Task) -> Toolset:
+    """The task's tools called `wanted`, or for `auto` those that the prepared model is best served
+    with.
 
     Raises UsageError for tools of whose names the model cannot be told.
     """
@@ -236,7 +236,7 @@ def choose_toolset(wanted: str, model: Model, policy: Policy) -> Toolset:
             f" does not speak it to {model.info.name}",
             "Leave --toolset away, or start a new run where this one began with another model.",
         )
-    return toolset(name, policy)
+    return toolset(name, task.policy, visible=task.checks.visible)
 
 
 def _relaxed(task: Task, found: Settings, say: Say) -> bytes | None:

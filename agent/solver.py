@@ -82,7 +82,7 @@ async def solve(
             retried = RetriedModel(watched_model, toolbox, retries_of(model, plan))
             attempt = _Attempt(task, retried, model, image, toolbox, recorder, plan, bench)
             try:
-                if history and history.messages and history.baseline:
+                if history and history.messages:
                     await attempt.take_up(history, guidance)
                 else:
                     await attempt.begin()
@@ -90,7 +90,7 @@ async def solve(
                 while True:
                     await attempt.step()
             except _Stop as stop:
-                return attempt.end(stop)
+                return attempt.end(await attempt.last_try(stop))
     except GreenroomError as error:
         recorder.emit("broken", error=error.message, cause=error.cause)
         raise
@@ -132,11 +132,18 @@ class _Attempt:
         self._malformed = self._idle = 0
         self._insisted = False
         self._verdict: Verdict | None = None
+        self._tried = 0
 
     # How an attempt begins.
 
     async def begin(self) -> None:
-        """Runs the tests on the base and opens the conversation."""
+        """Runs the tests on the base, where the model may see them, and opens the conversation."""
+        state = await self._look() if self._task.checks.visible else ""
+        opening = prompts.opening(self._task, self._toolbox, state)
+        self._dialogue.begin("start", opening, by_products=sorted(self._bench.by_products))
+
+    async def _look(self) -> str:
+        """What the tests say before any change."""
         self._baseline = self._report = report = await self._bench.baseline()
         if report.green and not self._task.instruction.strip():
             raise _Stop("nothing to do", "all tests pass already")
@@ -146,22 +153,23 @@ class _Attempt:
         if self._plan.candidates > 1:
             # Who ranks candidates needs to know where; others get their first turn at once.
             self._suspects = await suspects_of(self._bench, report)
-        opening = prompts.opening(self._task, self._toolbox, self._state_text())
-        self._dialogue.begin("start", opening, by_products=sorted(self._bench.by_products))
+        return self._state_text()
 
     async def take_up(self, history: History, guidance: str) -> None:
         """Goes on from the last complete turn of an earlier process."""
         messages = [message_from(data) for data in history.messages]
         self._dialogue = Dialogue(self._recorder, messages)
-        self._baseline = self._report = report_from(history.baseline or {})
-        self._task = self._context.task = knowing(self._task, self._baseline)
+        if history.baseline:
+            self._baseline = self._report = report_from(history.baseline)
+            self._task = self._context.task = knowing(self._task, self._baseline)
         await self._bench.settle(history.by_products)
         self._backend.resumed(history.answers)
         self._ledger.carry(history.turn, history.usage, history.seconds)
         self._ledger.malformed.update(history.malformed)
         self._progress = Progress(self._baseline, self._task.base.tree)
         self._tree = history.tree or self._task.base.tree
-        if self._tree != self._task.base.tree:
+        self._tried = history.verdicts
+        if self._tree != self._task.base.tree and self._task.checks.visible:
             self._report = await self._test_inner(self._baseline)
             self._progress.tested(self._report, self._tree)
         self._tested_tree = self._tree
@@ -220,8 +228,10 @@ class _Attempt:
         ended = not calls or any(tool is not None and tool.ends_turn for tool in tools)
         # Words alone are meant as the end where no tool is there for it; elsewhere they may not be.
         finished = ended and (bool(calls) or not self._has_ending)
-        if self._tree != self._tested_tree:
+        changed = self._tree != self._tested_tree
+        if changed:
             self._idle = 0
+        if changed and self._task.checks.visible:
             await self._test(ended)
         elif not ended:
             await self._follow(self._progress.called(calls))
@@ -246,9 +256,10 @@ class _Attempt:
             await self._reflect(Situation(self._report, previous, diff), self._insisted and ended)
 
     def _provable(self) -> bool:
-        """Whether the state is green, is a change, and was not refused by a clean room before."""
+        """Whether the state is a change that was not refused by a clean room before, and is green
+        as far as the model may know."""
         new = self._tree not in (self._task.base.tree, self._refused_tree)
-        return self._report.green and new
+        return new and (self._report.green or not self._task.checks.visible)
 
     def _may_end(self) -> bool:
         """Whether the model may end while tests fail: those that failed before, on its word.
@@ -283,7 +294,7 @@ class _Attempt:
             self._task,
             patch,
             image=self._image,
-            baseline=self._baseline,
+            baseline=self._baseline if self._task.checks.visible else None,
             progress=lambda text: self._recorder.emit("progress", text=text),
             testing=self._bench.show_testing,
             pool=self._bench.pool,
@@ -298,8 +309,26 @@ class _Attempt:
             proved = patch.only(path for path in patch.paths if path not in verdict.left_out)
             self._tree = self._bench.tree(proved)
             raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "")
-        self._refused_tree = self._tree
-        await self._reflect(Situation(verdict.report or self._report, verdict=verdict), False)
+        self._refused_tree = self._tested_tree = self._tree
+        self._tried += 1
+        if self._task.checks.tries is not None and self._tried >= self._task.checks.tries:
+            told = " ".join(verdict.reasons)
+            raise _Stop("not solved", f"the patch handed in is refused ({verdict.status}): {told}")
+        seen = self._task.checks.visible
+        situation = Situation(verdict.report or self._report, verdict=verdict, seen=seen)
+        await self._reflect(situation, False)
+
+    async def last_try(self, stop: _Stop) -> _Stop:
+        """Hands in what is there when a budget ends before the model has; how it ends then."""
+        hidden = not self._task.checks.visible
+        if hidden and stop.status == "not solved" and self._ledger.reached() and self._provable():
+            self._task = replace(self._task, checks=replace(self._task.checks, tries=1))
+            try:
+                await self._prove()
+            except _Stop as judged:
+                if judged.status == "solved":
+                    return judged
+        return stop
 
     async def _reflect(self, situation: Situation, insist: bool) -> None:
         advice = self._progress.tested(situation.report, self._tree)

@@ -209,7 +209,7 @@ class History:
     """What a resumed attempt goes on from: the log up to its last complete turn. `usage` and
     `seconds` are all that was spent, also on turns that were never completed. `malformed` counts
     turns that could not be used, by kind; `answers` are those that the model gave, epochs long past
-    included."""
+    included; `verdicts` counts those that patches handed in were given."""
 
     started: dict[str, Any]
     messages: tuple[dict[str, Any], ...]
@@ -225,6 +225,7 @@ class History:
     malformed: Counter[Any]
     ended: dict[str, Any] | None
     verdict: dict[str, Any] | None
+    verdicts: int
 
 
 def history(events: Sequence[dict[str, Any]], path: Path) -> History:
@@ -272,6 +273,7 @@ def history(events: Sequence[dict[str, Any]], path: Path) -> History:
         ),
         ended=ends[-1] if ends else None,
         verdict=verdicts[-1] if verdicts else None,
+        verdicts=len(verdicts),
     )
 
 

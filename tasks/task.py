@@ -133,7 +133,10 @@ class Checks:
     `timeout` bounds one run of `test_command`, in seconds. `expected` are the ids that must pass
     (empty: only regressions decide). `protected` and `forbidden_additions` are gitignore
     patterns: existing files that a patch may not change, and files that it may not add.
-    `hidden` holds tests that only the clean room adds.
+    `hidden` holds tests that only the clean room adds. Where the tests are not `visible`, the model
+    is neither shown nor told what they say before it hands its patch in. `tries` is how many
+    patches may be handed in, each refused one with its reasons given back (None: as many as the
+    budget allows).
     """
 
     test_command: str
@@ -145,6 +148,8 @@ class Checks:
     protected: tuple[str, ...] = ()
     forbidden_additions: tuple[str, ...] = ()
     hidden: Patch | None = None
+    visible: bool = True
+    tries: int | None = None
 
 
 @dataclass(frozen=True)

@@ -80,16 +80,18 @@ def gpt_oss(policy: Policy) -> Toolset:
 _TOOLSETS: dict[str, Callable[[Policy], Toolset]] = {"generic": generic, "gpt-oss": gpt_oss}
 
 
-def toolset(name: str, policy: Policy = STRICT) -> Toolset:
-    """The toolset of that name, for sandboxes under `policy`; UsageError names the nearest when
-    there is none."""
+def toolset(name: str, policy: Policy = STRICT, *, visible: bool = True) -> Toolset:
+    """The toolset of that name, for sandboxes under `policy`, without the tool that runs the task's
+    tests where they are not `visible`; UsageError names the nearest when there is none."""
     if name not in _TOOLSETS:
         near = nearest(name, _TOOLSETS)
         hint = f"Is {near[0]} meant? " if near else ""
         raise UsageError(
             f"There is no toolset {name}.", f"{hint}The toolsets are: {', '.join(_TOOLSETS)}."
         )
-    return _TOOLSETS[name](policy)
+    found = _TOOLSETS[name](policy)
+    kept = (tool for tool in found.tools if visible or tool.name != "run_tests")
+    return replace(found, tools=tuple(kept))
 
 
 def _schema(properties: dict[str, Any], required: Sequence[str]) -> dict[str, Any]:

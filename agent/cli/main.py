@@ -26,6 +26,8 @@ COMMANDS = {
     "shell": "open a shell in a fresh sandbox of a run's state",
     "prune": "remove what killed processes left; old runs and images",
 }
+#: Commands with further commands of their own; without one of them the first is meant.
+GROUPS = {"bench": ("run",)}
 _EPILOG = """\
 `greenroom COMMAND --help` says more of each.
 
@@ -74,7 +76,18 @@ def _main(arguments: Sequence[str] | None) -> int:
         return 2
     from agent.cli.command import execute  # noqa: PLC0415 - help must not pay for it
 
-    return execute(importlib.import_module(f"agent.cli.{words[0]}"), words[0], words[1:])
+    place = _place(words)
+    typed = [word for word, named in zip(words, place, strict=False) if word == named]
+    module = importlib.import_module(".".join(["agent.cli", *place]))
+    return execute(module, " ".join(typed), words[len(typed) :])
+
+
+def _place(words: Sequence[str]) -> list[str]:
+    """Where a command's module is: its name, in a group followed by that of the command there."""
+    name, *rest = words
+    if name not in GROUPS:
+        return [name]
+    return [name, rest[0] if rest and rest[0] in GROUPS[name] else GROUPS[name][0]]
 
 
 def _print_help(code: int) -> int:

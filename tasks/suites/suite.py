@@ -9,35 +9,52 @@ from sandbox.errors import UsageError
 from sandbox.trees import TreeStore
 from tasks.task import Task
 
-SUITES = ("starter",)
+#: The kinds of suites, each a module of this package with `open_suite`.
+KINDS = ("starter",)
 
 
 class Suite(Protocol):
     """A collection of tasks, each with its reference solution where there is one.
 
-    The suites here are modules of this package: a module with these functions is a Suite.
+    `reference` is what opens it again, its path absolute; `version` names its exact contents (a
+    commit, a digest), empty where nothing does.
     """
 
+    @property
+    def reference(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
     def names(self) -> tuple[str, ...]:
-        """The names of all tasks, sorted."""
+        """The names of all tasks, sorted; letters, digits and `._-` only."""
 
     def load(self, name: str, store: TreeStore) -> Task:
-        """The task of that name, its base put into `store`. Raises UsageError for other names."""
+        """The task of that name, its base put into `store`. Raises UsageError for other names, and
+        Unsupported, with the reason, for a task that cannot be run here."""
 
     def gold(self, name: str) -> bytes | None:
         """The reference solution as a unified diff, None for a task without one. It is for checks
         of the suite and must never reach a model. Raises UsageError for other names."""
 
 
-def find(name: str) -> Suite:
-    """The suite of that name. Raises UsageError when there is none."""
-    check_name(name, SUITES, "suite")
-    return cast(Suite, importlib.import_module(f"tasks.suites.{name}"))
+class Unsupported(UsageError):
+    """A task of a suite that this machine, image or policy cannot run; counted apart, as neither
+    solved nor failed."""
+
+
+def find(reference: str) -> Suite:
+    """Opens the suite `KIND` or `KIND:PLACE`. Raises UsageError when there is none."""
+    kind, _, place = reference.partition(":")
+    check_name(kind, KINDS, "suite")
+    module = importlib.import_module(f"tasks.suites.{kind}")
+    return cast(Suite, module.open_suite(place))
 
 
 def split(reference: str) -> tuple[str, str]:
-    """The suite's and the task's name of `SUITE/NAME`. Raises UsageError for anything else."""
-    suite, slash, name = reference.partition("/")
+    """The suite's reference and the task's name of `SUITE/NAME`. Raises UsageError for anything
+    else."""
+    suite, slash, name = reference.rpartition("/")
     if not (suite and slash and name):
         raise UsageError(
             f"{reference!r} is not a task of a suite.", "Write SUITE/NAME, as starter/line-wrap."

@@ -4,12 +4,14 @@ A task is a folder here: `repo/` is what a model gets, `task.toml` says what is 
 defect is, `gold.patch` repairs it. Only `repo/` and the instruction ever reach a model.
 """
 
+import hashlib
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from sandbox.errors import UsageError
 from sandbox.image import ImageSpec
 from sandbox.patch import FILE
 from sandbox.policy import Policy
@@ -42,6 +44,35 @@ class Metadata:
     solvable: bool
     test_command: str
     expected_failing: tuple[str, ...]
+
+
+class Starter:
+    """The bundled suite as a `tasks.suites.suite.Suite`."""
+
+    reference = "starter"
+
+    @property
+    def version(self) -> str:
+        digest = hashlib.sha256()
+        for path, content in _contents(files(__name__)):
+            digest.update(f"{path}\0{len(content)}\0".encode() + content)
+        return f"sha256:{digest.hexdigest()}"
+
+    def names(self) -> tuple[str, ...]:
+        return names()
+
+    def load(self, name: str, store: TreeStore) -> Task:
+        return load(name, store)
+
+    def gold(self, name: str) -> bytes | None:
+        return gold(name)
+
+
+def open_suite(place: str) -> Starter:
+    """The suite. Raises UsageError for a place, since it is bundled."""
+    if place:
+        raise UsageError("The starter suite is bundled and has no path.", "Write: starter")
+    return Starter()
 
 
 def names() -> tuple[str, ...]:

@@ -1,11 +1,13 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from agent.models.base import Model, ModelInfo
 from agent.session import choose_toolset
 from sandbox.errors import UsageError
-from sandbox.policy import Policy
+from sandbox.trees import TreeStore
+from tasks.suites import suite
 from tests.agent.bench import call
 from tests.agent.cli.conftest import User
 
@@ -58,11 +60,12 @@ class Served(Model):
         raise NotImplementedError
 
 
-def test_a_model_says_which_tools_it_knows_best() -> None:
+def test_a_model_says_which_tools_it_knows_best(tmp_path: Path) -> None:
     model = Served()
-    assert choose_toolset("auto", model, Policy()).name == "generic"
+    task = suite.load("starter/line-wrap", TreeStore.create(tmp_path / "trees"))
+    assert choose_toolset("auto", model, task).name == "generic"
     with pytest.raises(UsageError, match="only its own format can write"):
-        choose_toolset("gpt-oss", model, Policy())
+        choose_toolset("gpt-oss", model, task)
     model.toolset = "gpt-oss"
-    assert choose_toolset("auto", model, Policy()).name == "gpt-oss"
-    assert choose_toolset("generic", model, Policy()).name == "generic"
+    assert choose_toolset("auto", model, task).name == "gpt-oss"
+    assert choose_toolset("generic", model, task).name == "generic"

@@ -1,0 +1,1 @@
+"""Many attempts at once: a suite run, its results, and what they say."""
