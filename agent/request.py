@@ -29,6 +29,22 @@ _SUITE_OWN = (
 )
 
 
+#: The settings of a sandbox, and the fields of its policy that they set.
+_LIMITS = {
+    "preset": "preset",
+    "workspace": "workspace",
+    "isolation": "isolation",
+    "background": "background",
+    "memory": "memory_bytes",
+    "cpus": "cpus",
+    "pids": "pids",
+    "workspace_size": "workspace_bytes",
+    "command_timeout": "command_timeout",
+    "network": "network",
+    "network_limit": "network_bytes",
+}
+
+
 @dataclass(frozen=True)
 class Request:
     """The words and flags of a command. `flags` are settings given on the command line.
@@ -193,7 +209,16 @@ def suite_task(request: Request, found: Settings, store: TreeStore) -> Task:
         changes["instruction"] = request.words
     if request.expected:
         changes["checks"] = replace(task.checks, expected=request.expected)
-    return replace(task, policy=policy_of(found), **changes)
+    return replace(task, policy=_own_policy(task.policy, found), **changes)
+
+
+def _own_policy(policy: Policy, found: Settings) -> Policy:
+    """A suite's own limits for its task, with what was set in their place. Raises UsageError for
+    limits that do not fit together."""
+    given = {field: found[name] for name, field in _LIMITS.items() if found.given(name)}
+    policy = replace(policy, **given)
+    policy.check()
+    return policy
 
 
 def task_on_base(base: Base, request: Request, found: Settings) -> Task:

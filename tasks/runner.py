@@ -64,8 +64,10 @@ async def run_tests(
     """
     command = (checks.quick_test_command if quick else None) or checks.test_command
     limit = checks.timeout if timeout is None else timeout
-    environment = _environment(only, trace, keep_going)
-    adapted = _adapted(command, checks.framework, only)
+    # Ids that are written in another way than the framework's choose nothing in it.
+    chosen = None if checks.naming else only
+    environment = _environment(chosen, trace, keep_going)
+    adapted = _adapted(command, checks.framework, chosen)
     reads_files = checks.framework not in REPORTING
     if reads_files:
         await box.run(["touch", STARTED])
@@ -95,7 +97,7 @@ async def run_tests(
         await box.run(_ADD_TO_USER_SITE)
         result = await run()
     junit = await _written_reports(box) if reads_files and not result.events else ()
-    done = TestRun(command, checks.framework, result, limit, junit)
+    done = TestRun(command, checks.framework, result, limit, junit, checks.naming)
     return report_of(done, only)
 
 

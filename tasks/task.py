@@ -134,7 +134,9 @@ class Checks:
     (empty: only regressions decide). `protected` and `forbidden_additions` are gitignore
     patterns: existing files that a patch may not change, and files that it may not add.
     `hidden` holds tests that only the clean room adds. Where the tests are not `visible`, the model
-    is neither shown nor told what they say before it hands its patch in. `tries` is how many
+    is neither shown nor told what they say before it hands its patch in. `kept` are the ids that
+    have to pass as well, or to be skipped as they are without the patch. `naming` says how ids are
+    written where not as the framework does (`tasks.formats.swebench`). `tries` is how many
     patches may be handed in, each refused one with its reasons given back (None: as many as the
     budget allows).
     """
@@ -148,6 +150,8 @@ class Checks:
     protected: tuple[str, ...] = ()
     forbidden_additions: tuple[str, ...] = ()
     hidden: Patch | None = None
+    kept: tuple[str, ...] = ()
+    naming: str = ""
     visible: bool = True
     tries: int | None = None
 

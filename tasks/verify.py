@@ -86,7 +86,7 @@ class _Verification:
         if broken:
             return self._broken_verdict(broken, report)
         comparison = self._compare(report)
-        reasons = self._missing_expected(report)
+        reasons = self._missing_expected(report) + await self._not_kept(report)
         # Where the patch has failed already, what else is worse need not be certain.
         sifted = Sifted(comparison.lost) if reasons else await self._sift(comparison)
         reasons += self._regressions(report, sifted)
@@ -236,6 +236,17 @@ class _Verification:
         wanted = [id for id in self._task.checks.expected if id not in passed and id not in before]
         return self._sentences(report, wanted, "{id} has to pass and {how}.")
 
+    async def _not_kept(self, report: TestReport) -> list[str]:
+        """Of what has to pass as well, what does not, and is not skipped without the patch, too."""
+        kept = [id for id in self._task.checks.kept if id not in report.passed]
+        if not kept:
+            return []
+        told = "running the tests without the patch"
+        before = (await self._rooms.run(told, self._hidden, only=self._task.checks.kept)).report
+        silent = [id for id in kept if _skipped(before, id) and _skipped(report, id)]
+        wanted = [id for id in kept if id not in silent]
+        return self._sentences(report, wanted, "{id} has to go on passing and {how}.")
+
     def _regressions(self, report: TestReport, sifted: Sifted) -> list[str]:
         before = set(self._known_baseline.passed)
         broken = [id for id in sifted.regressions if id in before]
@@ -327,6 +338,11 @@ class _Verification:
 def _told(error: str, report: TestReport) -> bool:
     """Whether an error is that of a file that fails as a test does."""
     return any(error.startswith(f"{id} could not be collected") for id in report.failing)
+
+
+def _skipped(report: TestReport, id: str) -> bool:
+    """Whether a test ran without a say in the matter: skipped, or expected to fail, and did."""
+    return id in report.results and report.results[id].status in ("skipped", "xfailed")
 
 
 def _partial(baseline: TestReport) -> bool:
