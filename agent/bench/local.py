@@ -148,11 +148,14 @@ class LocalEngine:
         else:
             task = await in_thread(self._suite.load, job.task, store)
             task = replace(task, policy=suite_policy(task.policy, self._found))
-        async with self._images.of(task.image, task.base) as image:
-            if job.way == "model":
-                await self._solve(job, run, task, image, events)
-            else:
-                await self._judge(job, run, task, image, store)
+        try:
+            async with self._images.of(task.image, task.base) as image:
+                if job.way == "model":
+                    await self._solve(job, run, task, image, events)
+                else:
+                    await self._judge(job, run, task, image, store)
+        finally:
+            self._pool.forget(store)
 
     async def _solve(
         self, job: Job, run: Run, task: Task, image: Image, events: list[dict[str, Any]]
