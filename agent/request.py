@@ -29,22 +29,6 @@ _SUITE_OWN = (
 )
 
 
-#: The settings of a sandbox, and the fields of its policy that they set.
-_LIMITS = {
-    "preset": "preset",
-    "workspace": "workspace",
-    "isolation": "isolation",
-    "background": "background",
-    "memory": "memory_bytes",
-    "cpus": "cpus",
-    "pids": "pids",
-    "workspace_size": "workspace_bytes",
-    "command_timeout": "command_timeout",
-    "network": "network",
-    "network_limit": "network_bytes",
-}
-
-
 @dataclass(frozen=True)
 class Request:
     """The words and flags of a command. `flags` are settings given on the command line.
@@ -209,16 +193,7 @@ def suite_task(request: Request, found: Settings, store: TreeStore) -> Task:
         changes["instruction"] = request.words
     if request.expected:
         changes["checks"] = replace(task.checks, expected=request.expected)
-    return replace(task, policy=_own_policy(task.policy, found), **changes)
-
-
-def _own_policy(policy: Policy, found: Settings) -> Policy:
-    """A suite's own limits for its task, with what was set in their place. Raises UsageError for
-    limits that do not fit together."""
-    given = {field: found[name] for name, field in _LIMITS.items() if found.given(name)}
-    policy = replace(policy, **given)
-    policy.check()
-    return policy
+    return replace(task, policy=suite_policy(task.policy, found), **changes)
 
 
 def task_on_base(base: Base, request: Request, found: Settings) -> Task:
@@ -269,6 +244,33 @@ def _overrides(request: Request, found: Settings) -> Overrides:
         pip=found["pip"],
         setup=found["setup"],
     )
+
+
+#: The fields of a policy that a setting decides, where they do not have its name.
+_POLICY_FIELDS = {
+    "memory": ("memory_bytes", "workspace_bytes", "workspace_inodes", "tmp_bytes", "home_bytes"),
+    "workspace_size": ("workspace_bytes",),
+    "network_limit": ("network_bytes",),
+}
+_POLICY_SETTINGS = (
+    *("memory", "workspace_size", "network_limit", "preset", "workspace", "isolation"),
+    *("background", "cpus", "pids", "command_timeout", "network"),
+)
+
+
+def suite_policy(own: Policy, found: Settings) -> Policy:
+    """The policy of a suite's task, with the settings that somebody gave in the place of its own.
+    Raises UsageError for limits that do not fit."""
+    wanted = policy_of(found)
+    fields = {
+        field: getattr(wanted, field)
+        for name in _POLICY_SETTINGS
+        if found.given(name)
+        for field in _POLICY_FIELDS.get(name, (name,))
+    }
+    policy = replace(own, **fields)
+    policy.check()
+    return policy
 
 
 def policy_of(found: Settings) -> Policy:

@@ -19,6 +19,10 @@ class ModelError(GreenroomError):
     """A model cannot answer: server down, refused key, unknown model, context overflow."""
 
 
+class Unanswered(ModelError):
+    """No answer can be had now, through no fault of the request: another try later may get one."""
+
+
 class ContextOverflow(ModelError):
     """The conversation no longer fits the model's window; the solver may compact and retry."""
 
@@ -218,6 +222,9 @@ class Model(ABC):
     #: How often a malformed turn is asked for again when the user did not say.
     malformed_retries: int = 2
 
+    #: How many turns it can usefully be asked for at a time.
+    most_at_once: int = 1
+
     #: The most tokens that a turn may have when the user set no limit, where that is known.
     output_bound: int | None = None
 
@@ -242,6 +249,12 @@ class Model(ABC):
     def remarks(self, tools: Sequence[ToolSpec]) -> Sequence[str]:
         """What the user should know of these tools with this model, once it is prepared."""
         return ()
+
+    def for_attempt(self, task: str) -> "Model":
+        """The model for one attempt at the task of that name, beside others that share it: this
+        one itself, where nothing in it belongs to an attempt. The caller does not close it. Raises
+        ModelError where there is none for that task."""
+        return self
 
     def resumed(self, answers: int) -> None:
         """Tells, before the first turn, how many answers an earlier process had in this attempt.
@@ -346,6 +359,7 @@ __all__ = [
     "TextDelta",
     "ToolCall",
     "TurnDone",
+    "Unanswered",
     "Usage",
     "conversation_text",
     "estimate_tokens",

@@ -25,6 +25,7 @@ from agent.models.base import (
     Retrying,
     Sampling,
     TurnDone,
+    Unanswered,
     Usage,
 )
 from agent.models.failures import NoTools, Refused, Transient, UnknownModel
@@ -44,6 +45,8 @@ _CHARACTERS_A_TOKEN = 8
 #: How many times a request is put otherwise before the server's refusal stands.
 _REWORDINGS = 4
 _SHOWN_MODELS = 8
+#: No server of one model is helped by more requests at a time.
+SERVED_AT_ONCE = 256
 Finish = Literal["stop", "calls", "length", "cut"]
 
 
@@ -79,6 +82,7 @@ class OpenAIModel(Model):
         #: Set where Ollama is asked by its own interface, with this context.
         self._ollama_window: int | None = None
         self.output_bound = settings.output_bound
+        self.most_at_once = SERVED_AT_ONCE
         self.facts = probe.Facts()
         self._prepared = False
         self._memory = Memory()
@@ -244,7 +248,7 @@ class OpenAIModel(Model):
             usage = Usage(estimated=True, abandoned_tokens=turn.abandoned)
             problem = malformed.unreadable_call(failure.reason)
             return TurnDone(AssistantMessage(), usage, problem=problem, kind="unparsed")
-        raise ModelError(
+        raise Unanswered(
             f"{self.transport.server} gives no answer, asked {turn.attempts} times:"
             f" {failure.reason}",
             "See the server's own log.",

@@ -43,6 +43,7 @@ class ServedModel(Model):
         self.output_bound = model.output_bound
         self.toolset = model.toolset
         self.malformed_retries = model.malformed_retries
+        self.most_at_once = self._chat.most_at_once
 
     async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Asks the server what it is, and chooses. Raises ModelError when nothing answers at its

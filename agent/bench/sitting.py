@@ -1,0 +1,251 @@
+"""One sitting of a benchmark run: from what the user asked for to a runner at work in its folder.
+
+<folder>/manifest.json               what the run is of
+<folder>/results.jsonl               a line for each attempt that has its result
+<folder>/attempts/<task>/<n>/        the attempt itself, as a run of `greenroom solve`
+"""
+
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agent import settings
+from agent.bench import manifest, record
+from agent.bench.images import Images
+from agent.bench.job import Job, Way
+from agent.bench.local import Bounds, LocalEngine
+from agent.bench.meter import Meter
+from agent.bench.outlines import outlines
+from agent.bench.record import Result, ResultLog
+from agent.bench.results import place
+from agent.bench.runner import RunLimits, Runner, Watcher
+from agent.bench.selection import Selection
+from agent.bench.tally import Tally
+from agent.choice import Say, announce, choose_model
+from agent.keys import Value
+from agent.models.base import Model
+from agent.request import image_of
+from agent.session import plan_of
+from agent.settings import Settings
+from sandbox.errors import UsageError
+from sandbox.image import Image, ImageSpec
+from sandbox.policy import MIB
+from sandbox.threads import in_thread
+from sandbox.trees import Base
+from tasks.suites import suite as suites
+from tasks.suites.suite import Outline, Suite
+
+#: What an attempt at work takes of the machine, as a rule of thumb, where nobody said how many.
+_ATTEMPTS_A_CORE = 8
+_ATTEMPT_BYTES = 512 * MIB
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the command was asked for. `workers` is the most attempts at a time (None: as the model
+    and the machine allow), `folder` where the run is kept (None: a new one), `flags` are settings
+    given on the command line."""
+
+    suite: str
+    way: Way = "model"
+    attempts: int = 1
+    selection: Selection = field(default_factory=Selection)
+    workers: int | None = None
+    folder: Path | None = None
+    limits: RunLimits = field(default_factory=RunLimits)
+    flags: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass
+class Sitting:
+    """A run that is ready to be worked on. `done_before` is how many results earlier sittings have
+    left, of `total`."""
+
+    folder: Path
+    manifest: dict[str, Any]
+    runner: Runner
+    meter: Meter
+    total: int
+    done_before: int
+    workers: int
+
+    @property
+    def tally(self) -> Tally:
+        return self.runner.tally
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a run is of, before anything of it is kept."""
+
+    suite: Suite
+    found: Settings
+    names: tuple[str, ...]
+    outlines: Mapping[str, Outline]
+
+
+@asynccontextmanager
+async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sitting]:
+    """Makes a run ready, or takes up the one that the folder holds.
+
+    Raises UsageError, SetupError or ModelError, each shown to the user as it is; a folder that was
+    not there then is not left behind.
+    """
+    prepared = await _prepare(wish, say)
+    found = prepared.found
+    async with AsyncExitStack() as stack:
+        model = None
+        if wish.way == "model":
+            model = await choose_model(found, say)
+            stack.push_async_callback(model.close)
+            await model.prepare(say)
+            announce(model.info, say)
+        plan = plan_of(found, model) if model else None
+        _check_cost_limit(wish, model)
+        wanted = await in_thread(
+            manifest.manifest_of, _what(wish, prepared), prepared.outlines, found, model, plan
+        )
+        folder = (wish.folder or _new_folder(prepared.suite)).absolute()
+        kept = stack.enter_context(_kept(folder, wanted))
+        log = ResultLog(folder / "results.jsonl")
+        tally, done = Tally(), set()
+        for result in record.read(log.path):
+            tally.add(result)
+            done.add(result.key)
+        bounds = _bounds(wish, found, model)
+        meter = Meter(model.info.price if model else None)
+        engine = LocalEngine(
+            *(prepared.suite, found, model),
+            Images(partial(_image, found, say)),
+            {name: outline.image for name, outline in prepared.outlines.items()},
+            bounds,
+            meter.hear,
+        )
+        await stack.enter_async_context(engine)
+        watching = _Watching(meter, watcher)
+        jobs = _jobs(wish, prepared, folder)
+        runner = Runner(
+            engine,
+            (job for job in jobs if job.key not in done),
+            *(log, tally, watching),
+            most=bounds.attempts,
+            limits=wish.limits,
+            in_flight=meter.in_flight,
+        )
+        meter.told = runner.look
+        total = len(prepared.names) * wish.attempts
+        yield Sitting(folder, kept, runner, meter, total, len(done), bounds.attempts)
+
+
+async def _prepare(wish: Wish, say: Say) -> _Prepared:
+    found = settings.load(None, wish.flags)
+    suite = await in_thread(suites.find, wish.suite)
+    names = wish.selection.choose(await in_thread(suite.names))
+    return _Prepared(suite, found, names, await in_thread(outlines, suite, names))
+
+
+def _what(wish: Wish, prepared: _Prepared) -> manifest.What:
+    suite = prepared.suite
+    return manifest.What(suite.reference, suite.version, wish.way, wish.attempts)
+
+
+def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
+    """All attempts of a run, those at one task after each other: their image is at hand then."""
+    recorded = settings.recordable(prepared.found)
+    seed = prepared.found["seed"]
+    for name in prepared.names:
+        for attempt in range(1, wish.attempts + 1):
+            yield Job(
+                suite=prepared.suite.reference,
+                task=name,
+                attempt=attempt,
+                way=wish.way,
+                folder=str(folder / place(name, attempt)),
+                settings=recorded,
+                seed=None if seed is None else seed + attempt - 1,
+            )
+
+
+async def _image(found: Settings, say: Say, spec: ImageSpec, base: Base | None) -> Image:
+    return await image_of(spec, found, say, checkout=base)
+
+
+def _bounds(wish: Wish, found: Settings, model: Model | None) -> Bounds:
+    cores = os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    here = max(1, min(_ATTEMPTS_A_CORE * cores, memory // _ATTEMPT_BYTES))
+    most = wish.workers or (min(here, model.most_at_once) if model else cores + 1)
+    return Bounds(
+        attempts=most, proving=max(2, cores), warm=most * found["warm"], warm_bytes=memory // 4
+    )
+
+
+def _check_cost_limit(wish: Wish, model: Model | None) -> None:
+    if wish.limits.cost is not None and model and model.info.price is None:
+        raise UsageError(
+            f"--run-cost-limit {wish.limits.cost:g} cannot hold: the price of {model.info.name} is"
+            " not known",
+            "Give --price-input and --price-output (US dollars per million tokens), or drop it.",
+        )
+
+
+def _new_folder(suite: Suite) -> Path:
+    kind, _, place = suite.reference.partition(":")
+    now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    name = "-".join(filter(None, (kind, Path(place).stem))).lower()
+    return Path("greenroom-runs") / f"{name}-{now}"
+
+
+@contextmanager
+def _kept(folder: Path, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The folder's manifest, written where there is none; no other process may work there. Raises
+    UsageError for a folder that holds something else."""
+    path = folder / "manifest.json"
+    if folder.exists() and not path.exists() and any(folder.iterdir()):
+        raise UsageError(
+            f"{folder} is not empty and holds no benchmark run", "Give another with --output."
+        )
+    if path.exists():
+        manifest.check_same(manifest.read(path), wanted, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"the run in {folder} is being worked on by another process",
+                "Wait for it, or stop it first.",
+            ) from None
+        if not path.exists():
+            manifest.write(path, wanted)
+        yield manifest.read(path)
+    finally:
+        os.close(handle)
+
+
+class _Watching:
+    """Tells both the meter and the one who looks on."""
+
+    def __init__(self, meter: Meter, watcher: Watcher) -> None:
+        self._meter = meter
+        self._watcher = watcher
+
+    def started(self, job: Job) -> None:
+        self._watcher.started(job)
+
+    def retried(self, job: Job, reason: str, seconds: float) -> None:
+        self._watcher.retried(job, reason, seconds)
+
+    def paused(self, job: Job) -> None:
+        self._watcher.paused(job)
+
+    def ended(self, result: Result) -> None:
+        self._meter.forget(result.key)
+        self._watcher.ended(result)
