@@ -6,7 +6,9 @@
 For measuring the runner, and for tests, where the real ones cannot be had.
 """
 
+import argparse
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,7 +225,153 @@ def _graph_program(name: str) -> dict[str, str]:
     return {path: text.replace("reaches", name) for path, text in sources.items()}
 
 
+_EXERCISE_TEST = """\
+import unittest
+
+from {module} import {name}
+
+
+class {title}Test(unittest.TestCase):
+{tests}
+
+if __name__ == "__main__":
+    unittest.main()
+"""
+#: One exercise, "twice", in each further language.
+TWICE = {
+    "rust": {
+        "Cargo.toml": '[package]\nname = "twice"\nversion = "0.1.0"\nedition = "2021"\n',
+        "src/lib.rs": 'pub fn twice(n: i64) -> i64 {\n    todo!("{n}")\n}\n',
+        ".meta/example.rs": "pub fn twice(n: i64) -> i64 {\n    n * 2\n}\n",
+        "tests/twice.rs": (
+            "use twice::*;\n\n#[test]\nfn zero() {\n    assert_eq!(twice(0), 0);\n}\n\n"
+            "#[test]\n#[ignore]\nfn three() {\n    assert_eq!(twice(3), 6);\n}\n"
+        ),
+    },
+    "go": {
+        "go.mod": "module twice\n\ngo 1.18\n",
+        "twice.go": 'package twice\n\nfunc Twice(n int) int {\n\tpanic("write this")\n}\n',
+        ".meta/example.go": "package twice\n\nfunc Twice(n int) int {\n\treturn n * 2\n}\n",
+        "cases_test.go": "package twice\n\nvar cases = map[int]int{0: 0, 3: 6}\n",
+        "twice_test.go": (
+            'package twice\n\nimport "testing"\n\nfunc TestTwice(t *testing.T) {\n'
+            "\tfor n, want := range cases {\n\t\tif got := Twice(n); got != want {\n"
+            '\t\t\tt.Fatalf("Twice(%d) = %d", n, got)\n\t\t}\n\t}\n}\n'
+        ),
+    },
+    "javascript": {
+        "package.json": json.dumps(
+            {
+                "name": "@exercism/javascript-twice",
+                "devDependencies": {
+                    "@babel/core": "^7.25.2",
+                    "@exercism/babel-preset-javascript": "^0.2.1",
+                    "@exercism/eslint-config-javascript": "^0.6.0",
+                    "babel-jest": "^29.6.4",
+                    "core-js": "~3.37.1",
+                    "eslint": "^8.49.0",
+                    "jest": "^29.7.0",
+                },
+                "scripts": {"test": "jest ./*"},
+            }
+        ),
+        "babel.config.js": "module.exports = { presets: ['@exercism/babel-preset-javascript'] };\n",
+        "twice.js": "export const twice = (n) => {\n  throw new Error('write this');\n};\n",
+        ".meta/proof.ci.js": "export const twice = (n) => n * 2;\n",
+        "twice.spec.js": (
+            "import { twice } from './twice';\n\ndescribe('Twice', () => {\n"
+            "  test('zero', () => {\n    expect(twice(0)).toEqual(0);\n  });\n\n"
+            "  xtest('three', () => {\n    expect(twice(3)).toEqual(6);\n  });\n});\n"
+        ),
+    },
+    "java": {
+        "build.gradle": "plugins { id 'java' }\n",
+        "src/main/java/Twice.java": "class Twice {}\n",
+        ".meta/src/reference/java/Twice.java": "class Twice { Helper helper; }\n",
+        ".meta/src/reference/java/Helper.java": "class Helper {}\n",
+        "src/test/java/TwiceTest.java": "class TwiceTest {}\n",
+    },
+}
+_LISTED = {
+    "rust": ("src/lib.rs", "tests/twice.rs", ".meta/example.rs"),
+    "go": ("twice.go", "twice_test.go", ".meta/example.go"),
+    "javascript": ("twice.js", "twice.spec.js", ".meta/proof.ci.js"),
+    "java": (
+        *("src/main/java/Twice.java", "src/test/java/TwiceTest.java"),
+        ".meta/src/reference/java/Twice.java",
+    ),
+}
+
+
+def exercism(folder: Path, count: int = 6, others: tuple[str, ...] = ()) -> None:
+    """A checkout laid out as the polyglot benchmark, with that many exercises in Python and one in
+    each of the other languages."""
+    files: dict[str, str] = {"README.md": "Exercises.\n"}
+    for number in range(count):
+        program = PROGRAMS[number % 6]
+        suffix = f"-{number // 6 + 1}" if number >= 6 else ""
+        slug = f"{program.name.replace('_', '-')}{suffix}"
+        files |= _below(f"python/exercises/practice/{slug}", _python_exercise(program, slug))
+    for language in others:
+        solution, test, example = _LISTED[language]
+        more = {
+            ".docs/instructions.md": "# Instructions\n\nGive a number twice.\n",
+            ".meta/config.json": _config([solution], [test], [example]),
+        }
+        place = f"{language}/exercises/practice/twice"
+        files |= _below(place, {**TWICE[language], **more})
+    _write(folder, files)
+
+
+def _python_exercise(program: Program, slug: str) -> dict[str, str]:
+    module = slug.replace("-", "_")
+    head = program.source.partition("\n")[0]
+    tests = "".join(
+        f"    def test_case_{number}(self):\n"
+        f"        self.assertEqual({program.name}(*{given!r}), {wanted!r})\n\n"
+        for number, (given, wanted) in enumerate(program.cases)
+    )
+    return {
+        ".docs/introduction.md": "# Introduction\n\nAn exercise of our own.\n",
+        ".docs/instructions.md": f"# Instructions\n\n{program.told}\n",
+        ".docs/instructions.append.md": "# Append\n\nReturn it, print nothing.\n",
+        ".approaches/config.json": "{}\n",
+        ".approaches/plain/content.md": program.source,
+        ".meta/config.json": _config([f"{module}.py"], [f"{module}_test.py"], [".meta/example.py"]),
+        ".meta/example.py": program.source,
+        ".meta/tests.toml": "# what is tested\n",
+        f"{module}.py": f"{head}\n    pass\n",
+        f"{module}_test.py": _EXERCISE_TEST.format(
+            module=module, name=program.name, title=program.name.title(), tests=tests
+        ),
+    }
+
+
+def _config(solution: list[str], test: list[str], example: list[str]) -> str:
+    files = {"solution": solution, "test": test, "example": example}
+    return json.dumps({"authors": [], "files": files, "blurb": "An exercise."}, indent=2)
+
+
+def _below(place: str, files: Mapping[str, str]) -> dict[str, str]:
+    return {f"{place}/{path}": text for path, text in files.items()}
+
+
 def _write(folder: Path, files: Mapping[str, str]) -> None:
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=["quixbugs", "exercism"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--count", type=int, default=40)
+    options = parser.parse_args()
+    (quixbugs if options.kind == "quixbugs" else exercism)(options.folder, options.count)
+    print(f"{options.count} in {options.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -110,13 +110,10 @@ def test_the_version_is_the_commit_until_a_file_differs(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("name", ["clamp", "reaches", "title"])
-async def test_a_clean_room_proves_gold(
-    name: str, checkout: Path, store: TreeStore, image: Image
-) -> None:
+async def test_a_clean_room_proves_gold(checkout: Path, store: TreeStore, image: Image) -> None:
     found = suite.find(f"quixbugs:{checkout}")
-    task = found.load(name, store)
-    patch = store.from_diff(task.base.tree, found.gold(name) or b"")
+    task = found.load("title", store)
+    patch = store.from_diff(task.base.tree, found.gold("title") or b"")
     verdict = await verify(task, patch, image=image)
     assert (verdict.status, verdict.grade) == ("solved", "proved"), verdict.reasons
     assert verdict.report
