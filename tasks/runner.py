@@ -66,7 +66,7 @@ async def run_tests(
     limit = checks.timeout if timeout is None else timeout
     # Ids that are written in another way than the framework's choose nothing in it.
     chosen = None if checks.naming else only
-    environment = _environment(chosen, trace, keep_going)
+    environment = _environment(chosen, trace, keep_going, checks.per_test_timeout)
     adapted = _adapted(command, checks.framework, chosen)
     reads_files = checks.framework not in REPORTING
     if reads_files:
@@ -107,13 +107,17 @@ _ADD_TO_USER_SITE = (
 )
 
 
-def _environment(only: Sequence[str] | None, trace: bool, keep_going: bool) -> dict[str, str]:
+def _environment(
+    only: Sequence[str] | None, trace: bool, keep_going: bool, per_test_timeout: float | None
+) -> dict[str, str]:
     options = " --maxfail=0 --continue-on-collection-errors" if keep_going else ""
     environment = {
         "PYTHONPATH": SUPPORT_FOLDER,
         "PYTEST_ADDOPTS": f"-p greenroom_pytest{options}",
         "GREENROOM_TRACE": "1" if trace else "0",
     }
+    if per_test_timeout is not None:
+        environment["GREENROOM_TEST_SECONDS"] = f"{per_test_timeout:g}"
     text = json.dumps(list(only)) if only is not None else ""
     if len(text) <= ONLY_LIMIT:
         for number, start in enumerate(range(0, len(text), ENVIRONMENT_CHUNK)):

@@ -130,7 +130,8 @@ class Checks:
     """How a task is tested, and what decides.
 
     `framework` is one of pytest, unittest, node, go, cargo, maven, gradle, make, unknown.
-    `timeout` bounds one run of `test_command`, in seconds. `expected` are the ids that must pass
+    `timeout` bounds one run of `test_command`, in seconds; `per_test_timeout` bounds each test's
+    call, in seconds of processor time (pytest only). `expected` are the ids that must pass
     (empty: only regressions decide). `protected` and `forbidden_additions` are gitignore
     patterns: existing files that a patch may not change, and files that it may not add.
     `hidden` holds tests that only the clean room adds. Where the tests are not `visible`, the model
@@ -146,6 +147,7 @@ class Checks:
     quick_test_command: str | None = None
     lint_command: str | None = None
     timeout: float = 600.0
+    per_test_timeout: float | None = None
     expected: tuple[str, ...] = ()
     protected: tuple[str, ...] = ()
     forbidden_additions: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
 """A pytest plugin that reports each test as it ends; it changes neither the run nor its output.
 
 Loaded by PYTEST_ADDOPTS="-p greenroom_pytest", from pytest 6.2 on. Without a pipe to report to
-(an xdist worker, a subprocess of a test) every hook returns at once. The one exception to leaving
-the run alone: with GREENROOM_ONLY_* set, tests other than those ids are deselected.
+(an xdist worker, a subprocess of a test) every hook returns at once. Two exceptions to leaving the
+run alone: with GREENROOM_ONLY_* set, tests other than those ids are deselected; with
+GREENROOM_TEST_SECONDS set, a test whose call takes more processor time than that fails.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import os
 import platform
 import re
+import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,6 +185,7 @@ def _start() -> _Session | None:
     return session
 
 
+_seconds = float(os.environ.pop("GREENROOM_TEST_SECONDS", "0"))
 _session = _start()
 greenroom_events.leave_path()
 
@@ -276,6 +279,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> None:
             seen.raw_frames[item.nodeid, call.when] = frames
 
     _observe(look)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """End a call that does not end by itself. Processor time, so that a busy machine changes
+    nothing; again each second, for code that catches everything and goes on."""
+    if _session is None or not _seconds:
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, _too_long)
+    signal.setitimer(signal.ITIMER_PROF, _seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def _too_long(*_: object) -> None:
+    pytest.fail(f"The test took more than {_seconds:g} seconds of processor time.")
 
 
 def pytest_runtest_logreport(report: Any) -> None:

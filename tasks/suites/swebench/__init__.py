@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sandbox.errors import PatchError, UsageError
 from sandbox.trees import TreeStore
-from tasks.suites.suite import Unsupported, check_name
+from tasks.suites.suite import Outline, Unsupported, check_name
 from tasks.suites.swebench.place import Options, base_of, image_spec
 from tasks.suites.swebench.reverse import reversed_diff
 from tasks.suites.swebench.rows import Row, read_rows
@@ -34,14 +34,18 @@ class SweBench:
 
     @property
     def version(self) -> str:
-        digest = hashlib.sha256()
-        for name in self.names():
-            text = json.dumps(self.rows[name].raw, sort_keys=True, default=str)
-            digest.update(f"{len(text)}:{text}".encode())
-        return f"sha256:{digest.hexdigest()}"
+        digests = (_digest(self.rows[name]) for name in self.names())
+        return f"sha256:{hashlib.sha256(' '.join(digests).encode()).hexdigest()}"
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self.rows))
+
+    def outline(self, name: str) -> Outline:
+        """What is known of an instance before its image is here. Its limits are those of a small
+        repository; a large one's are wider."""
+        row = self.row(name)
+        _refuse(row)
+        return Outline(_digest(row), image_spec(row, self.options), policy_for(None))
 
     def load(self, name: str, store: TreeStore) -> Task:
         """The task of an instance; its image is pulled where it is not here yet."""
@@ -90,6 +94,11 @@ def open_suite(place: str) -> SweBench:
     rows = read_rows(where, options.split)
     reference = ",".join([f"swebench:{where}", *options.pairs()])
     return SweBench(reference, {row.id: row for row in rows}, options)
+
+
+def _digest(row: Row) -> str:
+    text = json.dumps(row.raw, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _refuse(row: Row) -> None:

@@ -108,11 +108,12 @@ def rebuild_of(script: Script, base: Base) -> Rebuild | None:
     )
 
 
-def policy_for(base: Base) -> Policy:
-    """Limits with room for the base and what its tests make."""
+def policy_for(base: Base | None) -> Policy:
+    """Limits with room for the base, None for a small one, and what its tests make."""
     usual = Policy()
-    workspace = max(usual.workspace_bytes, 2 * base.memory_bytes + 256 * MIB)
-    inodes = max(usual.workspace_inodes, 2 * len(base.entries) + 65_536)
+    size, files = (base.memory_bytes, len(base.entries)) if base else (0, 0)
+    workspace = max(usual.workspace_bytes, 2 * size + 256 * MIB)
+    inodes = max(usual.workspace_inodes, 2 * files + 65_536)
     return Policy(
         memory_bytes=max(4 * GIB, workspace + 3 * GIB),
         workspace_bytes=workspace,
