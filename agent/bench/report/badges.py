@@ -20,5 +20,11 @@ def kind(status: Status) -> str:
     return status.replace(" ", "-").removesuffix("-failed")
 
 
+def mark(status: Status) -> Markup:
+    """The outcome as a sign alone; its word is there for a pointer and for a screen reader."""
+    word = tag("span", status, class_="unseen")
+    return tag("span", word, class_=f"badge mark {kind(status)}", title=status)
+
+
 def badge(status: Status) -> Markup:
     return tag("span", status, class_=f"badge {kind(status)}")

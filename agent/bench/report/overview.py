@@ -118,13 +118,17 @@ def outcomes(summary: Summary) -> Markup:
         rows.append(
             tag(
                 "tr",
-                tag("th", badge(status), scope="row"),
+                tag(
+                    "th",
+                    badge(status),
+                    tag("span", MEANINGS[status], class_="meaning"),
+                    scope="row",
+                ),
                 tag("td", f"{number:,}", class_="num"),
                 tag("td", share, class_="num"),
-                tag("td", MEANINGS[status], class_="quiet"),
             )
         )
-    heads = ("Outcome", "Attempts", "Of those that count", "Meaning")
+    heads = ("Outcome", "Attempts", "Of those that count")
     return tag(
         "section",
         tag("h2", "Outcomes"),
@@ -148,10 +152,14 @@ def repeated(run: RunFolder, summary: Summary) -> Markup | None:
         for each in summary.passes
     ]
     heads = ("", "pass@k: one of k solves it", "pass^k: all k solve it", "Tasks")
-    plots = [tag("figure", curves(summary.passes))] if len(summary.passes) > 1 else []
+    plots = (
+        [tag("figure", tag("figcaption", "pass@k and pass^k"), curves(summary.passes))]
+        if len(summary.passes) > 1
+        else []
+    )
     if spread := _agreement(run):
         plots.append(
-            tag("figure", spread, tag("figcaption", "Tasks by how often they were solved"))
+            tag("figure", tag("figcaption", "Tasks by how often they were solved"), spread)
         )
     return tag(
         "section",

@@ -18,7 +18,7 @@ _LEFT, _RIGHT = 36, 350
 _BINS = 18
 
 
-def picture(height: int, title: str, told: str, *shapes: object) -> Markup:
+def picture(height: int, title: str, told: str, *shapes: object, stretched: bool = False) -> Markup:
     """A plot, with what it says in words. No two of a page have the same title."""
     name = re.sub(r"[^a-z0-9]+", "-", title.lower())
     return tag(
@@ -29,6 +29,8 @@ def picture(height: int, title: str, told: str, *shapes: object) -> Markup:
         viewBox=f"0 0 {WIDTH} {height}",
         role="img",
         aria_labelledby=f"{name}-title {name}-told",
+        preserveAspectRatio="none" if stretched else None,
+        class_="stretched" if stretched else None,
     )
 
 
@@ -61,7 +63,7 @@ def strip(found: Interval, what: str) -> Markup:
     """A share on the line from 0 to 100%, with its interval."""
 
     def x(share: float) -> float:
-        return 12 + share * (WIDTH - 24)
+        return 18 + share * (WIDTH - 36)
 
     ticks = [
         join(stroke([(x(s), 13), (x(s), 29)], "grid"), label(x(s), 42, f"{s:.0%}"))
@@ -87,21 +89,21 @@ def stack(parts: Sequence[tuple[str, str, int]], title: str) -> Markup:
         width = number / total * WIDTH
         shapes.append(box(x, 0, width - (1 if width > 2 else 0), 18, kind, f"{name}: {number}"))
         x += width
-    return picture(18, title, f"{told}.", *shapes)
+    return picture(18, title, f"{told}.", *shapes, stretched=True)
 
 
 def histogram(
     values: Sequence[tuple[float, bool]],
     title: str,
     shown: Callable[[float], str],
-    least: float = 0.0,
+    step: Callable[[float], float],
 ) -> Markup:
     """How a measure is spread, attempts that solved their task below the others. A long tail is
-    one last bin; no bin is narrower than `least`."""
+    one last bin; `step` gives a good width of bins that is not below the one it gets."""
     ordered = sorted(value for value, _ in values)
     far = quantile(ordered, 0.97)
     top = ordered[-1] if ordered[-1] <= 2 * far else far
-    width = max(least, _step((top or 1) / _BINS))
+    width = step((top or 1) / _BINS)
     number = max(1, min(_BINS + 2, floor((top or 1) / width) + 1))
     bins = [[0, 0] for _ in range(number)]
     for value, did in values:
@@ -133,7 +135,7 @@ def histogram(
 
 def _levels(most: int, bottom: float, height: float) -> Markup:
     """Lines and numbers of the upright axis from 0 to the largest count."""
-    step = max(1, ceil(_step(most / 3)))
+    step = max(1, ceil(decimal(most / 3)))
     levels = range(0, most + 1, step)
     return join(
         *(
@@ -147,10 +149,21 @@ def _levels(most: int, bottom: float, height: float) -> Markup:
     )
 
 
-def _step(least: float) -> float:
+def decimal(least: float) -> float:
     """The smallest of 1, 2, 2.5, 5 times a power of ten that is not below `least`."""
     power = 10.0 ** floor(log10(least))
     return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= least * 0.999)
+
+
+def whole(least: float) -> float:
+    """As `decimal`, of whole numbers."""
+    return max(1.0, float(ceil(decimal(least))))
+
+
+def clock(least: float) -> float:
+    """The smallest step of time, in seconds, that people count in and is not below `least`."""
+    steps = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+    return next((float(step) for step in steps if step >= least), 3600 * decimal(least / 3600))
 
 
 def columns(numbers: Sequence[int], title: str, told: str, names: Sequence[str]) -> Markup:
@@ -172,7 +185,7 @@ def columns(numbers: Sequence[int], title: str, told: str, names: Sequence[str])
 
 def curves(passes: Sequence[Passes]) -> Markup:
     """pass@k and pass^k over k, each in the band of its intervals."""
-    bottom, height, left, right = 160, 140, 40, 292
+    bottom, height, left, right = 160, 140, 40, 266
     most = passes[-1].k
 
     def x(k: int) -> float:

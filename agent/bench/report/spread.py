@@ -8,7 +8,7 @@ from agent.bench.report.attempts import Attempt, RunFolder
 from agent.bench.report.badges import badge
 from agent.bench.report.markup import Markup, tag
 from agent.bench.report.overview import table
-from agent.bench.report.plots import histogram
+from agent.bench.report.plots import clock, decimal, histogram, whole
 from agent.bench.report.stories import anchor
 from agent.bench.report.summary import Distribution, Summary
 from agent.bench.report.words import dollars, short
@@ -23,18 +23,36 @@ class _Measure:
     spread: Distribution | None
     of: Callable[[Attempt], float | None]
     shown: Callable[[float], str]
-    least: float = 0.0
+    tick: Callable[[float], str]
+    step: Callable[[float], float]
+
+
+def _time(seconds: float) -> str:
+    """A full number of a unit, where it is one."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds < 60 else duration(seconds)
+
+
+def _money(amount: float) -> str:
+    return f"${amount:.3g}"
 
 
 def _measures(summary: Summary) -> list[_Measure]:
     every = [
-        _Measure("Time", summary.seconds, lambda a: a.seconds, duration),
+        _Measure("Time", summary.seconds, lambda a: a.seconds, duration, _time, clock),
         _Measure(
-            "Time in clean rooms", summary.verify_seconds, lambda a: a.verify_seconds, duration
+            "Time in clean rooms",
+            summary.verify_seconds,
+            lambda a: a.verify_seconds,
+            duration,
+            _time,
+            clock,
         ),
-        _Measure("Turns", summary.turns, lambda a: a.turns, short, 1.0),
-        _Measure("Tokens", summary.tokens, lambda a: a.tokens, short, 1.0),
-        _Measure("Cost", summary.cost, lambda a: a.cost, dollars),
+        _Measure("Turns", summary.turns, lambda a: a.turns, short, short, whole),
+        _Measure("Tokens", summary.tokens, lambda a: a.tokens, short, short, whole),
+        _Measure("Cost", summary.cost, lambda a: a.cost, dollars, _money, decimal),
     ]
     return [measure for measure in every if measure.spread and measure.spread.largest > 0]
 
@@ -54,7 +72,7 @@ def distributions(run: RunFolder, summary: Summary) -> Markup | None:
             if value is not None
         ]
         title = f"{measure.name} of an attempt"
-        plot = histogram(values, title, measure.shown, measure.least)
+        plot = histogram(values, title, measure.tick, measure.step)
         plots.append(tag("figure", tag("figcaption", title), plot))
         numbers = (
             spread.smallest,

@@ -102,7 +102,7 @@ def _change(patch: bytes | None, room: int) -> Markup:
         return tag("p", "No change was handed in.", class_="quiet")
     shown = patch[: room * 4].decode("utf-8", "replace")
     cut = len(shown) > room or len(patch) > room * 4
-    lines = shown[:room].split("\n")
+    lines = shown[:room].rstrip("\n").split("\n")
     return join(
         tag("h5", f"Change ({size(len(patch))})"),
         tag("pre", *_coloured(lines), class_="diff", tabindex=0),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from agent.bench.report.attempts import Attempt, RunFolder
-from agent.bench.report.badges import badge
+from agent.bench.report.badges import badge, mark
 from agent.bench.report.markup import Markup, tag
 from agent.bench.report.stories import anchor
 from agent.bench.report.words import dollars, short
@@ -19,6 +19,8 @@ _HEADS = (
     ("num", "Verified in"),
     ("num", "Change"),
 )
+#: Signs for attempts that a row has room for.
+_MARKS = 16
 
 
 def rows(run: RunFolder) -> Iterator[Markup]:
@@ -61,7 +63,7 @@ def _cell(value: float, shown: str, there: Sequence[object]) -> Markup:
 
 
 def _outcome(attempts: Sequence[Attempt], planned: int) -> Markup:
-    """The outcome of a single attempt in a word; of several, how many solved and what else was."""
+    """The outcome of a single attempt in a word; of several, how many solved, and a sign each."""
     if not attempts:
         return tag("td", tag("span", "not run", class_="quiet"), data_value="-2")
     solved = sum(attempt.solved for attempt in attempts)
@@ -69,7 +71,6 @@ def _outcome(attempts: Sequence[Attempt], planned: int) -> Markup:
     value = solved / counted if counted else -1
     if planned == 1 and len(attempts) == 1:
         return tag("td", badge(attempts[0].status), data_value=value)
-    marks = dict.fromkeys(attempt.status for attempt in attempts if not attempt.solved)
-    said = tag("b", f"{solved} of {counted} ") if counted else None
-    good = badge("solved") if solved else None
-    return tag("td", said, good, *(badge(status) for status in marks), data_value=round(value, 6))
+    said = tag("b", f"{solved} of {counted}") if counted else tag("b", "none counts")
+    marks = [mark(attempt.status) for attempt in attempts[:_MARKS]]
+    return tag("td", said, *marks, data_value=round(value, 6))
