@@ -9,7 +9,7 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from agent import settings
 from agent.bench import manifest, record
+from agent.bench.given import Given
 from agent.bench.images import Images
 from agent.bench.job import Job, Way
 from agent.bench.local import Bounds, LocalEngine
@@ -50,7 +51,7 @@ _ATTEMPT_BYTES = 512 * MIB
 class Wish:
     """What the command was asked for. `workers` is the most attempts at a time (None: as the model
     and the machine allow), `folder` where the run is kept (None: a new one), `flags` are settings
-    given on the command line."""
+    given on the command line, `given` the patches of a run that judges some."""
 
     suite: str
     way: Way = "model"
@@ -60,6 +61,7 @@ class Wish:
     folder: Path | None = None
     limits: RunLimits = field(default_factory=RunLimits)
     flags: Mapping[str, Value] = field(default_factory=dict)
+    given: Given | None = None
 
 
 @dataclass
@@ -113,6 +115,8 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         )
         folder = (wish.folder or _new_folder(prepared.suite)).absolute()
         kept = stack.enter_context(_kept(folder, wanted))
+        if wish.given:
+            await in_thread(_keep_given, wish.given, folder)
         log = ResultLog(folder / "results.jsonl")
         tally, done = Tally(), set()
         for result in record.read(log.path):
@@ -146,13 +150,17 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
 async def _prepare(wish: Wish, say: Say) -> _Prepared:
     found = settings.load(None, wish.flags)
     suite = await in_thread(suites.find, wish.suite)
-    names = wish.selection.choose(await in_thread(suite.names))
+    known = await in_thread(suite.names)
+    if wish.given:
+        wish.given.check(known, suite.reference)
+    names = wish.selection.choose(known)
     return _Prepared(suite, found, names, await in_thread(outlines, suite, names))
 
 
 def _what(wish: Wish, prepared: _Prepared) -> manifest.What:
-    suite = prepared.suite
-    return manifest.What(suite.reference, suite.version, wish.way, wish.attempts)
+    suite, given = prepared.suite, wish.given
+    what = manifest.What(suite.reference, suite.version, wish.way, wish.attempts)
+    return replace(what, made_by=given.made_by, patches=given.digest) if given else what
 
 
 def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
@@ -169,7 +177,24 @@ def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
                 folder=str(folder / place(name, attempt)),
                 settings=recorded,
                 seed=None if seed is None else seed + attempt - 1,
+                patch=str(_patch(folder, name, attempt)) if wish.given else "",
             )
+
+
+def _patch(folder: Path, task: str, attempt: int) -> Path:
+    """Where a run keeps a patch that it was given."""
+    return folder / "given" / f"{task}-{attempt}.diff"
+
+
+def _keep_given(given: Given, folder: Path) -> None:
+    """Puts the patches that were given into the run's folder; empty ones are none."""
+    for (task, attempt), diff in given.patches.items():
+        path = _patch(folder, task, attempt)
+        if diff.strip() and not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            beside = path.with_suffix(".new")
+            beside.write_bytes(diff)
+            beside.replace(path)
 
 
 async def _image(found: Settings, say: Say, spec: ImageSpec, base: Base | None) -> Image:
