@@ -83,7 +83,7 @@ class RunFolder:
         """The model's name, or what made the patches instead of one."""
         model = self.manifest.get("model")
         name = model.get("name") if isinstance(model, Mapping) else model
-        return str(name or self.manifest.get("mode") or "unknown")
+        return str(name or self.manifest.get("way") or "unknown")
 
     @property
     def suite(self) -> str:

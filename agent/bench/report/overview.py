@@ -18,6 +18,15 @@ _METHODS = {
 _MOST_COLUMNS = 12
 
 
+def result(summary: Summary) -> str:
+    """The one number in a line."""
+    if summary.rate is None:
+        return "no attempt counts yet"
+    what = "solved" if summary.planned == 1 else "pass@1"
+    over = count(summary.counted, "task")
+    return f"{what} {interval(summary.rate)} of {over}; {summary.apart} attempts not counted"
+
+
 def headline(run: RunFolder, summary: Summary) -> Markup:
     """The one number, with its interval, and the facts beside it."""
     if summary.rate is None:

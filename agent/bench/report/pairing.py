@@ -8,6 +8,8 @@ from agent.bench.report.intervals import Interval, Z, wilson
 
 POWER = 0.8
 Z_POWER = NormalDist().inv_cdf(POWER)
+#: With fewer tasks the exact test is never below 5%, even where all fall to one side.
+_FEWEST = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +79,16 @@ def _correlation(pairs: Pairs) -> float:
 
 def detectable(discordant_share: float, tasks: int) -> float:
     """The smallest true difference that this many tasks show (at 5%, two-sided) four times in
-    five, where the runs differ on that share of the tasks. 1 where not even the largest shows.
+    five, where the runs differ on that share of the tasks, or on as many as the difference itself
+    takes. 1 where not even the largest shows.
 
     R. J. Connor, "Sample size for testing differences in proportions for the paired-sample design",
     Biometrics 43 (1987), solved for the difference by halving.
     """
-    low, high = 0.0, discordant_share
-    if discordant_share <= 0 or needed(discordant_share, high) > tasks:
-        return 1.0
-    for _ in range(60):
+    low, high = 0.0, 1.0
+    for _ in range(50):
         middle = (low + high) / 2
-        if middle > 0 and needed(discordant_share, middle) <= tasks:
+        if needed(max(discordant_share, middle), middle) <= tasks:
             high = middle
         else:
             low = middle
@@ -102,4 +103,5 @@ def needed(discordant_share: float, true_difference: float) -> int:
     if not 0 < size <= discordant_share <= 1:
         raise ValueError(f"a difference of {size} where {discordant_share} differ")
     rest = sqrt(max(0.0, discordant_share - size**2))
-    return ceil(((Z * sqrt(discordant_share) + Z_POWER * rest) / size) ** 2)
+    tasks = ceil(((Z * sqrt(discordant_share) + Z_POWER * rest) / size) ** 2)
+    return max(_FEWEST, tasks)
