@@ -5,27 +5,30 @@
 <folder>/attempts/<task>/<n>/        the attempt itself, as a run of `greenroom solve`
 """
 
+import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent import settings
 from agent.bench import manifest, record
+from agent.bench.concurrency import Controller
 from agent.bench.images import Images
 from agent.bench.job import Job, Way
 from agent.bench.local import Bounds, LocalEngine
 from agent.bench.meter import Meter
 from agent.bench.outlines import outlines
+from agent.bench.pacing import Pacer
 from agent.bench.record import Result, ResultLog
 from agent.bench.results import place
 from agent.bench.runner import RunLimits, Runner, Watcher
 from agent.bench.selection import Selection
+from agent.bench.stock import LocalStock, patiently
 from agent.bench.tally import Tally
 from agent.choice import Say, announce, choose_model
 from agent.keys import Value
@@ -71,6 +74,7 @@ class Sitting:
     manifest: dict[str, Any]
     runner: Runner
     meter: Meter
+    pacer: Pacer | None
     total: int
     done_before: int
     workers: int
@@ -78,6 +82,16 @@ class Sitting:
     @property
     def tally(self) -> Tally:
         return self.runner.tally
+
+    async def work(self) -> None:
+        """Works until every attempt has a result or the run is drained. Raises as `Runner.run`."""
+        pacing = asyncio.create_task(self.pacer.run()) if self.pacer else None
+        try:
+            await self.runner.run()
+        finally:
+            if pacing:
+                pacing.cancel()
+                await asyncio.gather(pacing, return_exceptions=True)
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,7 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         meter = Meter(model.info.price if model else None)
         engine = LocalEngine(
             *(prepared.suite, found, model),
-            Images(partial(_image, found, say)),
+            _images(found, folder, say),
             {name: outline.image for name, outline in prepared.outlines.items()},
             bounds,
             meter.hear,
@@ -139,8 +153,11 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
             in_flight=meter.in_flight,
         )
         meter.told = runner.look
+        pacer = None
+        if model and model.info.real and bounds.attempts > 1:
+            pacer = Pacer(Controller(bounds.attempts), model, meter, runner)
         total = len(prepared.names) * wish.attempts
-        yield Sitting(folder, kept, runner, meter, total, len(done), bounds.attempts)
+        yield Sitting(folder, kept, runner, meter, pacer, total, len(done), bounds.attempts)
 
 
 async def _prepare(wish: Wish, say: Say) -> _Prepared:
@@ -172,8 +189,14 @@ def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
             )
 
 
-async def _image(found: Settings, say: Say, spec: ImageSpec, base: Base | None) -> Image:
-    return await image_of(spec, found, say, checkout=base)
+def _images(found: Settings, folder: Path, say: Say) -> Images:
+    stock = LocalStock(found["image_budget"], folder / "pulled.txt", say)
+
+    async def prepare(spec: ImageSpec, base: Base | None) -> Image:
+        await stock.note(spec)
+        return await image_of(spec, found, say, checkout=base)
+
+    return Images(lambda spec, base: patiently(prepare, spec, base, say), stock)
 
 
 def _bounds(wish: Wish, found: Settings, model: Model | None) -> Bounds:

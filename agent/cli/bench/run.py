@@ -135,7 +135,7 @@ class _Conduct:
             self._say(f"{sitting.folder}: {self._what(sitting)}")
             painting = asyncio.create_task(self._paint(board))
             try:
-                await sitting.runner.run()
+                await sitting.work()
             finally:
                 painting.cancel()
                 self._console.block([])
