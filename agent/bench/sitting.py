@@ -85,13 +85,16 @@ class Sitting:
 
     async def work(self) -> None:
         """Works until every attempt has a result or the run is drained. Raises as `Runner.run`."""
-        pacing = asyncio.create_task(self.pacer.run()) if self.pacer else None
+        work = asyncio.create_task(self.runner.run())
+        both = {work, asyncio.create_task(self.pacer.run())} if self.pacer else {work}
         try:
-            await self.runner.run()
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
         finally:
-            if pacing:
-                pacing.cancel()
-                await asyncio.gather(pacing, return_exceptions=True)
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
     Raises UsageError, SetupError or ModelError, each shown to the user as it is; a folder that was
     not there then is not left behind.
     """
-    prepared = await _prepare(wish, say)
+    prepared = await _prepare(wish)
     found = prepared.found
     async with AsyncExitStack() as stack:
         model = None
@@ -160,7 +163,26 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         yield Sitting(folder, kept, runner, meter, pacer, total, len(done), bounds.attempts)
 
 
-async def _prepare(wish: Wish, say: Say) -> _Prepared:
+@dataclass(frozen=True)
+class Preview:
+    """What a sitting would do: `names` in their order; `done` results are there already."""
+
+    names: tuple[str, ...]
+    model: str
+    done: int
+
+
+def preview(wish: Wish) -> Preview:
+    """Says what would be run, and makes nothing. Raises UsageError."""
+    found = settings.load(None, wish.flags)
+    names = wish.selection.choose(suites.find(wish.suite).names())
+    log = wish.folder / "results.jsonl" if wish.folder else None
+    done = sum(result.task in names for result in record.read(log)) if log else 0
+    model = {"model": found["model"] or "one that is here", "gold": "the suite's own solutions"}
+    return Preview(names, model.get(wish.way, "no patch"), done)
+
+
+async def _prepare(wish: Wish) -> _Prepared:
     found = settings.load(None, wish.flags)
     suite = await in_thread(suites.find, wish.suite)
     names = wish.selection.choose(await in_thread(suite.names))

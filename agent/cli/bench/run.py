@@ -11,7 +11,7 @@ from typing import Any
 from agent.bench.job import Way
 from agent.bench.runner import RunLimits
 from agent.bench.selection import Selection, parse_shard
-from agent.bench.sitting import Sitting, Wish, opened
+from agent.bench.sitting import Sitting, Wish, opened, preview
 from agent.cli.bench.board import EVERY, Board
 from agent.cli.command import add_settings, flags
 from agent.cli.console import Console
@@ -64,8 +64,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, console: Console) -> int:
     wish = _wish(options)
+    if options.dry_run:
+        return _preview(wish, console)
     conduct = _Conduct(wish, console)
     return run(conduct.run(), drain=conduct.drain)
+
+
+def _preview(wish: Wish, console: Console) -> int:
+    seen = preview(wish)
+    total = len(seen.names) * wish.attempts
+    if console.json:
+        console.document(
+            {
+                "schema": "greenroom.bench-preview/1",
+                "tasks": list(seen.names),
+                "attempts": total,
+                "done": seen.done,
+                "patches": seen.model,
+            }
+        )
+        return 0
+    for name in seen.names:
+        console.say(name)
+    done = f", {seen.done} done already" if seen.done else ""
+    tasks = count(len(seen.names), "task")
+    console.note(f"{tasks}, {count(total, 'attempt')}{done}; patches from: {seen.model}", "dim")
+    return 0
 
 
 def _wish(options: argparse.Namespace) -> Wish:
@@ -183,6 +207,11 @@ class _Conduct:
         ]
         if sitting.meter.turns:
             cells.append(f"{sitting.meter.written / passed:.0f} tokens/s")
+        if sitting.pacer:
+            load = sitting.pacer.load
+            at_once = f"{runner.allowed} at a time"
+            full = load.cache if load else None
+            cells.append(at_once if full is None else f"{at_once}, cache {full:.0%}")
         if here:
             cells.append(f"{duration(passed * left / here)} left")
         return [" | ".join(cells)]
