@@ -113,9 +113,8 @@ def _predictions(path: Path) -> Iterator[tuple[str, Any]]:
     whole = _json(text, str(path))
     if isinstance(whole, dict):
         for name, prediction in whole.items():
-            if isinstance(prediction, dict):
-                prediction = {"instance_id": name, **prediction}
-            yield f"{path}, {name}", prediction
+            named = isinstance(prediction, dict)
+            yield f"{path}, {name}", {"instance_id": name, **prediction} if named else prediction
     elif isinstance(whole, list):
         yield from ((f"{path}, prediction {n}", each) for n, each in enumerate(whole, 1))
     else:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.image import Image, ImageSpec
 from sandbox.trees import Base
@@ -12,16 +12,31 @@ from sandbox.trees import Base
 Prepare = Callable[[ImageSpec, Base | None], Awaitable[Image]]
 #: A spec, with the tree of the task's base where the image is built from files of it.
 _Key = tuple[ImageSpec, str]
+#: Images that are prepared ahead of need, and that are prepared at a time.
+AHEAD, AT_ONCE = 4, 2
+
+
+class Stock(Protocol):
+    """The disk that images lie on."""
+
+    async def make_room(self, needed: Sequence[Image], gone: Sequence[Image]) -> bool:
+        """Removes images of the run, `gone` being done with, until all take no more than they may;
+        whether they do."""
 
 
 class Images:
-    """Prepares images with `prepare`. Used as a context manager, whose end stops what is still
-    being prepared. Belongs to one event loop."""
+    """Prepares images with `prepare` and keeps `stock` within its bounds. Used as a context
+    manager, whose end stops what is still being prepared. Belongs to one event loop."""
 
-    def __init__(self, prepare: Prepare) -> None:
+    def __init__(self, prepare: Prepare, stock: Stock) -> None:
         self._prepare = prepare
+        self._stock = stock
         self._made: dict[_Key, asyncio.Task[Image]] = {}
         self._used: Counter[_Key] = Counter()
+        self._expected: tuple[_Key, ...] = ()
+        self._gone: dict[str, Image] = {}
+        self._busy = asyncio.Semaphore(AT_ONCE)
+        self._room = True
 
     async def __aenter__(self) -> "Images":
         return self
@@ -32,11 +47,13 @@ class Images:
         await asyncio.gather(*self._made.values(), return_exceptions=True)
 
     def expect(self, specs: Sequence[ImageSpec]) -> None:
-        """Begins to prepare images that will be asked for soon. One that is built from files of a
-        task's base is not: it is built when that is there."""
-        for spec in specs:
-            if not _takes_files(spec) and (spec, "") not in self._made:
-                self._begin((spec, ""), None)
+        """Begins to prepare the images that will be asked for soon, while there is room for them.
+        One that is built from files of a task's base is not: it is built when that is there."""
+        keys = [(spec, "") for spec in dict.fromkeys(specs) if not _takes_files(spec)]
+        self._expected = tuple(keys[:AHEAD])
+        for key in self._expected:
+            if key not in self._made and self._room:
+                self._begin(key, None)
 
     @asynccontextmanager
     async def of(self, spec: ImageSpec, base: Base) -> AsyncIterator[Image]:
@@ -48,6 +65,9 @@ class Images:
             yield await asyncio.shield(making)
         finally:
             self._used[key] -= 1
+            if not self._used[key]:
+                del self._used[key]
+                self._done_with(key)
 
     def _begin(self, key: _Key, base: Base | None) -> asyncio.Task[Image]:
         making = asyncio.ensure_future(self._make(key, base))
@@ -56,7 +76,23 @@ class Images:
         return making
 
     async def _make(self, key: _Key, base: Base | None) -> Image:
-        return await self._prepare(key[0], base)
+        async with self._busy:
+            image = await self._prepare(key[0], base)
+            self._gone.pop(image.reference, None)
+            ready = (each for each in self._made.values() if each.done() and not each.cancelled())
+            needed = [each.result() for each in ready if not each.exception()]
+            self._room = await self._stock.make_room([*needed, image], list(self._gone.values()))
+            return image
+
+    def _done_with(self, key: _Key) -> None:
+        """An image that nobody uses or expects may go; where it is asked for again, it is prepared
+        again, which costs nothing while it is here."""
+        making = self._made.get(key)
+        if key not in self._expected and making and making.done():
+            del self._made[key]
+            if not making.cancelled() and not making.exception():
+                self._gone[making.result().reference] = making.result()
+                self._room = True
 
     def _forget_failed(self, key: _Key, done: "asyncio.Task[Image]") -> None:
         """What could not be made is made again when it is asked for again."""

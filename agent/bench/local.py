@@ -1,6 +1,7 @@
 """Attempts on this machine: all share one model, one pool of rooms, and images made once."""
 
 import asyncio
+import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
@@ -130,7 +131,7 @@ class LocalEngine:
         return isinstance(error, ContextOverflow) or (written and isinstance(error, ModelError))
 
     async def _attempt(self, job: Job, run: Run) -> Result:
-        if job.way == "given" and not Path(job.patch).exists():
+        if job.way == "given" and not await in_thread(os.path.exists, job.patch):
             return await in_thread(unfinished, job, run, "no patch", "none was handed in")
         job.path.parent.mkdir(parents=True, exist_ok=True)
         if job.path.exists() and not await in_thread(run.began):

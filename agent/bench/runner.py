@@ -96,6 +96,16 @@ class Runner:
     def running(self) -> int:
         return len(self._working)
 
+    @property
+    def full(self) -> bool:
+        """Whether as many are at work as may be."""
+        return self.running >= self._room()
+
+    @property
+    def allowed(self) -> int:
+        """How many attempts may use the model at a time."""
+        return self._turns
+
     def allow(self, turns: int) -> None:
         """Bounds how many attempts use the model at a time."""
         self._turns = turns

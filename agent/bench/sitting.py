@@ -5,28 +5,31 @@
 <folder>/attempts/<task>/<n>/        the attempt itself, as a run of `greenroom solve`
 """
 
+import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent import settings
 from agent.bench import manifest, record
+from agent.bench.concurrency import Controller
 from agent.bench.given import Given
 from agent.bench.images import Images
 from agent.bench.job import Job, Way
 from agent.bench.local import Bounds, LocalEngine
 from agent.bench.meter import Meter
 from agent.bench.outlines import outlines
+from agent.bench.pacing import Pacer
 from agent.bench.record import Result, ResultLog
 from agent.bench.results import place
 from agent.bench.runner import RunLimits, Runner, Watcher
 from agent.bench.selection import Selection
+from agent.bench.stock import LocalStock, patiently
 from agent.bench.tally import Tally
 from agent.choice import Say, announce, choose_model
 from agent.keys import Value
@@ -51,7 +54,8 @@ _ATTEMPT_BYTES = 512 * MIB
 class Wish:
     """What the command was asked for. `workers` is the most attempts at a time (None: as the model
     and the machine allow), `folder` where the run is kept (None: a new one), `flags` are settings
-    given on the command line, `given` the patches of a run that judges some."""
+    given on the command line, `given` the patches of a run that judges some. With `preview` it is
+    only said what would be run."""
 
     suite: str
     way: Way = "model"
@@ -62,6 +66,7 @@ class Wish:
     limits: RunLimits = field(default_factory=RunLimits)
     flags: Mapping[str, Value] = field(default_factory=dict)
     given: Given | None = None
+    preview: bool = False
 
 
 @dataclass
@@ -73,6 +78,7 @@ class Sitting:
     manifest: dict[str, Any]
     runner: Runner
     meter: Meter
+    pacer: Pacer | None
     total: int
     done_before: int
     workers: int
@@ -80,6 +86,19 @@ class Sitting:
     @property
     def tally(self) -> Tally:
         return self.runner.tally
+
+    async def work(self) -> None:
+        """Works until every attempt has a result or the run is drained. Raises as `Runner.run`."""
+        work = asyncio.create_task(self.runner.run())
+        both = {work, asyncio.create_task(self.pacer.run())} if self.pacer else {work}
+        try:
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
 
 
 @dataclass(frozen=True)
@@ -99,7 +118,7 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
     Raises UsageError, SetupError or ModelError, each shown to the user as it is; a folder that was
     not there then is not left behind.
     """
-    prepared = await _prepare(wish, say)
+    prepared = await _prepare(wish)
     found = prepared.found
     async with AsyncExitStack() as stack:
         model = None
@@ -126,7 +145,7 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         meter = Meter(model.info.price if model else None)
         engine = LocalEngine(
             *(prepared.suite, found, model),
-            Images(partial(_image, found, say)),
+            _images(found, folder, say),
             {name: outline.image for name, outline in prepared.outlines.items()},
             bounds,
             meter.hear,
@@ -143,11 +162,37 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
             in_flight=meter.in_flight,
         )
         meter.told = runner.look
+        pacer = None
+        if model and model.info.real and bounds.attempts > 1:
+            pacer = Pacer(Controller(bounds.attempts), model, meter, runner)
         total = len(prepared.names) * wish.attempts
-        yield Sitting(folder, kept, runner, meter, total, len(done), bounds.attempts)
+        yield Sitting(folder, kept, runner, meter, pacer, total, len(done), bounds.attempts)
 
 
-async def _prepare(wish: Wish, say: Say) -> _Prepared:
+@dataclass(frozen=True)
+class Preview:
+    """What a sitting would do: `names` in their order; `done` results are there already."""
+
+    names: tuple[str, ...]
+    model: str
+    done: int
+
+
+def preview(wish: Wish) -> Preview:
+    """Says what would be run, and makes nothing. Raises UsageError."""
+    found = settings.load(None, wish.flags)
+    names = wish.selection.choose(suites.find(wish.suite).names())
+    log = wish.folder / "results.jsonl" if wish.folder else None
+    done = sum(result.task in names for result in record.read(log)) if log else 0
+    model = {
+        "model": found["model"] or "one that is here",
+        "gold": "the suite's own solutions",
+        "given": wish.given.made_by if wish.given else "",
+    }
+    return Preview(names, model.get(wish.way, "no patch"), done)
+
+
+async def _prepare(wish: Wish) -> _Prepared:
     found = settings.load(None, wish.flags)
     suite = await in_thread(suites.find, wish.suite)
     known = await in_thread(suite.names)
@@ -179,6 +224,16 @@ def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
                 seed=None if seed is None else seed + attempt - 1,
                 patch=str(_patch(folder, name, attempt)) if wish.given else "",
             )
+
+
+def _images(found: Settings, folder: Path, say: Say) -> Images:
+    stock = LocalStock(found["image_budget"], folder / "pulled.txt", say)
+
+    async def prepare(spec: ImageSpec, base: Base | None) -> Image:
+        await stock.note(spec)
+        return await image_of(spec, found, say, checkout=base)
+
+    return Images(lambda spec, base: patiently(prepare, spec, base, say), stock)
 
 
 def _patch(folder: Path, task: str, attempt: int) -> Path:

@@ -201,6 +201,16 @@ class ModelInfo:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class ServerLoad:
+    """How full a server is: the share of its KV cache in use (of the fullest engine, where it has
+    several), requests that it works on, and requests that wait. None where it does not tell."""
+
+    cache: float | None = None
+    running: int | None = None
+    waiting: int | None = None
+
+
 #: Reads on in the reasoning of the candidate of that number: why to give it up, empty for going on.
 GiveUp = Callable[[int, str], str]
 
@@ -259,6 +269,10 @@ class Model(ABC):
     def resumed(self, answers: int) -> None:
         """Tells, before the first turn, how many answers an earlier process had in this attempt.
         What was recorded or written beforehand goes on after them."""
+
+    async def load(self) -> ServerLoad | None:
+        """How full its server is now; None, the default, where that is not told."""
+        return None
 
     def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
         """Tokens of the prompt that `generate` would make of these, exactly. None, the default,
@@ -356,6 +370,7 @@ __all__ = [
     "ReasoningDelta",
     "Retrying",
     "Sampling",
+    "ServerLoad",
     "TextDelta",
     "ToolCall",
     "TurnDone",

@@ -24,11 +24,13 @@ from agent.models.base import (
     Price,
     Retrying,
     Sampling,
+    ServerLoad,
     TurnDone,
     Unanswered,
     Usage,
 )
 from agent.models.failures import NoTools, Refused, Transient, UnknownModel
+from agent.models.metrics import TELLING, load_of
 from agent.models.pace import Pace
 from agent.models.retries import persist
 from agent.models.secret import Secret
@@ -47,6 +49,7 @@ _REWORDINGS = 4
 _SHOWN_MODELS = 8
 #: No server of one model is helped by more requests at a time.
 SERVED_AT_ONCE = 256
+LOAD_SECONDS = 5.0  # in which a server has to tell how full it is
 Finish = Literal["stop", "calls", "length", "cut"]
 
 
@@ -123,6 +126,11 @@ class OpenAIModel(Model):
         self._profile = self.transport.profile = profile
         self.dialect.reasoning = profile.reasoning
         self.dialect.strict_tools = profile.strict_tools
+
+    async def load(self) -> ServerLoad | None:
+        if self.info.server not in TELLING:
+            return None
+        return await load_of(self.transport, LOAD_SECONDS)
 
     async def close(self) -> None:
         await self.transport.close()

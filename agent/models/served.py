@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from agent.conversation import Conversation, ToolSpec
-from agent.models.base import Event, Model, ModelError, Sampling
+from agent.models.base import Event, Model, ModelError, Sampling, ServerLoad
 from agent.models.harmony_turn import CHANNEL, START
 from agent.models.openai import OpenAIModel
 from agent.models.probe import QUICK, optional
@@ -85,6 +85,9 @@ class ServedModel(Model):
         async with aclosing(model.generate(conversation, tools, sampling)) as events:
             async for event in events:
                 yield event
+
+    async def load(self) -> ServerLoad | None:
+        return await self._chat.load()
 
     def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
         return self._model.count(conversation, tools)

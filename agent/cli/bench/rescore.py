@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from agent.bench.given import of_run
-from agent.cli.bench.run import add_selection, conduct, judging_wish
+from agent.cli.bench.run import SANDBOX_FLAGS, add_selection, conduct, judging_wish
+from agent.cli.command import add_settings
 from agent.cli.console import Console
 
 DESCRIPTION = """\
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="of the earlier run")
     parser.add_argument("--suite", metavar="SUITE", help="where the suite is now, if it was moved")
     add_selection(parser)
+    add_settings(parser, SANDBOX_FLAGS)
 
 
 def main(options: argparse.Namespace, console: Console) -> int:

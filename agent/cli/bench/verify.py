@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from agent.bench.given import read_given
-from agent.cli.bench.run import add_selection, conduct, judging_wish
+from agent.cli.bench.run import SANDBOX_FLAGS, add_selection, conduct, judging_wish
+from agent.cli.command import add_settings
 from agent.cli.console import Console
 
 DESCRIPTION = """\
@@ -24,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("suite", metavar="SUITE", help="such as starter, or KIND:PATH")
     parser.add_argument("predictions", metavar="PREDICTIONS", type=Path, help="a file or a folder")
     add_selection(parser)
+    add_settings(parser, SANDBOX_FLAGS)
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
