@@ -51,6 +51,21 @@ class Bounds:
     warm_bytes: int
 
 
+def bounds_of(attempts: int, found: Settings) -> Bounds:
+    """The bounds of this machine, for so many attempts at a time."""
+    return Bounds(
+        attempts=attempts,
+        proving=max(2, os.cpu_count() or 1),
+        warm=attempts * found["warm"],
+        warm_bytes=memory_bytes() // 4,
+    )
+
+
+def memory_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 class LocalEngine:
     """Does jobs of one suite in this process. Used as a context manager."""
 

@@ -10,6 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent import paths
+from agent.bench.images import Images
+from agent.request import image_of
+from agent.settings import Settings
 from sandbox.engine import shared_engine
 from sandbox.givenimage import NotPulled
 from sandbox.image import Image, ImageSpec
@@ -101,3 +104,14 @@ def _removed(name: str) -> bool:
     except docker.errors.APIError as error:
         return bool(error.status_code == 404)
     return True
+
+
+def images_on_this_machine(found: Settings, folder: Path, say: Say) -> Images:
+    """The images of a run that is kept in `folder`, made as the settings say."""
+    stock = LocalStock(found["image_budget"], folder / "pulled.txt", say)
+
+    async def prepare(spec: ImageSpec, base: Base | None) -> Image:
+        await stock.note(spec)
+        return await image_of(spec, found, say, checkout=base)
+
+    return Images(lambda spec, base: patiently(prepare, spec, base, say), stock)

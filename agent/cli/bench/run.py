@@ -69,6 +69,8 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     add("--shard", metavar="I/N", default="1/1", help="only the I-th of N parts of the tasks")
     add("-o", "--output", type=Path, metavar="FOLDER", help="keep the run there, or go on with it")
     add("--run-time-limit", type=float, metavar="SECONDS", help="for this sitting")
+    add("--engine", choices=("local", "ray"), default="local", help="this machine, or a cluster")
+    add("--ray-address", metavar="ADDRESS", default="auto", help="of the cluster (default: auto)")
     add("--dry-run", action="store_true", help="only say what would be run")
     add("--json", action="store_true", help="one JSON document on standard output at the end")
 
@@ -143,6 +145,7 @@ def wish_of(options: argparse.Namespace, suite: str, way: Way) -> Wish:
         limits=RunLimits(options.run_time_limit),
         flags=given,
         preview=options.dry_run,
+        cluster=options.ray_address if options.engine == "ray" else None,
     )
 
 
