@@ -139,7 +139,7 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         meter = Meter(model.info.price if model else None)
         engine = LocalEngine(
             *(prepared.suite, found, model),
-            _images(found, folder, say),
+            _images(found, folder, kept, say),
             {name: outline.image for name, outline in prepared.outlines.items()},
             bounds,
             meter.hear,
@@ -211,12 +211,14 @@ def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
             )
 
 
-def _images(found: Settings, folder: Path, say: Say) -> Images:
+def _images(found: Settings, folder: Path, kept: dict[str, Any], say: Say) -> Images:
     stock = LocalStock(found["image_budget"], folder / "pulled.txt", say)
 
     async def prepare(spec: ImageSpec, base: Base | None) -> Image:
         await stock.note(spec)
-        return await image_of(spec, found, say, checkout=base)
+        image = await image_of(spec, found, say, checkout=base)
+        manifest.note_image(folder / "manifest.json", kept, spec, image)
+        return image
 
     return Images(lambda spec, base: patiently(prepare, spec, base, say), stock)
 
