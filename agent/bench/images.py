@@ -12,8 +12,8 @@ from sandbox.trees import Base
 Prepare = Callable[[ImageSpec, Base | None], Awaitable[Image]]
 #: A spec, with the tree of the task's base where the image is built from files of it.
 _Key = tuple[ImageSpec, str]
-#: Images that are prepared ahead of need, and that are prepared at a time.
-AHEAD, AT_ONCE = 4, 2
+#: Images that are prepared ahead of need.
+AHEAD = 4
 
 
 class Stock(Protocol):
@@ -35,7 +35,6 @@ class Images:
         self._used: Counter[_Key] = Counter()
         self._expected: tuple[_Key, ...] = ()
         self._gone: dict[str, Image] = {}
-        self._busy = asyncio.Semaphore(AT_ONCE)
         self._room = True
 
     async def __aenter__(self) -> "Images":
@@ -47,13 +46,16 @@ class Images:
         await asyncio.gather(*self._made.values(), return_exceptions=True)
 
     def expect(self, specs: Sequence[ImageSpec]) -> None:
-        """Begins to prepare the images that will be asked for soon, while there is room for them.
+        """Prepares the images that will be asked for soon, one after another, while there is room.
         One that is built from files of a task's base is not: it is built when that is there."""
         keys = [(spec, "") for spec in dict.fromkeys(specs) if not _takes_files(spec)]
         self._expected = tuple(keys[:AHEAD])
-        for key in self._expected:
-            if key not in self._made and self._room:
-                self._begin(key, None)
+        self._go_ahead()
+
+    def _go_ahead(self) -> None:
+        missing = [key for key in self._expected if key not in self._made]
+        if missing and self._room and all(making.done() for making in self._made.values()):
+            self._begin(missing[0], None)
 
     @asynccontextmanager
     async def of(self, spec: ImageSpec, base: Base) -> AsyncIterator[Image]:
@@ -72,32 +74,40 @@ class Images:
     def _begin(self, key: _Key, base: Base | None) -> asyncio.Task[Image]:
         making = asyncio.ensure_future(self._make(key, base))
         self._made[key] = making
-        making.add_done_callback(lambda done: self._forget_failed(key, done))
+        making.add_done_callback(lambda done: self._finished(key, done))
         return making
 
     async def _make(self, key: _Key, base: Base | None) -> Image:
-        async with self._busy:
-            image = await self._prepare(key[0], base)
-            self._gone.pop(image.reference, None)
-            ready = (each for each in self._made.values() if each.done() and not each.cancelled())
-            needed = [each.result() for each in ready if not each.exception()]
-            self._room = await self._stock.make_room([*needed, image], list(self._gone.values()))
-            return image
+        image = await self._prepare(key[0], base)
+        self._gone.pop(image.reference, None)
+        needed = [image, *filter(None, map(_ready, self._made.values()))]
+        self._room = await self._stock.make_room(needed, list(self._gone.values()))
+        return image
 
     def _done_with(self, key: _Key) -> None:
         """An image that nobody uses or expects may go; where it is asked for again, it is prepared
         again, which costs nothing while it is here."""
         making = self._made.get(key)
-        if key not in self._expected and making and making.done():
+        image = _ready(making) if making and key not in self._expected else None
+        if image is not None:
             del self._made[key]
-            if not making.cancelled() and not making.exception():
-                self._gone[making.result().reference] = making.result()
-                self._room = True
+            self._gone[image.reference] = image
+            self._room = True
 
-    def _forget_failed(self, key: _Key, done: "asyncio.Task[Image]") -> None:
-        """What could not be made is made again when it is asked for again."""
-        if done.cancelled() or done.exception() is not None:
+    def _finished(self, key: _Key, done: "asyncio.Task[Image]") -> None:
+        """Goes on with the next one. What could not be made is made again when it is asked for
+        again."""
+        if _ready(done) is None:
             self._made.pop(key, None)
+            self._expected = tuple(each for each in self._expected if each != key)
+        if not done.cancelled():
+            self._go_ahead()
+
+
+def _ready(making: "asyncio.Task[Image]") -> Image | None:
+    """The image, where it was made."""
+    made = making.done() and not making.cancelled() and making.exception() is None
+    return making.result() if made else None
 
 
 def _takes_files(spec: ImageSpec) -> bool:

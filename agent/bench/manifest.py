@@ -26,7 +26,7 @@ from agent.request import suite_policy
 from agent.settings import Settings, recordable
 from sandbox.engine import shared_engine
 from sandbox.errors import UsageError
-from sandbox.image import ImageSpec
+from sandbox.image import Image, ImageSpec
 from sandbox.policy import Policy
 from tasks.suites.suite import Outline
 from tools.tool import Toolbox
@@ -128,6 +128,19 @@ def write(path: Path, manifest: Mapping[str, Any]) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     beside.replace(path)
+
+
+def note_image(path: Path, manifest: dict[str, Any], spec: ImageSpec, image: Image) -> None:
+    """Writes down which image a spec has become; one that it becomes later (it was removed on the
+    way, and built again) stands beside the first. Blocks."""
+    entry = manifest["images"].get(image_key(spec))
+    if entry is None or image.reference in (entry["id"], *entry.get("others", ())):
+        return
+    if entry["id"] is None:
+        entry |= {"id": image.reference, "origin": image.origin}
+    else:
+        entry["others"] = [*entry.get("others", ()), image.reference]
+    write(path, manifest)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from agent.models.base import Model
 from agent.session import plan_of
 from agent.settings import Settings
 from sandbox.errors import UsageError
+from sandbox.image import ImageSpec
 from sandbox.policy import MIB
 from sandbox.threads import in_thread
 from tasks.suites import suite as suites
@@ -146,7 +148,8 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         specs = {name: outline.image for name, outline in prepared.outlines.items()}
         engine: LocalEngine | RayEngine
         if wish.cluster is None:
-            images = images_on_this_machine(found, folder, say)
+            note = partial(manifest.note_image, folder / "manifest.json", kept)
+            images = images_on_this_machine(found, folder, say, note)
             parts = (prepared.suite, found, model, images, specs, bounds_of(most, found))
             engine = await stack.enter_async_context(LocalEngine(*parts, meter.hear))
         else:

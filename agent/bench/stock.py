@@ -106,12 +106,20 @@ def _removed(name: str) -> bool:
     return True
 
 
-def images_on_this_machine(found: Settings, folder: Path, say: Say) -> Images:
-    """The images of a run that is kept in `folder`, made as the settings say."""
+def images_on_this_machine(
+    found: Settings,
+    folder: Path,
+    say: Say,
+    made: Callable[[ImageSpec, Image], None] = lambda _spec, _image: None,
+) -> Images:
+    """The images of a run that is kept in `folder`, made as the settings say; `made` is told of
+    each."""
     stock = LocalStock(found["image_budget"], folder / "pulled.txt", say)
 
     async def prepare(spec: ImageSpec, base: Base | None) -> Image:
         await stock.note(spec)
-        return await image_of(spec, found, say, checkout=base)
+        image = await image_of(spec, found, say, checkout=base)
+        made(spec, image)
+        return image
 
     return Images(lambda spec, base: patiently(prepare, spec, base, say), stock)
