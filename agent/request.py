@@ -27,6 +27,14 @@ _SUITE_OWN = (
     *("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow", "include"),
     *("exclude", *IMAGE, "test_timeout"),
 )
+#: The settings that decide on each of a policy's limits.
+_DECIDING = {
+    **{name: (name,) for name in ("preset", "workspace", "isolation", "background")},
+    **{name: (name,) for name in ("cpus", "pids", "command_timeout", "network")},
+    **dict.fromkeys(("memory_bytes", "workspace_inodes", "tmp_bytes", "home_bytes"), ("memory",)),
+    "workspace_bytes": ("workspace_size", "memory"),
+    "network_bytes": ("network_limit",),
+}
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ def suite_task(request: Request, found: Settings, store: TreeStore) -> Task:
         changes["instruction"] = request.words
     if request.expected:
         changes["checks"] = replace(task.checks, expected=request.expected)
-    return replace(task, policy=policy_of(found), **changes)
+    return replace(task, policy=_suite_policy(task.policy, found), **changes)
 
 
 def task_on_base(base: Base, request: Request, found: Settings) -> Task:
@@ -246,25 +254,34 @@ def _overrides(request: Request, found: Settings) -> Overrides:
     )
 
 
+def _suite_policy(own: Policy, found: Settings) -> Policy:
+    """A suite's own limits, where the user says nothing."""
+    kept = {
+        field: getattr(own, field)
+        for field, keys in _DECIDING.items()
+        if not any(found.given(key) for key in keys)
+    }
+    policy = replace(policy_of(found), **kept)
+    policy.check()
+    return policy
+
+
 def policy_of(found: Settings) -> Policy:
     """The sandbox's limits as the settings have them. With less memory than usual its file systems
     are smaller in proportion. Raises UsageError, with the arithmetic, for limits that do not fit.
     """
-    usual = Policy()
-    share = min(1.0, found["memory"] / usual.memory_bytes)
-    workspace = int(usual.workspace_bytes * share)
-    policy = Policy(
+    usual = Policy.within(found["memory"])
+    policy = replace(
+        usual,
         preset=found["preset"],
         workspace=found["workspace"],
         isolation=found["isolation"],
         background=found["background"],
-        memory_bytes=found["memory"],
         cpus=found["cpus"],
         pids=found["pids"],
-        workspace_bytes=found["workspace_size"] if found.given("workspace_size") else workspace,
-        workspace_inodes=int(usual.workspace_inodes * share),
-        tmp_bytes=int(usual.tmp_bytes * share),
-        home_bytes=int(usual.home_bytes * share),
+        workspace_bytes=(
+            found["workspace_size"] if found.given("workspace_size") else usual.workspace_bytes
+        ),
         command_timeout=found["command_timeout"],
         network=found["network"],
         network_bytes=found["network_limit"],

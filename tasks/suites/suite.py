@@ -10,7 +10,7 @@ from sandbox.trees import TreeStore
 from tasks.task import Task
 
 #: The kinds of suites, each a module of this package with `open_suite`.
-KINDS = ("starter", "quixbugs", "exercism")
+KINDS = ("starter", "quixbugs", "exercism", "tasks")
 
 
 class Suite(Protocol):
