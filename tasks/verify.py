@@ -207,10 +207,14 @@ class _Verification:
         )
 
     def _compare(self, report: TestReport) -> Comparison:
-        """Against the baseline, without what hidden tests put in the place of older ones."""
+        """Against the baseline, without what hidden tests put in the place of older ones: their
+        files, and a command that found no tests to report and so counted as one itself."""
         baseline = self._known_baseline
         hidden = set(self._hidden.paths) if self._hidden else set()
-        kept = {id: r for id, r in baseline.results.items() if r.file not in hidden}
+        alone = {baseline.command} if hidden else set()
+        kept = {
+            id: r for id, r in baseline.results.items() if r.file not in hidden and id not in alone
+        }
         return compare(replace(baseline, results=kept), report)
 
     def _is_test(self, path: str) -> bool:

@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +47,17 @@ def open_folder(kind: str, place: str) -> Path:
     return top.resolve()
 
 
-def read_folder(top: Path, below: str = "", *, links: bool = False) -> dict[str, Found]:
+def read_folder(
+    top: Path, below: str = "", *, links: bool = False, exclude: Sequence[str] = ()
+) -> dict[str, Found]:
     """All files in the folder `below` of `top`, by their path there, without what tools leave
-    behind; with `links` also the links. Raises UsageError for what cannot be read."""
+    behind and what `exclude` names by gitignore patterns; with `links` also the links. Raises
+    UsageError for what cannot be read."""
+    unwanted = IgnoreRules((("", tuple(exclude)),))
     try:
         with CheckoutFiles(top) as files:
-            found = {path: _read(files, path) for path in _walk(files, below)}
+            paths = [path for path in _walk(files, below) if not unwanted.ignores(path)]
+            found = {path: _read(files, path) for path in paths}
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTDIR):
             raise UsageError(f"{top / below} cannot be read: {error.strerror}.") from error

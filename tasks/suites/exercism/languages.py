@@ -11,6 +11,7 @@ from tasks.suites.folders import Found
 from tasks.suites.pytestids import UntoldError, told_ids
 
 Files = Mapping[str, Found]
+_UNESCAPED = re.compile(r"\\(.)")
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,14 @@ def _cpp_command(exercise: Exercise) -> str:
 
 def _cpp_ids(exercise: Exercise, tests: Files) -> Iterator[str]:
     for path, file in tests.items():
-        if path.endswith("_test.cpp"):
-            for name in re.findall(r'TEST_CASE\(\s*"((?:[^"\\]|\\.)*)"', file.text):
-                yield f"{exercise.name}.global::{name}"
+        if not path.endswith("_test.cpp"):
+            continue
+        for case in file.text.split("TEST_CASE(")[1:]:
+            name = re.match(r'\s*"((?:[^"\\]|\\.)*)"', case)
+            # A case with sections has an id for each of them, which a run makes.
+            if name and "SECTION(" not in case:
+                called = _UNESCAPED.sub(r"\1", name[1])
+                yield f"{exercise.name}.global::{called}"
 
 
 def _none(exercise: Exercise, tests: Files) -> Iterator[str]:
