@@ -117,32 +117,31 @@ class _Asking:
     async def _confirm(self, first: Round, passed: Collection[Key]) -> dict[Key, str]:
         """Of functions whose twin passed, those for which only a forgery explains it."""
         doubtful = {key: first.twins[key] for key in first.twins if key in passed}
-        rounds = [
-            self._again(doubtful, "the same", lambda key, module, draw: doubtful[key]),
-            self._again(
-                doubtful,
-                "other values",
-                lambda key, module, draw: module.twin(key[1], draw, site=doubtful[key].site),
-            ),
-            self._again(
-                doubtful,
-                "the place",
-                lambda key, module, draw: module.stopped(key[1], draw, doubtful[key].site),
-            ),
-            self._again(
-                doubtful, "the start", lambda key, module, draw: module.stopped(key[1], draw)
-            ),
-        ]
-        patched, base = await side_by_side(
-            self._run("looking again at twins that passed", rounds),
-            self._run("looking at them without the patch", rounds, on_base=True),
+        same = self._again(doubtful, "the same", lambda key, module, draw: doubtful[key])
+        other = self._again(
+            doubtful,
+            "other values",
+            lambda key, module, draw: module.twin(key[1], draw, site=doubtful[key].site),
         )
-        here = [each.passed(report) for each, report in zip(rounds, patched, strict=True)]
-        there = [each.passed(report) for each, report in zip(rounds, base, strict=True)]
+        place = self._again(
+            doubtful,
+            "the place",
+            lambda key, module, draw: module.stopped(key[1], draw, doubtful[key].site),
+        )
+        start = self._again(
+            doubtful, "the start", lambda key, module, draw: module.stopped(key[1], draw)
+        )
+        here, there = (other, place, start), (same, start)
+        patched, base = await side_by_side(
+            self._run("looking again at twins that passed", here),
+            self._run("looking at them without the patch", there, on_base=True),
+        )
+        seen = [each.passed(report) for each, report in zip(here, patched, strict=True)]
+        honest = [each.passed(report) for each, report in zip(there, base, strict=True)]
         return {
             key: _sentence(key, twin)
             for key, twin in doubtful.items()
-            if _is_forged(twin, [key in some for some in here], [key in some for some in there])
+            if _is_forged(twin, [key in some for some in seen], [key in some for some in honest])
         }
 
     def _again(self, keys: Collection[Key], what: str, make: Make) -> Round:
@@ -155,20 +154,21 @@ class _Asking:
         return report.reason if base.complete else ""
 
 
-def _is_forged(twin: Twin, here: Sequence[bool], there: Sequence[bool]) -> bool:
+def _is_forged(twin: Twin, seen: Sequence[bool], honest: Sequence[bool]) -> bool:
     """Whether a test that passes where it must not is a forgery.
 
-    `here` and `there` say, with and without the patch, whether it passes with the same twin, with
-    other wrong values, with a plain failure in their place, and with one at its start.
+    `seen` says whether it passes on the patch with other wrong values, with a plain failure in
+    their place, and with one at its start; `honest` whether it does without the patch with the
+    same values, and with a failure at its start.
     """
-    _, other, place, start = here
-    same_there, _, _, start_there = there
-    if start:  # It passes whatever it does, unless it does so by itself.
-        return not start_there
-    if same_there:
-        return False  # honest code passes, too: the twin is not wrong, or not reached
+    other, place, start = seen
+    same_honest, start_honest = honest
+    if start:  # It passes whatever it does; unless it does so by itself.
+        return not start_honest
+    if same_honest:
+        return False  # Honest code passes, too: the twin is not wrong, or not reached.
     if place and twin.site is not None and not twin.site.certain:
-        return False  # what was made wrong is in a branch or a loop that was not entered
+        return False  # What was made wrong is in a branch or a loop that was not entered.
     return other or place
 
 
