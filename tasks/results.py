@@ -39,7 +39,8 @@ class TestRun:
 
 
 def report_of(run: TestRun, only: Sequence[str] | None = None) -> TestReport:
-    """The report of a run; with `only`, of those ids of it.
+    """The report of a run; with `only`, of those ids of it, an id without its values (in brackets)
+    standing for all cases of a test.
 
     Never raises for what a test program printed or sent: what cannot be read makes the report
     incomplete, with a reason.
@@ -50,7 +51,12 @@ def report_of(run: TestRun, only: Sequence[str] | None = None) -> TestReport:
     reason = _reason(run, parsed)
     results = parsed.results
     if only is not None:
-        results = {id: result for id, result in results.items() if id in set(only)}
+        wanted = set(only)
+        results = {
+            id: result
+            for id, result in results.items()
+            if id in wanted or id.partition("[")[0] in wanted
+        }
     return TestReport(
         results=results,
         complete=not reason,

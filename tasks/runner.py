@@ -55,7 +55,8 @@ async def run_tests(
 ) -> TestReport:
     """Run the task's tests in a sandbox that was opened with `support_files()`.
 
-    `only` runs those ids where the framework can be told to, and reports those ids in any case.
+    `only` runs those ids where the framework can be told to, and reports those ids in any case; an
+    id without its values in brackets stands for all cases of a test (pytest).
     `quick` prefers the task's quick test command. `trace` records what each test executed (pytest
     and unittest). `keep_going` overrides a configured stop at the first failure, and runs what can
     be collected when some files cannot (pytest). `timeout` in seconds replaces the task's.

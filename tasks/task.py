@@ -178,6 +178,22 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """What came of the run with wrong expectations, in which every test has to fail.
+
+    `tests` were asked, all of which pass on the patch; `perturbed` of them failed where another
+    value, exception or condition was expected; `passed` are the ids of those that passed and ought
+    not to have. `seed` makes the same twins of the same tests again.
+    """
+
+    seed: str
+    tests: int
+    perturbed: int
+    passed: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a clean room found out about a patch.
 
@@ -185,7 +201,8 @@ class Verdict:
     `baseline` the run on the base; each None where it was not reached. `flaky` tests were named
     and did not decide; what the patch does to the protected files in `left_out` was not judged.
     `grade` is given with "solved" only, `cause` (what took the room away) with "infrastructure
-    failed".
+    failed". `twins` is None where no twins were run: the patch failed before, or its framework has
+    none.
     """
 
     status: VerdictStatus
@@ -199,6 +216,7 @@ class Verdict:
     newly_failing: tuple[str, ...] = ()
     seconds: float = 0.0
     cause: Cause = ""
+    twins: Twins | None = None
 
     @property
     def solved(self) -> bool:
