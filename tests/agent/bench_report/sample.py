@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from agent.bench.record import Result, ResultLog
+from agent.bench.record import VERSION, Result, ResultLog
 from agent.trajectory import EVENTS
 
 NAMES = ("line-wrap", "door-access", "coin-change", "shelf-codes", "tide-table", "queue-order")
@@ -58,9 +58,7 @@ def write_results(folder: Path, results: list[Result]) -> None:
     log = ResultLog(folder / "results.jsonl")
     log.append(results[0])
     log.close()
-    first = (folder / "results.jsonl").read_text()
-    version = json.loads(first)["v"]
-    lines = [json.dumps({"v": version, **vars(result)}) for result in results[1:]]
+    lines = [json.dumps({"v": VERSION, **vars(result)}) for result in results[1:]]
     with (folder / "results.jsonl").open("a") as stream:
         stream.writelines(f"{line}\n" for line in lines)
 
