@@ -80,7 +80,11 @@ def init_request(
         "workspace": workspace,
         "owned": not policy.in_image,
         "home": "" if policy.in_image else home,
-        "profile": "" if policy.in_image else ROOT_PROFILE if policy.as_root else f"{home}/.profile",
+        "profile": ""
+        if policy.in_image
+        else ROOT_PROFILE
+        if policy.as_root
+        else f"{home}/.profile",
         "lease": LEASE_SECONDS,
         "accounts": {} if policy.as_root else accounts,
         # gVisor gives orphans to PID 1 only; whether it still does is looked at inside.
