@@ -153,7 +153,8 @@ class _Attempt:
     async def begin(self) -> None:
         """Runs the tests on the base, where the model may see them, and opens the conversation."""
         state = await self._look() if self._task.checks.visible else ""
-        opening = prompts.opening(self._task, self._toolbox, state)
+        folder = self._bench.box.folder
+        opening = prompts.opening(self._task, self._toolbox, state, folder)
         self._dialogue.begin("start", opening, by_products=sorted(self._bench.by_products))
 
     async def _look(self) -> str:

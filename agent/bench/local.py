@@ -260,7 +260,7 @@ class LocalEngine:
             )
 
     def _script(self, job: Job, store: TreeStore) -> Script | None:
-        """The solution of a task of a whole file system; None where the state is judged as it is."""
+        """The solution of a task of a whole file system; None where that is judged as it is."""
         if job.way == "given":
             raise Unsupported(
                 f"no patch can be judged on {job.task}: its outcome is a whole system"
