@@ -50,57 +50,45 @@ def keep(monkeypatch: pytest.MonkeyPatch, image: Image, tmp_path: Path) -> Keep:
 
 
 async def test_gold_verifies_and_each_fault_of_a_task_stays_its_own(
-    keep: Keep, tmp_path: Path
+    keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep(
-        *("good", "none", "torn"),
-        gold={"none": None, "torn": b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"},
-        broken=RuntimeError("no such thing"),
-        foreign=Unsupported("it needs a service that runs on"),
-    )
-    folder = tmp_path / "run"
-    with pytest.raises(RuntimeError):  # a suite that cannot even be read is no run
-        await sit(Wish("kept", "gold", folder=folder))
-    keep(
-        *("good", "none", "torn"),
-        gold={"none": None, "torn": b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"},
-        foreign=Unsupported("it needs a service that runs on"),
-    )
+    torn = b"--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
+    foreign = Unsupported("it needs a service that runs on")
+    suite = keep("good", "none", "torn", "bad", gold={"none": None, "torn": torn}, foreign=foreign)
+    gold, folder = suite.gold, tmp_path / "run"
+
+    def fails(name: str) -> bytes | None:
+        if name == "bad":
+            raise KeyError(name)
+        return gold(name)
+
+    monkeypatch.setattr(suite, "gold", fails)
     done = await sit(Wish("kept", "gold", folder=folder))
-    found = results(folder)
-    assert {task: result.status for (task, _), result in found.items()} == {
+    found = {task: result for (task, _), result in results(folder).items()}
+    assert {task: result.status for task, result in found.items()} == {
         "good": "solved",
         "none": "unsupported",
         "torn": "invalid patch",
+        "bad": "infrastructure failed",
         "foreign": "unsupported",
     }
-    good = found["good", 1]
-    assert good.grade == "proved"
-    assert good.patch_bytes > 100
-    assert good.verify_seconds > 0
-    assert "a service that runs on" in found["foreign", 1].reason
+    assert found["good"].grade == "proved"
+    assert found["good"].patch_bytes > 100
+    assert found["good"].verify_seconds > 0
+    assert "a service that runs on" in found["foreign"].reason
+    assert "KeyError" in found["bad"].reason
+    assert "fails" in (folder / "attempts/bad/1/error.txt").read_text()
     assert done.tally.solved == 1
     manifest = json.loads((folder / "manifest.json").read_text())
     assert [entry["id"] for entry in manifest["images"].values() if entry["base"]]
-    assert manifest["tasks"].keys() == {"good", "none", "torn", "foreign"}
+    assert manifest["tasks"].keys() == found.keys()
 
 
-async def test_a_fault_of_ours_in_one_task_is_told_and_ends_nothing(
-    keep: Keep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    suite = keep("bad", "good")
-    folder, gold = tmp_path / "run", suite.gold
-
-    def fails(name: str) -> bytes | None:
-        return gold(name) if name == "good" else {}[name]  # type: ignore[unreachable]
-
-    monkeypatch.setattr(suite, "gold", fails)
-    await sit(Wish("kept", "gold", folder=folder))
-    found = results(folder)
-    assert found["good", 1].status == "solved"
-    assert found["bad", 1].status == "infrastructure failed"
-    assert "KeyError" in found["bad", 1].reason
-    assert "fails" in (folder / "attempts/bad/1/error.txt").read_text()
+async def test_a_suite_that_cannot_be_read_is_no_run(keep: Keep, tmp_path: Path) -> None:
+    keep("good", broken=UsageError("no such thing"))
+    with pytest.raises(UsageError, match="no such thing"):
+        await sit(Wish("kept", "gold", folder=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 async def test_attempts_are_solved_side_by_side_with_seeds_of_their_own(
@@ -126,45 +114,38 @@ async def test_attempts_are_solved_side_by_side_with_seeds_of_their_own(
         await sit(Wish("kept", attempts=2, folder=folder, flags={"seed": 8}))
 
 
-async def test_a_server_that_was_away_is_asked_again_and_the_turns_before_are_kept(
+async def test_a_server_that_was_away_is_asked_again_and_what_the_model_fails_at_is_not(
     keep: Keep, tmp_path: Path
 ) -> None:
-    def away(_task: str, turn: int) -> None:
+    def trouble(_task: str, turn: int) -> None:
         if turn <= 2:
             raise Unanswered("nothing answers at its address")
+        raise ContextOverflow("the conversation does not fit")
 
-    model, onlooker = Mender(away), Onlooker()
+    model, onlooker = Mender(trouble), Onlooker()
     keep("one", model=model)
     await sit(Wish("kept", folder=tmp_path / "run"), onlooker)
-    found = results(tmp_path / "run")
-    assert found["one", 1].status == "solved"
-    assert found["one", 1].retries == 2
+    result = results(tmp_path / "run")["one", 1]
+    assert result.status == "no patch"
+    assert result.retries == 2
+    assert "does not fit" in result.reason
     assert onlooker.of("retried") == ["one", "one"]
-
-
-async def test_a_conversation_too_long_for_the_model_is_its_own_failure(
-    keep: Keep, tmp_path: Path
-) -> None:
-    def overflow(_task: str, _turn: int) -> None:
-        raise ContextOverflow("it does not fit")
-
-    keep("one", model=Mender(overflow))
-    await sit(Wish("kept", folder=tmp_path / "run"))
-    assert results(tmp_path / "run")["one", 1].status == "no patch"
 
 
 async def test_a_result_that_was_not_logged_is_read_from_the_attempt(
     keep: Keep, tmp_path: Path
 ) -> None:
-    model = Mender()
-    keep("one", model=model)
+    keep("one")
     folder = tmp_path / "run"
-    await sit(Wish("kept", folder=folder))
+    await sit(Wish("kept", "empty", folder=folder))
     [before] = results(folder).values()
+    events = (folder / before.folder / "trajectory.jsonl").read_bytes()
     (folder / "results.jsonl").write_text('{"v":1,"task":"one","att')  # killed while it wrote
-    await sit(Wish("kept", folder=folder))
+    await sit(Wish("kept", "empty", folder=folder))
     assert list(results(folder).values()) == [before]
-    assert model.asked == {"one": 1}
+    assert (folder / before.folder / "trajectory.jsonl").read_bytes() == events
+    assert before.status == "failed"
+    assert before.tests_failing == ("test_calc.py::test_add",)
 
 
 async def test_a_folder_is_worked_on_by_one_process_only_and_holds_nothing_else(
@@ -186,14 +167,6 @@ async def test_a_folder_is_worked_on_by_one_process_only_and_holds_nothing_else(
     (tmp_path / "full" / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds no benchmark run"):
         await sit(Wish("kept", "empty", folder=tmp_path / "full"))
-
-
-async def test_a_base_that_passes_is_no_task(keep: Keep, tmp_path: Path) -> None:
-    keep("one")
-    await sit(Wish("kept", "empty", folder=tmp_path / "run"))
-    result = results(tmp_path / "run")["one", 1]
-    assert result.status == "failed"
-    assert result.tests_failing == ("test_calc.py::test_add",)
 
 
 def test_a_job_can_be_sent_elsewhere() -> None:
