@@ -27,6 +27,14 @@ _SUITE_OWN = (
     *("test_cmd", "quick_test_cmd", "lint_cmd", "rebuild", "protected", "allow", "include"),
     *("exclude", *IMAGE, "test_timeout"),
 )
+#: The settings that decide on each of a policy's limits.
+_DECIDING = {
+    **{name: (name,) for name in ("preset", "workspace", "isolation", "background")},
+    **{name: (name,) for name in ("cpus", "pids", "command_timeout", "network")},
+    **dict.fromkeys(("memory_bytes", "workspace_inodes", "tmp_bytes", "home_bytes"), ("memory",)),
+    "workspace_bytes": ("workspace_size", "memory"),
+    "network_bytes": ("network_limit",),
+}
 
 
 @dataclass(frozen=True)
@@ -246,29 +254,15 @@ def _overrides(request: Request, found: Settings) -> Overrides:
     )
 
 
-#: The fields of a policy that a setting decides, where they do not have its name.
-_POLICY_FIELDS = {
-    "memory": ("memory_bytes", "workspace_bytes", "workspace_inodes", "tmp_bytes", "home_bytes"),
-    "workspace_size": ("workspace_bytes",),
-    "network_limit": ("network_bytes",),
-}
-_POLICY_SETTINGS = (
-    *("memory", "workspace_size", "network_limit", "preset", "workspace", "isolation"),
-    *("background", "cpus", "pids", "command_timeout", "network"),
-)
-
-
 def suite_policy(own: Policy, found: Settings) -> Policy:
-    """The policy of a suite's task, with the settings that somebody gave in the place of its own.
-    Raises UsageError for limits that do not fit."""
-    wanted = policy_of(found)
-    fields = {
-        field: getattr(wanted, field)
-        for name in _POLICY_SETTINGS
-        if found.given(name)
-        for field in _POLICY_FIELDS.get(name, (name,))
+    """A suite's own limits, where the user says nothing. Raises UsageError for limits that do not
+    fit."""
+    kept = {
+        field: getattr(own, field)
+        for field, keys in _DECIDING.items()
+        if not any(found.given(key) for key in keys)
     }
-    policy = replace(own, **fields)
+    policy = replace(policy_of(found), **kept)
     policy.check()
     return policy
 
@@ -277,21 +271,18 @@ def policy_of(found: Settings) -> Policy:
     """The sandbox's limits as the settings have them. With less memory than usual its file systems
     are smaller in proportion. Raises UsageError, with the arithmetic, for limits that do not fit.
     """
-    usual = Policy()
-    share = min(1.0, found["memory"] / usual.memory_bytes)
-    workspace = int(usual.workspace_bytes * share)
-    policy = Policy(
+    usual = Policy.within(found["memory"])
+    policy = replace(
+        usual,
         preset=found["preset"],
         workspace=found["workspace"],
         isolation=found["isolation"],
         background=found["background"],
-        memory_bytes=found["memory"],
         cpus=found["cpus"],
         pids=found["pids"],
-        workspace_bytes=found["workspace_size"] if found.given("workspace_size") else workspace,
-        workspace_inodes=int(usual.workspace_inodes * share),
-        tmp_bytes=int(usual.tmp_bytes * share),
-        home_bytes=int(usual.home_bytes * share),
+        workspace_bytes=(
+            found["workspace_size"] if found.given("workspace_size") else usual.workspace_bytes
+        ),
         command_timeout=found["command_timeout"],
         network=found["network"],
         network_bytes=found["network_limit"],

@@ -69,6 +69,21 @@ class Policy:
     network: tuple[str, ...] = ()
     network_bytes: int = GIB
 
+    @classmethod
+    def within(cls, memory_bytes: int) -> "Policy":
+        """The usual policy in that much memory: with less than usual, its file systems are smaller
+        in proportion."""
+        usual = cls()
+        share = min(1.0, memory_bytes / usual.memory_bytes)
+        return replace(
+            usual,
+            memory_bytes=memory_bytes,
+            workspace_bytes=int(usual.workspace_bytes * share),
+            workspace_inodes=int(usual.workspace_inodes * share),
+            tmp_bytes=int(usual.tmp_bytes * share),
+            home_bytes=int(usual.home_bytes * share),
+        )
+
     @property
     def scratch_inodes(self) -> int:
         """Files allowed in /tmp, and in home."""

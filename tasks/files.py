@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.errors import UsageError
 from sandbox.patch import DEFAULT_LIMITS, EXECUTABLE, FILE, Change, Patch, check_patch
@@ -58,7 +58,7 @@ class TaskFile:
         be read, and PatchError for files that no patch may add."""
         if self.hidden is None:
             return None
-        patch = Patch(tuple(_additions(self.hidden)))
+        patch = Patch(tuple(additions(self.hidden)))
         check_patch(patch)
         return patch
 
@@ -67,15 +67,16 @@ _NO_SETTINGS = frozenset(
     {"instruction", "id", "repository", "expected", "forbidden_additions", "hidden"}
 )
 _FIELDS = tuple(f.name for f in fields(TaskFile) if f.name != "given")
-_LISTS = frozenset(
-    {
-        *("expected", "protected", "forbidden_additions", "include", "exclude"),
-        *("apt", "pip", "setup", "network"),
-    }
-)
-_SIZES = frozenset({"memory", "workspace_size"})
-_NUMBERS = frozenset({"test_timeout", "cpus"})
-_FOLDERS = frozenset({"repository", "hidden"})
+Kind = Literal["text", "texts", "size", "number", "whole", "folder", "file", "truth"]
+#: What a value has to be, where it is no text.
+KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("expected", "protected", "forbidden_additions", "include"), "texts"),
+    **dict.fromkeys(("exclude", "apt", "pip", "setup", "network"), "texts"),
+    **dict.fromkeys(("memory", "workspace_size"), "size"),
+    **dict.fromkeys(("test_timeout", "cpus"), "number"),
+    **dict.fromkeys(("repository", "hidden"), "folder"),
+    "pids": "whole",
+}
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -99,7 +100,11 @@ def read_task_file(path: Path) -> TaskFile:
             f"{path}: the field 'instruction' is missing.",
             'It says what is to be done: instruction = "Fix the failing date test."',
         )
-    values = {name: _checked(path, name, raw) for name, raw in table.items()}
+    home = path.absolute().parent
+    values = {
+        name: check_value(f"{path}: {name}", raw, KINDS.get(name, "text"), home)
+        for name, raw in table.items()
+    }
     values.setdefault("id", path.stem)
     values.setdefault("repository", path.absolute().parent)
     return TaskFile(**values, given=frozenset(table))
@@ -117,29 +122,36 @@ def _read(path: Path) -> Mapping[str, object]:
         raise UsageError(f"The task file {path} cannot be read: {problem.strerror}.") from None
 
 
-def _checked(path: Path, name: str, raw: object) -> Any:
-    def wrong(expected: str) -> UsageError:
-        return UsageError(f"{path}: {name}: expected {expected}, got {raw!r}.")
+def check_value(where: str, raw: object, kind: Kind, home: Path) -> Any:
+    """A field's value as its kind has it; a folder or file is relative to `home`. Raises UsageError
+    that begins with `where` for another one."""
 
-    if name in _LISTS:
+    def wrong(expected: str) -> UsageError:
+        return UsageError(f"{where}: expected {expected}, got {raw!r}.")
+
+    if kind == "texts":
         if not isinstance(raw, list) or not all(isinstance(part, str) and part for part in raw):
             raise wrong("a list of texts")
         return tuple(raw)
-    if name in _SIZES:
+    if kind == "size":
         return _size(raw, wrong('a size in bytes, as 536870912 or "512M"'))
-    if name in _NUMBERS or name == "pids":
-        whole = name == "pids"
+    if kind == "truth":
+        if not isinstance(raw, bool):
+            raise wrong("true or false")
+        return raw
+    if kind in ("number", "whole"):
+        whole = kind == "whole"
         kinds = int if whole else int | float
         if isinstance(raw, bool) or not isinstance(raw, kinds) or not 0 < raw < math.inf:
             raise wrong("a whole number above zero" if whole else "a number above zero")
         return raw
     if not isinstance(raw, str) or not raw.strip():
         raise wrong("a text that is not empty")
-    if name in _FOLDERS:
-        folder = path.absolute().parent / raw
-        if not folder.is_dir():
-            raise UsageError(f"{path}: {name}: there is no folder {folder}.")
-        return folder
+    if kind in ("folder", "file"):
+        place = home / raw
+        if not (place.is_dir() if kind == "folder" else place.is_file()):
+            raise UsageError(f"{where}: there is no {kind} {place}.")
+        return place
     return raw
 
 
@@ -155,7 +167,9 @@ def _size(raw: object, problem: UsageError) -> int:
     return raw
 
 
-def _additions(folder: Path) -> Iterator[Change]:
+def additions(folder: Path) -> Iterator[Change]:
+    """The files below a folder, as changes that add them. Raises UsageError for a folder with
+    anything else in it, or too much."""
     total = 0
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):

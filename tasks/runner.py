@@ -55,7 +55,8 @@ async def run_tests(
 ) -> TestReport:
     """Run the task's tests in a sandbox that was opened with `support_files()`.
 
-    `only` runs those ids where the framework can be told to, and reports those ids in any case.
+    `only` runs those ids where the framework can be told to, and reports those ids in any case; an
+    id without its values in brackets stands for all cases of a test (pytest).
     `quick` prefers the task's quick test command. `trace` records what each test executed (pytest
     and unittest). `keep_going` overrides a configured stop at the first failure, and runs what can
     be collected when some files cannot (pytest). `timeout` in seconds replaces the task's.
@@ -64,8 +65,10 @@ async def run_tests(
     """
     command = (checks.quick_test_command if quick else None) or checks.test_command
     limit = checks.timeout if timeout is None else timeout
-    environment = _environment(only, trace, keep_going)
-    adapted = _adapted(command, checks.framework, only)
+    # Ids that are written in another way than the framework's choose nothing in it.
+    chosen = None if checks.naming else only
+    environment = _environment(chosen, trace, keep_going, checks.per_test_timeout)
+    adapted = _adapted(command, checks.framework, chosen)
     reads_files = checks.framework not in REPORTING
     if reads_files:
         await box.run(["touch", STARTED])
@@ -95,7 +98,7 @@ async def run_tests(
         await box.run(_ADD_TO_USER_SITE)
         result = await run()
     junit = await _written_reports(box) if reads_files and not result.events else ()
-    done = TestRun(command, checks.framework, result, limit, junit)
+    done = TestRun(command, checks.framework, result, limit, junit, checks.naming)
     return report_of(done, only)
 
 
@@ -105,13 +108,17 @@ _ADD_TO_USER_SITE = (
 )
 
 
-def _environment(only: Sequence[str] | None, trace: bool, keep_going: bool) -> dict[str, str]:
+def _environment(
+    only: Sequence[str] | None, trace: bool, keep_going: bool, per_test_timeout: float | None
+) -> dict[str, str]:
     options = " --maxfail=0 --continue-on-collection-errors" if keep_going else ""
     environment = {
         "PYTHONPATH": SUPPORT_FOLDER,
         "PYTEST_ADDOPTS": f"-p greenroom_pytest{options}",
         "GREENROOM_TRACE": "1" if trace else "0",
     }
+    if per_test_timeout is not None:
+        environment["GREENROOM_TEST_SECONDS"] = f"{per_test_timeout:g}"
     text = json.dumps(list(only)) if only is not None else ""
     if len(text) <= ONLY_LIMIT:
         for number, start in enumerate(range(0, len(text), ENVIRONMENT_CHUNK)):

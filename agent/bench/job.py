@@ -7,8 +7,8 @@ from typing import Any, Literal, Protocol
 
 from agent.bench.record import Result
 
-#: Who makes the patch: a model, the suite's reference solution, or nobody.
-Way = Literal["model", "gold", "empty"]
+#: Who makes the patch: a model, the suite's reference solution, somebody before, or nobody.
+Way = Literal["model", "gold", "given", "empty"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Job:
 
     `suite` is the reference that opens the suite again. `folder` is the attempt's, absolute; what
     an earlier try left there is gone on from. `settings` are as `agent.settings.recordable` has
-    them. `seed` is that of sampling, None for none.
+    them. `seed` is that of sampling, None for none. `patch` is the file of a diff that was given.
     """
 
     suite: str
@@ -27,6 +27,7 @@ class Job:
     folder: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
+    patch: str = ""
 
     @property
     def key(self) -> tuple[str, int]:

@@ -1,10 +1,12 @@
 """Attempts on this machine: all share one model, one pool of rooms, and images made once."""
 
 import asyncio
+import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from agent import runs, trajectory
@@ -47,6 +49,21 @@ class Bounds:
     proving: int
     warm: int
     warm_bytes: int
+
+
+def bounds_of(attempts: int, found: Settings) -> Bounds:
+    """The bounds of this machine, for so many attempts at a time."""
+    return Bounds(
+        attempts=attempts,
+        proving=max(2, os.cpu_count() or 1),
+        warm=attempts * found["warm"],
+        warm_bytes=memory_bytes() // 4,
+    )
+
+
+def memory_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class LocalEngine:
@@ -129,6 +146,8 @@ class LocalEngine:
         return isinstance(error, ContextOverflow) or (written and isinstance(error, ModelError))
 
     async def _attempt(self, job: Job, run: Run) -> Result:
+        if job.way == "given" and not await in_thread(os.path.exists, job.patch):
+            return await in_thread(unfinished, job, run, "no patch", "none was handed in")
         job.path.parent.mkdir(parents=True, exist_ok=True)
         if job.path.exists() and not await in_thread(run.began):
             await in_thread(run.remove)
@@ -183,21 +202,18 @@ class LocalEngine:
             await session.solve()
 
     async def _judge(self, job: Job, run: Run, task: Task, image: Image, store: TreeStore) -> None:
-        """The suite's own patch, or none, in clean rooms."""
+        """A patch that is there already, or none, in clean rooms."""
         info = ModelInfo(name=job.way, backend="none", real=False)
         tools = toolset("generic", task.policy)
         run.trajectory.unlink(missing_ok=True)  # an earlier try has nothing to go on from
         patch, tree = Patch(), task.base.tree
-        if job.way == "gold":
-            diff = await in_thread(self._suite.gold, job.task)
-            if diff is None:
-                raise Unsupported(f"the task {job.task} has no reference solution")
-            patch = await in_thread(store.from_diff, tree, diff)
+        if job.way != "empty":
+            patch = await in_thread(store.from_diff, tree, await in_thread(self._diff, job))
             tree = await in_thread(store.apply, tree, patch)
         with self._recorder(job, run) as recorder:
             record_start(recorder, run, task, info, Plan(), tools, self._found)
             async with self._proofs:
-                if job.way == "gold":
+                if job.way != "empty":
                     verdict = await verify(task, patch, image=image, pool=self._pool)
                 else:
                     verdict = await judge_base(task, image, self._pool)
@@ -217,6 +233,15 @@ class LocalEngine:
                 malformed={},
                 limit="",
             )
+
+    def _diff(self, job: Job) -> bytes:
+        """The patch of a job that has one already."""
+        if job.way == "given":
+            return Path(job.patch).read_bytes()
+        diff = self._suite.gold(job.task)
+        if diff is None:
+            raise Unsupported(f"the task {job.task} has no reference solution")
+        return diff
 
     @contextmanager
     def _recorder(self, job: Job, run: Run) -> Iterator[Recorder]:

@@ -42,12 +42,15 @@ _ELSEWHERE = frozenset({"model", "candidates", "price_input", "price_output", "m
 
 @dataclass(frozen=True)
 class What:
-    """Of what suite a run is, who makes the patches, and how often each task is tried."""
+    """Of what suite a run is, who makes the patches, and how often each task is tried; of patches
+    that were given who made them, and their digest."""
 
     suite: str
     version: str
     way: Way
     attempts: int
+    made_by: str = ""
+    patches: str = ""
 
 
 def manifest_of(
@@ -67,6 +70,7 @@ def manifest_of(
         "suite": {"reference": what.suite, "version": what.version},
         "way": what.way,
         "attempts": what.attempts,
+        **({"made_by": what.made_by, "patches": what.patches} if what.patches else {}),
         "tasks": {name: outlines[name].digest for name in sorted(outlines)},
         "policies": [_plain(policy.as_dict()) for policy in policies],
         "images": {

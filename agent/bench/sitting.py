@@ -10,37 +10,39 @@ import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from agent import settings
 from agent.bench import manifest, record
+from agent.bench.cluster import RayEngine
 from agent.bench.concurrency import Controller
-from agent.bench.images import Images
+from agent.bench.given import Given
 from agent.bench.job import Job, Way
-from agent.bench.local import Bounds, LocalEngine
+from agent.bench.local import LocalEngine, bounds_of, memory_bytes
 from agent.bench.meter import Meter
+from agent.bench.node import Setup
 from agent.bench.outlines import outlines
 from agent.bench.pacing import Pacer
 from agent.bench.record import Result, ResultLog
 from agent.bench.results import place
 from agent.bench.runner import RunLimits, Runner, Watcher
 from agent.bench.selection import Selection
-from agent.bench.stock import LocalStock, patiently
+from agent.bench.stock import images_on_this_machine
 from agent.bench.tally import Tally
 from agent.choice import Say, announce, choose_model
 from agent.keys import Value
 from agent.models.base import Model
-from agent.request import image_of
 from agent.session import plan_of
 from agent.settings import Settings
 from sandbox.errors import UsageError
-from sandbox.image import Image, ImageSpec
+from sandbox.image import ImageSpec
 from sandbox.policy import MIB
 from sandbox.threads import in_thread
-from sandbox.trees import Base
 from tasks.suites import suite as suites
 from tasks.suites.suite import Outline, Suite
 
@@ -53,7 +55,8 @@ _ATTEMPT_BYTES = 512 * MIB
 class Wish:
     """What the command was asked for. `workers` is the most attempts at a time (None: as the model
     and the machine allow), `folder` where the run is kept (None: a new one), `flags` are settings
-    given on the command line."""
+    given on the command line, `given` the patches of a run that judges some. With `preview` it is
+    only said what would be run; `cluster` is the address of a Ray cluster (None: this machine)."""
 
     suite: str
     way: Way = "model"
@@ -63,6 +66,9 @@ class Wish:
     folder: Path | None = None
     limits: RunLimits = field(default_factory=RunLimits)
     flags: Mapping[str, Value] = field(default_factory=dict)
+    given: Given | None = None
+    preview: bool = False
+    cluster: str | None = None
 
 
 @dataclass
@@ -130,37 +136,43 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         )
         folder = (wish.folder or _new_folder(prepared.suite)).absolute()
         kept = stack.enter_context(_kept(folder, wanted))
+        if wish.given:
+            await in_thread(_keep_given, wish.given, folder)
         log = ResultLog(folder / "results.jsonl")
         tally, done = Tally(), set()
         for result in record.read(log.path):
             tally.add(result)
             done.add(result.key)
-        bounds = _bounds(wish, found, model)
         meter = Meter(model.info.price if model else None)
-        engine = LocalEngine(
-            *(prepared.suite, found, model),
-            _images(found, folder, kept, say),
-            {name: outline.image for name, outline in prepared.outlines.items()},
-            bounds,
-            meter.hear,
-        )
-        await stack.enter_async_context(engine)
+        most = wish.workers or _most(model)
+        specs = {name: outline.image for name, outline in prepared.outlines.items()}
+        engine: LocalEngine | RayEngine
+        if wish.cluster is None:
+            note = partial(manifest.note_image, folder / "manifest.json", kept)
+            images = images_on_this_machine(found, folder, say, note)
+            parts = (prepared.suite, found, model, images, specs, bounds_of(most, found))
+            engine = await stack.enter_async_context(LocalEngine(*parts, meter.hear))
+        else:
+            setup = _setup(wish, prepared, specs)
+            cluster = RayEngine(setup, wish.cluster, say)
+            engine = await stack.enter_async_context(cluster)
+            most = wish.workers or cluster.room
         watching = _Watching(meter, watcher)
         jobs = _jobs(wish, prepared, folder)
         runner = Runner(
             engine,
             (job for job in jobs if job.key not in done),
             *(log, tally, watching),
-            most=bounds.attempts,
+            most=most,
             limits=wish.limits,
             in_flight=meter.in_flight,
         )
         meter.told = runner.look
         pacer = None
-        if model and model.info.real and bounds.attempts > 1:
-            pacer = Pacer(Controller(bounds.attempts), model, meter, runner)
+        if model and model.info.real and most > 1:
+            pacer = Pacer(Controller(most), model, meter, runner)
         total = len(prepared.names) * wish.attempts
-        yield Sitting(folder, kept, runner, meter, pacer, total, len(done), bounds.attempts)
+        yield Sitting(folder, kept, runner, meter, pacer, total, len(done), most)
 
 
 @dataclass(frozen=True)
@@ -178,20 +190,34 @@ def preview(wish: Wish) -> Preview:
     names = wish.selection.choose(suites.find(wish.suite).names())
     log = wish.folder / "results.jsonl" if wish.folder else None
     done = sum(result.task in names for result in record.read(log)) if log else 0
-    model = {"model": found["model"] or "one that is here", "gold": "the suite's own solutions"}
+    model = {
+        "model": found["model"] or "one that is here",
+        "gold": "the suite's own solutions",
+        "given": wish.given.made_by if wish.given else "",
+    }
     return Preview(names, model.get(wish.way, "no patch"), done)
 
 
 async def _prepare(wish: Wish) -> _Prepared:
     found = settings.load(None, wish.flags)
     suite = await in_thread(suites.find, wish.suite)
-    names = wish.selection.choose(await in_thread(suite.names))
+    known = await in_thread(suite.names)
+    if wish.given:
+        wish.given.check(known, suite.reference)
+    names = wish.selection.choose(known)
     return _Prepared(suite, found, names, await in_thread(outlines, suite, names))
 
 
-def _what(wish: Wish, prepared: _Prepared) -> manifest.What:
+def _setup(wish: Wish, prepared: _Prepared, specs: dict[str, ImageSpec]) -> Setup:
     suite = prepared.suite
-    return manifest.What(suite.reference, suite.version, wish.way, wish.attempts)
+    parts = (suite.reference, suite.version, wish.way, prepared.found, specs)
+    return Setup(*parts, greenroom=version("greenroom"))
+
+
+def _what(wish: Wish, prepared: _Prepared) -> manifest.What:
+    suite, given = prepared.suite, wish.given
+    what = manifest.What(suite.reference, suite.version, wish.way, wish.attempts)
+    return replace(what, made_by=given.made_by, patches=given.digest) if given else what
 
 
 def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
@@ -208,29 +234,31 @@ def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
                 folder=str(folder / place(name, attempt)),
                 settings=recorded,
                 seed=None if seed is None else seed + attempt - 1,
+                patch=str(_patch(folder, name, attempt)) if wish.given else "",
             )
 
 
-def _images(found: Settings, folder: Path, kept: dict[str, Any], say: Say) -> Images:
-    stock = LocalStock(found["image_budget"], folder / "pulled.txt", say)
-
-    async def prepare(spec: ImageSpec, base: Base | None) -> Image:
-        await stock.note(spec)
-        image = await image_of(spec, found, say, checkout=base)
-        manifest.note_image(folder / "manifest.json", kept, spec, image)
-        return image
-
-    return Images(lambda spec, base: patiently(prepare, spec, base, say), stock)
+def _patch(folder: Path, task: str, attempt: int) -> Path:
+    """Where a run keeps a patch that it was given."""
+    return folder / "given" / f"{task}-{attempt}.diff"
 
 
-def _bounds(wish: Wish, found: Settings, model: Model | None) -> Bounds:
+def _keep_given(given: Given, folder: Path) -> None:
+    """Puts the patches that were given into the run's folder; empty ones are none."""
+    for (task, attempt), diff in given.patches.items():
+        path = _patch(folder, task, attempt)
+        if diff.strip() and not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            beside = path.with_suffix(".new")
+            beside.write_bytes(diff)
+            beside.replace(path)
+
+
+def _most(model: Model | None) -> int:
+    """How many attempts at a time the model and the machine allow."""
     cores = os.cpu_count() or 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    here = max(1, min(_ATTEMPTS_A_CORE * cores, memory // _ATTEMPT_BYTES))
-    most = wish.workers or (min(here, model.most_at_once) if model else cores + 1)
-    return Bounds(
-        attempts=most, proving=max(2, cores), warm=most * found["warm"], warm_bytes=memory // 4
-    )
+    here = max(1, min(_ATTEMPTS_A_CORE * cores, memory_bytes() // _ATTEMPT_BYTES))
+    return min(here, model.most_at_once) if model else cores + 1
 
 
 def _check_cost_limit(wish: Wish, model: Model | None) -> None:

@@ -10,6 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent import paths
+from agent.bench.images import Images
+from agent.request import image_of
+from agent.settings import Settings
 from sandbox.engine import shared_engine
 from sandbox.givenimage import NotPulled
 from sandbox.image import Image, ImageSpec
@@ -101,3 +104,22 @@ def _removed(name: str) -> bool:
     except docker.errors.APIError as error:
         return bool(error.status_code == 404)
     return True
+
+
+def images_on_this_machine(
+    found: Settings,
+    folder: Path,
+    say: Say,
+    made: Callable[[ImageSpec, Image], None] = lambda _spec, _image: None,
+) -> Images:
+    """The images of a run that is kept in `folder`, made as the settings say; `made` is told of
+    each."""
+    stock = LocalStock(found["image_budget"], folder / "pulled.txt", say)
+
+    async def prepare(spec: ImageSpec, base: Base | None) -> Image:
+        await stock.note(spec)
+        image = await image_of(spec, found, say, checkout=base)
+        made(spec, image)
+        return image
+
+    return Images(lambda spec, base: patiently(prepare, spec, base, say), stock)

@@ -1,8 +1,9 @@
 """A pytest plugin that reports each test as it ends; it changes neither the run nor its output.
 
 Loaded by PYTEST_ADDOPTS="-p greenroom_pytest", from pytest 6.2 on. Without a pipe to report to
-(an xdist worker, a subprocess of a test) every hook returns at once. The one exception to leaving
-the run alone: with GREENROOM_ONLY_* set, tests other than those ids are deselected.
+(an xdist worker, a subprocess of a test) every hook returns at once. Two exceptions to leaving the
+run alone: with GREENROOM_ONLY_* set, tests other than those ids are deselected; with
+GREENROOM_TEST_SECONDS set, a test whose call takes more processor time than that fails.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import os
 import platform
 import re
+import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,6 +52,11 @@ class _Session:
         self.pending: dict[str, dict[str, Any]] = {}
         self.raw_frames: dict[tuple[str, str | None], list[greenroom_events.RawFrame]] = {}
         self.files = frozenset(_parameters(id).split("::")[0] for id in selected or ())
+
+    def wants(self, nodeid: str) -> bool:
+        """Whether a test is selected: by its id, or by that which all cases of it share."""
+        selected = self.selected or ()
+        return nodeid in selected or _parameters(nodeid) in selected
 
     def file(self, nodeid: str) -> str | None:
         name = _parameters(nodeid).split("::")[0]
@@ -183,6 +190,7 @@ def _start() -> _Session | None:
     return session
 
 
+_seconds = float(os.environ.pop("GREENROOM_TEST_SECONDS", "0"))
 _session = _start()
 greenroom_events.leave_path()
 
@@ -237,10 +245,10 @@ else:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if _session is not None and _session.selected is not None:
-        selected = _session.selected
-        others = [item for item in items if item.nodeid not in selected]
+        wanted = [item for item in items if _session.wants(item.nodeid)]
+        others = [item for item in items if not _session.wants(item.nodeid)]
         if others:
-            items[:] = [item for item in items if item.nodeid in selected]
+            items[:] = wanted
             config.hook.pytest_deselected(items=others)
 
 
@@ -276,6 +284,26 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> None:
             seen.raw_frames[item.nodeid, call.when] = frames
 
     _observe(look)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """End a call that does not end by itself. Processor time, so that a busy machine changes
+    nothing; again each second, for code that catches everything and goes on."""
+    if _session is None or not _seconds:
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, _too_long)
+    signal.setitimer(signal.ITIMER_PROF, _seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+def _too_long(*_: object) -> None:
+    pytest.fail(f"The test took more than {_seconds:g} seconds of processor time.")
 
 
 def pytest_runtest_logreport(report: Any) -> None:

@@ -13,7 +13,7 @@ from sandbox.trees import TreeStore
 from tasks.task import Task
 
 #: The kinds of suites, each a module of this package with `open_suite`.
-KINDS = ("starter",)
+KINDS = ("starter", "quixbugs", "exercism", "swebench", "tasks")
 
 
 class Suite(Protocol):

@@ -353,3 +353,39 @@ def test_a_conftest_that_breaks_leaves_a_run_without_a_session(tmp_path: Path) -
 @pytest.mark.parametrize("name", sorted(path.name for path in PLUGINS.glob("greenroom_*.py")))
 def test_the_modules_parse_on_python_3_7(name: str) -> None:
     ast.parse((PLUGINS / name).read_text(), feature_version=(3, 7))
+
+
+ENDLESS = {
+    "test_loops.py": """
+def test_turns():
+    while True:
+        pass
+
+def test_catches_all_but_an_end():
+    while True:
+        try:
+            sum(range(1000))
+        except Exception:
+            pass
+
+def test_after(): pass
+"""
+}
+
+
+def test_a_test_that_never_ends_fails_and_the_others_run(tmp_path: Path) -> None:
+    found = run(tmp_path, ENDLESS, environment={"GREENROOM_TEST_SECONDS": "0.2"})
+    assert found.statuses() == {
+        "test_loops.py::test_turns": "failed",
+        "test_loops.py::test_catches_all_but_an_end": "failed",
+        "test_loops.py::test_after": "passed",
+    }
+    assert found.parsed.ended
+    told = found.parsed.results["test_loops.py::test_turns"].message
+    assert "more than 0.2 seconds of processor time" in told
+
+
+def test_the_limit_of_a_test_does_not_reach_what_the_tests_start(tmp_path: Path) -> None:
+    source = "import os\ndef test_it(): assert 'GREENROOM_TEST_SECONDS' not in os.environ\n"
+    found = run(tmp_path, {"test_it.py": source}, environment={"GREENROOM_TEST_SECONDS": "5"})
+    assert found.statuses() == {"test_it.py::test_it": "passed"}

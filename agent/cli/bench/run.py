@@ -5,9 +5,11 @@ import asyncio
 import importlib.util
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent.bench.given import Given
 from agent.bench.job import Way
 from agent.bench.runner import RunLimits
 from agent.bench.selection import Selection, parse_shard
@@ -30,7 +32,8 @@ examples:
   greenroom bench starter --gold                 the suite's own solutions: each must verify
   greenroom bench starter --empty                no patch: none may verify\
 """
-_SANDBOX = (
+#: The settings that a suite's own limits can be changed by.
+SANDBOX_FLAGS = (
     *("network", "command_timeout", "memory", "cpus", "pids", "workspace_size"),
     *("preset", "workspace", "isolation"),
 )
@@ -41,9 +44,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--gold", action="store_true", help="judge the suite's own solutions")
     way.add_argument("--empty", action="store_true", help="judge the bases without any patch")
+    add_selection(parser)
+    add = parser.add_argument
+    add("-k", "--attempts", type=int, default=1, metavar="K", help="attempts at each task")
+    add("--run-token-limit", type=int, metavar="N", help="tokens of the whole run, in and out")
+    add("--run-cost-limit", type=float, metavar="USD", help="US dollars of the whole run")
+    add_settings(
+        parser, (*MODEL, "toolset", *SAMPLING, *REASONING, *LIMITS, *SANDBOX_FLAGS, "warm")
+    )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that any run has: which tasks, where it is kept, how it is shown."""
     add = parser.add_argument
     add("-w", "--workers", metavar="N", help="the most attempts at a time (default: auto)")
-    add("-k", "--attempts", type=int, default=1, metavar="K", help="attempts at each task")
     add(
         "--filter",
         action="append",
@@ -55,19 +69,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--shard", metavar="I/N", default="1/1", help="only the I-th of N parts of the tasks")
     add("-o", "--output", type=Path, metavar="FOLDER", help="keep the run there, or go on with it")
     add("--run-time-limit", type=float, metavar="SECONDS", help="for this sitting")
-    add("--run-token-limit", type=int, metavar="N", help="tokens of the whole run, in and out")
-    add("--run-cost-limit", type=float, metavar="USD", help="US dollars of the whole run")
+    add("--engine", choices=("local", "ray"), default="local", help="this machine, or a cluster")
+    add("--ray-address", metavar="ADDRESS", default="auto", help="of the cluster (default: auto)")
     add("--dry-run", action="store_true", help="only say what would be run")
     add("--json", action="store_true", help="one JSON document on standard output at the end")
-    add_settings(parser, (*MODEL, "toolset", *SAMPLING, *REASONING, *LIMITS, *_SANDBOX, "warm"))
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
-    wish = _wish(options)
-    if options.dry_run:
+    return conduct(_wish(options), console)
+
+
+def conduct(wish: Wish, console: Console) -> int:
+    """Does what is wished, shown on the console; the exit code."""
+    if wish.preview:
         return _preview(wish, console)
-    conduct = _Conduct(wish, console)
-    return run(conduct.run(), drain=conduct.drain)
+    conducted = _Conduct(wish, console)
+    return run(conducted.run(), drain=conducted.drain)
 
 
 def _preview(wish: Wish, console: Console) -> int:
@@ -94,13 +111,24 @@ def _preview(wish: Wish, console: Console) -> int:
 
 def _wish(options: argparse.Namespace) -> Wish:
     """What the flags ask for. Raises UsageError."""
+    way: Way = "gold" if options.gold else "empty" if options.empty else "model"
+    if options.attempts < 1:
+        raise UsageError(f"--attempts: expected a number from 1 on, got {options.attempts}")
+    wish = wish_of(options, options.suite, way)
+    if way != "model" and wish.flags.get("model"):
+        raise UsageError(f"--{way} and --model were both given", f"Without a model it is --{way}.")
+    limits = RunLimits(options.run_time_limit, options.run_token_limit, options.run_cost_limit)
+    return replace(wish, attempts=options.attempts, limits=limits)
+
+
+def wish_of(options: argparse.Namespace, suite: str, way: Way) -> Wish:
+    """What the flags of `add_selection` ask for. Raises UsageError."""
     given = flags(options)
     workers = None
     if options.workers not in (None, "auto"):
         workers = _number("--workers", options.workers)
-    for name, value in (("--attempts", options.attempts), ("--limit", options.limit)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name}: expected a number from 1 on, got {value}")
+    if options.limit is not None and options.limit < 1:
+        raise UsageError(f"--limit: expected a number from 1 on, got {options.limit}")
     seed = given.get("seed")
     selection = Selection(
         filters=tuple(options.filter),
@@ -108,19 +136,22 @@ def _wish(options: argparse.Namespace) -> Wish:
         limit=options.limit,
         seed=seed if isinstance(seed, int) else None,
     )
-    way: Way = "gold" if options.gold else "empty" if options.empty else "model"
-    if way != "model" and given.get("model"):
-        raise UsageError(f"--{way} and --model were both given", "Without a model it is --{way}.")
     return Wish(
-        suite=options.suite,
+        suite=suite,
         way=way,
-        attempts=options.attempts,
         selection=selection,
         workers=workers,
         folder=options.output,
-        limits=RunLimits(options.run_time_limit, options.run_token_limit, options.run_cost_limit),
+        limits=RunLimits(options.run_time_limit),
         flags=given,
+        preview=options.dry_run,
+        cluster=options.ray_address if options.engine == "ray" else None,
     )
+
+
+def judging_wish(options: argparse.Namespace, suite: str, given: Given) -> Wish:
+    """The wish to judge patches that are there. Raises UsageError."""
+    return replace(wish_of(options, suite, "given"), given=given, attempts=given.attempts)
 
 
 def _number(flag: str, text: str) -> int:
