@@ -24,10 +24,11 @@ COMMANDS = {
     "runs": "list the runs on this machine",
     "show": "print a run",
     "shell": "open a shell in a fresh sandbox of a run's state",
+    "bench": "run a suite of tasks; check, make and compare them",
     "prune": "remove what killed processes left; old runs and images",
 }
 #: Commands with further commands of their own; without one of them the first is meant.
-GROUPS = {"bench": ("run",)}
+GROUPS = {"bench": ("run", "validate", "new")}
 _EPILOG = """\
 `greenroom COMMAND --help` says more of each.
 
