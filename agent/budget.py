@@ -78,6 +78,10 @@ class Ledger:
     def seconds(self) -> float:
         return self._carried + time.monotonic() - self._start
 
+    def waited(self, seconds: float) -> None:
+        """Leaves out seconds that the attempt had to wait for others."""
+        self._carried -= seconds
+
     @property
     def seconds_left(self) -> float:
         return max(0.0, self.limits.seconds - self.seconds)

@@ -126,6 +126,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         "newly_failing": list(verdict.newly_failing),
         "seconds": verdict.seconds,
         "cause": verdict.cause,
+        "twins": asdict(verdict.twins) if verdict.twins else None,
         "tests": report_summary(verdict.report) if verdict.report else None,
         "baseline": report_summary(verdict.baseline) if verdict.baseline else None,
     }

@@ -51,5 +51,6 @@ class Outcome:
             "tree",
             "grade",
             "malformed",
+            "limit",
         )
         return {name: getattr(self, name) for name in names}

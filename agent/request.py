@@ -201,7 +201,7 @@ def suite_task(request: Request, found: Settings, store: TreeStore) -> Task:
         changes["instruction"] = request.words
     if request.expected:
         changes["checks"] = replace(task.checks, expected=request.expected)
-    return replace(task, policy=_suite_policy(task.policy, found), **changes)
+    return replace(task, policy=suite_policy(task.policy, found), **changes)
 
 
 def task_on_base(base: Base, request: Request, found: Settings) -> Task:
@@ -254,8 +254,9 @@ def _overrides(request: Request, found: Settings) -> Overrides:
     )
 
 
-def _suite_policy(own: Policy, found: Settings) -> Policy:
-    """A suite's own limits, where the user says nothing."""
+def suite_policy(own: Policy, found: Settings) -> Policy:
+    """A suite's own limits, where the user says nothing. Raises UsageError for limits that do not
+    fit."""
     kept = {
         field: getattr(own, field)
         for field, keys in _DECIDING.items()

@@ -119,7 +119,11 @@ def create(words: str) -> Run:
     """A new run, named by the time, by `words` and by chance; its repository is empty."""
     slug = re.sub(r"[^a-z0-9]+", "-", words.lower())[:32].strip("-") or "task"
     now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    folder = paths.private_folder(paths.runs_folder()) / f"{now}-{slug}-{secrets.token_hex(2)}"
+    return begin(paths.private_folder(paths.runs_folder()) / f"{now}-{slug}-{secrets.token_hex(2)}")
+
+
+def begin(folder: Path) -> Run:
+    """A new run in a folder that is not there yet; its repository is empty."""
     folder.mkdir(mode=0o700)
     TreeStore.create(folder / "trees.git")
     return Run(folder)

@@ -7,7 +7,7 @@ attempt. A session stays readable after it was closed: its trees are in the run'
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +18,9 @@ from agent.budget import Limits, Plan, check_cost_limit
 from agent.choice import Say, announce, choose_model
 from agent.codec import task_data, task_from, verdict_data
 from agent.context import ContextShares
+from agent.gates import OPEN, Gates
 from agent.keys import Value
-from agent.models.base import Model, Sampling
+from agent.models.base import Model, ModelInfo, Sampling
 from agent.monitor import Bounds, Judge
 from agent.outcome import Outcome
 from agent.request import Checkout, Request, ca_bundle_of, image_of, settings_of, task_of
@@ -40,7 +41,10 @@ from tools.toolsets import Toolset, toolset
 
 @dataclass
 class Session:
-    """One run with all that works on it. `judge` may be set to one that cuts reasoning short."""
+    """One run with all that works on it. `judge` may be set to one that cuts reasoning short.
+
+    An attempt beside others has their `pool`, and waits at their `gates`.
+    """
 
     run: Run
     store: TreeStore
@@ -57,6 +61,8 @@ class Session:
     begun: bool = False
     tree: str = ""
     judge: Judge | None = None
+    pool: Pool | None = None
+    gates: Gates = OPEN
 
     async def solve(self) -> Outcome:
         """Runs the attempt. Raises what `agent.solver.solve` raises."""
@@ -64,7 +70,8 @@ class Session:
         toolbox = Toolbox(self.toolset.tools)
         for remark in self.model.remarks(toolbox.specs):
             self.recorder.emit("note", text=remark)
-        async with Pool(count=self.plan.warm) as pool:
+        pool = nullcontext(self.pool) if self.pool else Pool(count=self.plan.warm)
+        async with pool as rooms:
             outcome = await solve(
                 self.task,
                 self.model,
@@ -75,8 +82,9 @@ class Session:
                 history=self.history,
                 guidance=self.guidance,
                 ca_bundle=self.ca_bundle,
-                pool=pool,
+                pool=rooms,
                 judge=self.judge,
+                gates=self.gates,
             )
         self.tree = outcome.tree
         return outcome
@@ -148,7 +156,7 @@ async def start(
     model = await choose_model(found, say)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(model.close)
-        plan = _plan(found, model)
+        plan = plan_of(found, model)
         announce(model.info, say)
         run = runs.create(request.words or request.suite_task or "tests")
         stack.enter_context(run.lock())
@@ -165,9 +173,9 @@ async def start(
         except BaseException:
             run.remove()
             raise
-        recorder = _recorder(run, found, listeners)
+        recorder = recorder_of(run, found, listeners)
         stack.callback(recorder.close)
-        _record_start(recorder, run, task, model, plan, tools, found, checkout, loading)
+        record_start(recorder, run, task, model.info, plan, tools, found, checkout, loading)
         yield Session(
             *(run, store, task, model, image, recorder, plan, tools, checkout), ca_bundle=ca_bundle
         )
@@ -199,7 +207,7 @@ async def resume(
         found = _recorded_settings(history, flags)
         model = await choose_model(found, say)
         stack.push_async_callback(model.close)
-        plan = _plan(found, model)
+        plan = plan_of(found, model)
         announce(model.info, say)
         store = run.store()
         task = task_from(history.started["task"], store)
@@ -207,7 +215,7 @@ async def resume(
         image, _ = await _ready(model, image_of(task.image, found, say, checkout=task.base), say)
         # The conversation holds calls of these tools.
         tools = choose_toolset(history.started.get("toolset", "generic"), model, task)
-        recorder = _recorder(run, found, listeners)
+        recorder = recorder_of(run, found, listeners)
         stack.callback(recorder.close)
         say(f"going on with run {run.id} at turn {history.turn + 1}")
         more = {"guidance": guidance} if guidance else {}
@@ -271,7 +279,8 @@ async def _ready(
     return imaging.result(), ready_at[0] - begun
 
 
-def _plan(found: Settings, model: Model) -> Plan:
+def plan_of(found: Settings, model: Model) -> Plan:
+    """How attempts are run as the settings say. Raises UsageError for bounds that cannot hold."""
     # Candidates are tried in sandboxes that are put back between them.
     can_reset = found["preset"] != "compat"
     plan = Plan(
@@ -304,7 +313,8 @@ def _plan(found: Settings, model: Model) -> Plan:
     return plan
 
 
-def _recorder(run: Run, found: Settings, listeners: Iterable[Listener]) -> Recorder:
+def recorder_of(run: Run, found: Settings, listeners: Iterable[Listener]) -> Recorder:
+    """The log of a run, in which no secret of the settings is ever written."""
     return Recorder(run.trajectory, secrets=settings.secrets(found), listeners=listeners)
 
 
@@ -316,23 +326,24 @@ def _absolute(model: Value) -> Value:
     return model
 
 
-def _record_start(
+def record_start(
     recorder: Recorder,
     run: Run,
     task: Task,
-    model: Model,
+    info: ModelInfo,
     plan: Plan,
     tools: Toolset,
     found: Settings,
-    checkout: Checkout | None,
-    loading: float,
+    checkout: Checkout | None = None,
+    loading: float = 0.0,
 ) -> None:
+    """Writes the first event of a run: what is solved, by whom, within which bounds."""
     recorder.emit(
         "run.started",
         run=run.id,
         greenroom=version("greenroom"),
         task=task_data(task),
-        model=model.info.as_dict(),
+        model=info.as_dict(),
         sampling=asdict(plan.sampling),
         limits={**plan.limits.as_dict(), "candidates": plan.candidates},
         settings={

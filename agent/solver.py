@@ -14,6 +14,7 @@ from agent.codec import message_from, report_from, verdict_data
 from agent.compaction import Compactor
 from agent.conversation import UserMessage
 from agent.dialogue import Dialogue, last_words
+from agent.gates import OPEN, Gates
 from agent.localise import suspects_of
 from agent.models.base import Model, TurnDone
 from agent.monitor import Judge
@@ -64,9 +65,11 @@ async def solve(
     pool: Pool | None = None,
     ca_bundle: bytes | None = None,
     judge: Judge | None = None,
+    gates: Gates = OPEN,
 ) -> Outcome:
     """One attempt at `task`, from its start or on from `history`, with `guidance` as its next turn.
     Clean rooms come from `pool` where there is one; `judge` may cut the model's reasoning short.
+    The attempt waits at `gates` for its turns and its clean rooms.
 
     Raises ModelError, SetupError and InfrastructureError, each shown to the user as it is; the
     attempt can then be resumed from its last complete turn. Cancelling closes the sandbox.
@@ -80,7 +83,7 @@ async def solve(
         watching = watched(model, plan.reasoning, recorder, history, judge)
         async with opened as bench, watching as watched_model:
             retried = RetriedModel(watched_model, toolbox, retries_of(model, plan))
-            attempt = _Attempt(task, retried, model, image, toolbox, recorder, plan, bench)
+            attempt = _Attempt(task, retried, model, image, toolbox, recorder, plan, bench, gates)
             try:
                 if history and history.messages:
                     await attempt.take_up(history, guidance)
@@ -109,6 +112,7 @@ class _Attempt:
         recorder: Recorder,
         plan: Plan,
         bench: Workbench,
+        gates: Gates,
     ) -> None:
         self._task = task
         self._backend = backend
@@ -117,6 +121,7 @@ class _Attempt:
         self._recorder = recorder
         self._plan = plan
         self._bench = bench
+        self._gates = gates
         self._ledger = Ledger(plan.limits, model.info.price)
         self._taker = TurnTaker(model, toolbox, plan.sampling, recorder, self._ledger)
         self._ending = prompts.ending(toolbox)
@@ -182,10 +187,11 @@ class _Attempt:
         """The model acts, and what it changed is tested. Ends the attempt by raising _Stop."""
         if reached := self._ledger.exhausted():
             raise _Stop("not solved", reached)
-        self._ledger.turns += 1
-        self._context.fresh_report = None
-        self._recorder.emit("turn.started", turn=self._ledger.turns)
-        done = await self._compactor.turn(self._dialogue, self._ask, self._work)
+        async with self._gates.turn(self._ledger.waited):
+            self._ledger.turns += 1
+            self._context.fresh_report = None
+            self._recorder.emit("turn.started", turn=self._ledger.turns)
+            done = await self._compactor.turn(self._dialogue, self._ask, self._work)
         self._taker.record(done)
         for message in (*done.before, done.message):
             self._dialogue.say(message)
@@ -290,15 +296,16 @@ class _Attempt:
         """Asks the clean room. Raises _Stop when it says solved; else its reasons go back."""
         self._recorder.emit("progress", text="proving the change in a clean room")
         patch = await self._bench.patch()
-        verdict = await verify(
-            self._task,
-            patch,
-            image=self._image,
-            baseline=self._baseline if self._task.checks.visible else None,
-            progress=lambda text: self._recorder.emit("progress", text=text),
-            testing=self._bench.show_testing,
-            pool=self._bench.pool,
-        )
+        async with self._gates.proof(self._ledger.waited):
+            verdict = await verify(
+                self._task,
+                patch,
+                image=self._image,
+                baseline=self._baseline if self._task.checks.visible else None,
+                progress=lambda text: self._recorder.emit("progress", text=text),
+                testing=self._bench.show_testing,
+                pool=self._bench.pool,
+            )
         self._recorder.emit("verdict", verdict=verdict_data(verdict), tree=self._tree)
         self._verdict = verdict
         if verdict.status == "infrastructure failed":
@@ -309,6 +316,9 @@ class _Attempt:
             proved = patch.only(path for path in patch.paths if path not in verdict.left_out)
             self._tree = self._bench.tree(proved)
             raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "")
+        if verdict.status in ("tampered", "suspect"):
+            # Never back to the model: told what gave it away, it would learn to hide it.
+            raise _Stop("not solved", f"{verdict.status}: {verdict.reasons[0]}")
         self._refused_tree = self._tested_tree = self._tree
         self._tried += 1
         if self._task.checks.tries is not None and self._tried >= self._task.checks.tries:

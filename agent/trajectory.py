@@ -35,7 +35,7 @@ EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
         ("resumed", "after turn", "guidance"),
         # What broke an attempt off: the error, and what took the sandbox away where that did.
         ("broken", "error cause", ""),
-        ("run.ended", "status reason", "turns usage seconds cost tree grade malformed"),
+        ("run.ended", "status reason", "turns usage seconds cost tree grade malformed limit"),
         # Every sandbox opened, under which policy, on which image, and for what.
         ("sandbox", "purpose image policy", "container rebuild lacking"),
         # What a sandbox asked for on its way out, when that has ended.

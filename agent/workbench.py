@@ -32,6 +32,10 @@ QUICK_ENOUGH = 20.0
 _MOST_BOXES = 4
 
 
+class Untestable(SetupError):
+    """The tests of a task cannot be run in its image at all."""
+
+
 class Workbench:
     """An open sandbox and what the solver asks of it."""
 
@@ -167,13 +171,13 @@ class Workbench:
 
     async def baseline(self) -> TestReport:
         """The tests on the base; what they leave behind is a by-product from now on. Raises
-        SetupError, shown to the user, where they cannot be run."""
+        Untestable, shown to the user, where they cannot be run."""
         self._recorder.emit("progress", text="running the tests on the base")
         report = await self.test("baseline")
         await self.settle((await self.box.delta()).paths)
         if not report.ran:
             why = report.reason or "no test ran"
-            raise SetupError(
+            raise Untestable(
                 f"the tests could not be run: `{report.command}`: {why}\n"
                 + report.output.strip()[-800:],
                 "Try `greenroom check`, or give another command with --test-cmd.",

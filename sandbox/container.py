@@ -357,7 +357,7 @@ class Sandbox:
         if self.policy.network:
             told = self._tell
             self._way_out = await open_way_out(self._container, self._wire, self.policy, told)
-        if self.rebuild is not None:
+        if self.rebuild is not None and not self.rebuild.prepared:
             self.prepared = await rebuild_first(self._wire, self.rebuild, self._index)
             self.rebuilt = self.prepared
         if self._recipe.resettable:

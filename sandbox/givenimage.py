@@ -79,8 +79,12 @@ def given_key(found: Mapping[str, Any], settings: BuildSettings) -> str:
     return digest("given base 2", found["Id"], settings.apt_mirror or "")
 
 
+class NotPulled(SetupError):
+    """An image is not here, and could not be had from its registry just now."""
+
+
 def given_base(job: Job, name: str) -> dict[str, Any]:
-    """The image that the user named, pulled when it is not here. Raises SetupError if it cannot."""
+    """The image that the user named, pulled when it is not here. Raises NotPulled if it cannot."""
     found = inspect(job.api, name)
     if found is None:
         if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", name):
@@ -88,7 +92,7 @@ def given_base(job: Job, name: str) -> dict[str, Any]:
         problem = pull(job, name)
         found = inspect(job.api, name)
         if problem is not None or found is None:
-            raise SetupError(
+            raise NotPulled(
                 f"The image {name} is not here and could not be pulled: {problem}",
                 f"Load it (`docker load -i FILE`), give that name to one that is here (`docker tag "
                 f"IMAGE {name}`), or name another.",

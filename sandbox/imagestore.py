@@ -5,7 +5,7 @@ what they take on the disk, shared layers once. Only one that nothing stands on 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -93,14 +93,25 @@ def remove_images(
     return _remove((engine or shared_engine()).api, cache, wanted, dry_run)
 
 
-def keep_within(budget: int, *, engine: Engine | None = None, cache: Path | None = None) -> Removal:
+def keep_within(
+    budget: int,
+    *,
+    engine: Engine | None = None,
+    cache: Path | None = None,
+    done_with: Collection[str] = (),
+    needed: Collection[str] = (),
+) -> Removal:
     """Removes those of our images that were unused for longest, until all of them together take no
-    more than `budget` bytes or the others are in use or were asked for within the hour. Blocks.
+    more than `budget` bytes or the others are in use or were asked for within the hour. Those whose
+    ids are in `done_with` may go however lately they were asked for, those in `needed` stay; the
+    same holds for what stands on them. Blocks.
     """
     lately = datetime.now(UTC) - _LATELY
 
     def wanted(image: StoredImage, left: int) -> bool:
-        return left > budget and image.used < lately
+        ids = {image.reference, image.parent}
+        gone = image.used < lately or not ids.isdisjoint(done_with)
+        return left > budget and gone and ids.isdisjoint(needed)
 
     return _remove((engine or shared_engine()).api, cache, wanted, dry_run=False)
 

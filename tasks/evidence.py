@@ -94,8 +94,7 @@ async def grade(trial: Trial) -> Evidence:
 async def _proving(trial: Trial) -> _Contrast:
     """Tests given beforehand that pass now and that clean rooms on the base see fail, alone or,
     for those that come out otherwise among others, in a whole run."""
-    candidates = [id for id in trial.report.passed if _is_given(trial, id)]
-    candidates = [id for id in candidates if not _passed_before(trial, id)]
+    candidates = proving(trial)
     if not candidates:
         return _Contrast()
     told = "the repaired tests"
@@ -135,7 +134,13 @@ async def _contrast(
     )
 
 
-def _is_given(trial: Trial, id: str) -> bool:
+def proving(trial: Trial) -> list[str]:
+    """Tests that the patch did not write, that pass with it and did not pass before."""
+    candidates = [id for id in trial.report.passed if is_given(trial, id)]
+    return [id for id in candidates if not _passed_before(trial, id)]
+
+
+def is_given(trial: Trial, id: str) -> bool:
     """Whether the patch did not write the test."""
     file = trial.report.results[id].file
     if file is not None:

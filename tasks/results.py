@@ -11,6 +11,7 @@ from tasks.formats.gotest import parse_go
 from tasks.formats.junit import parse_junit
 from tasks.formats.parsed import Parsed, by_id, clean, cut
 from tasks.formats.spec_text import looks_like_spec, parse_spec
+from tasks.formats.swebench import PREFIX, parse_log, renamed
 from tasks.formats.tap import looks_like_tap, parse_tap
 from tasks.formats.unittest_text import parse_unittest
 from tasks.task import FAILING, TestReport, TestResult
@@ -24,7 +25,8 @@ NO_TESTS_COLLECTED = 5  # pytest's exit code, and unittest's since Python 3.12
 
 @dataclass(frozen=True)
 class TestRun:
-    """A test command that has ended. `junit` are the contents of report files that it wrote."""
+    """A test command that has ended. `junit` are the contents of report files that it wrote,
+    `naming` is as in `tasks.task.Checks`."""
 
     __test__ = False
 
@@ -33,19 +35,28 @@ class TestRun:
     result: CommandResult
     timeout: float
     junit: tuple[bytes, ...] = ()
+    naming: str = ""
 
 
 def report_of(run: TestRun, only: Sequence[str] | None = None) -> TestReport:
-    """The report of a run; with `only`, of those ids of it.
+    """The report of a run; with `only`, of those ids of it, an id without its values (in brackets)
+    standing for all cases of a test.
 
     Never raises for what a test program printed or sent: what cannot be read makes the report
     incomplete, with a reason.
     """
     parsed = _parse(run)
+    if run.naming:
+        parsed = renamed(parsed, run.naming, run.result.output.text)
     reason = _reason(run, parsed)
     results = parsed.results
     if only is not None:
-        results = {id: result for id, result in results.items() if id in set(only)}
+        wanted = set(only)
+        results = {
+            id: result
+            for id, result in results.items()
+            if id in wanted or id.partition("[")[0] in wanted
+        }
     return TestReport(
         results=results,
         complete=not reason,
@@ -72,6 +83,8 @@ def _parse(run: TestRun) -> Parsed:
     if run.junit:
         return _joined([parse_junit(data) for data in run.junit])
     output = run.result.output
+    if run.framework.startswith(PREFIX):
+        return parse_log(run.framework, output.text)
     parser = _text_parser(run.framework, output.text)
     if parser is not None:
         parsed = parser(output.head + output.tail)

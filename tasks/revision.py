@@ -67,7 +67,7 @@ def base_of_commit(
     check_limits(sizes, limit_bytes, limit_files, in_memory=in_memory)
     tree = store.add_tree(_contents(checkout, commit, files))
     notes = [f"Submodules are left out: {named(modules)}."] if modules else []
-    return Revision(Base(store, tree, _rules(store, tree)), commit, tuple(notes))
+    return Revision(Base(store, tree, rules_of(store, tree)), commit, tuple(notes))
 
 
 def of_commit(checkout: Checkout, commit: str) -> Callable[[str], bytes | None]:
@@ -150,8 +150,8 @@ def _incomplete(checkout: Checkout, commit: str, error: Exception) -> UsageError
     )
 
 
-def _rules(store: TreeStore, tree: str) -> Rules:
-    """The ignore rules in rising priority: the user's own, then those of the commit's files."""
+def rules_of(store: TreeStore, tree: str) -> Rules:
+    """The ignore rules in rising priority: the user's own, then those of the tree's files."""
     excludes = user_excludes()
     own = readable_lines(excludes.read_bytes()[:MAX_RULES_BYTES]) if excludes else ()
     rules = [("", own)] if own else []

@@ -1,10 +1,11 @@
 """Clean rooms: a fresh container for every run that counts, never one that was used before."""
 
 import asyncio
+import posixpath
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sandbox.container import Sandbox
 from sandbox.engine import lack
@@ -20,6 +21,8 @@ from tasks.screening import guarded
 from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
 
+First = TypeVar("First")
+Second = TypeVar("Second")
 LINT_TIMEOUT = 300.0
 # Runs of the same tests that took so long together are not followed by another one.
 REPEATED_SECONDS = 10.0
@@ -116,6 +119,32 @@ class Rooms:
             rebuilt = built.result if built else box.rebuild_result
         return RoomRun(reports[0], rebuilt, tuple(reports[1:]))
 
+    async def in_turn(
+        self,
+        purpose: str,
+        patch: Patch,
+        changes: Sequence[Patch],
+        *,
+        only: Sequence[str] | None,
+        timeout: float,
+    ) -> list[TestReport]:
+        """Run the tests of one room, on the base with `patch`, after each of `changes`, which are
+        to files of tests and name the same ones each. Raises as `run` does."""
+        self._progress(f"Clean room: {purpose}.")
+        built = await self._rebuilt(patch) if patch else None
+        reports: list[TestReport] = []
+        async with self._open(patch, built) as box:
+            for change in changes:
+                await box.apply(change, rebuild=False)
+                if reports:
+                    await _forget_bytecode(box, change)
+                reports.append(
+                    await run_tests(
+                        box, self.task.checks, only=only, keep_going=True, timeout=timeout
+                    )
+                )
+        return reports
+
     async def lint(self, purpose: str, patch: Patch | None = None) -> CommandResult | None:
         """The lint gate, in a room where nothing else was run; None for a task without one."""
         command = self.task.checks.lint_command
@@ -180,8 +209,8 @@ def room_recipe(task: Task, image: Image) -> Recipe:
 
 
 async def side_by_side(
-    first: Coroutine[Any, Any, RoomRun], second: Coroutine[Any, Any, RoomRun]
-) -> tuple[RoomRun, RoomRun]:
+    first: Coroutine[Any, Any, First], second: Coroutine[Any, Any, Second]
+) -> tuple[First, Second]:
     """Two rooms at the same time. When one raises, the other is closed, and that is raised."""
     try:
         async with asyncio.TaskGroup() as group:
@@ -203,6 +232,14 @@ def _not_rebuilt(task: Task, result: CommandResult, problem: str = "") -> TestRe
         reason=problem or fails,
         output=result.output.text,
     )
+
+
+async def _forget_bytecode(box: Sandbox, change: Patch) -> None:
+    """Remove what was compiled of files that have changed since, perhaps in the same second and to
+    the same length, which is all that Python goes by."""
+    for folder in {posixpath.dirname(path) for path in change.paths}:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            await box.remove(posixpath.join(folder, "__pycache__"))
 
 
 def last_words(result: CommandResult) -> str:

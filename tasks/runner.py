@@ -55,7 +55,8 @@ async def run_tests(
 ) -> TestReport:
     """Run the task's tests in a sandbox that was opened with `support_files()`.
 
-    `only` runs those ids where the framework can be told to, and reports those ids in any case.
+    `only` runs those ids where the framework can be told to, and reports those ids in any case; an
+    id without its values in brackets stands for all cases of a test (pytest).
     `quick` prefers the task's quick test command. `trace` records what each test executed (pytest
     and unittest). `keep_going` overrides a configured stop at the first failure, and runs what can
     be collected when some files cannot (pytest). `timeout` in seconds replaces the task's.
@@ -64,8 +65,10 @@ async def run_tests(
     """
     command = (checks.quick_test_command if quick else None) or checks.test_command
     limit = checks.timeout if timeout is None else timeout
-    environment = _environment(only, trace, keep_going, checks.per_test_timeout)
-    adapted = _adapted(command, checks.framework, only)
+    # Ids that are written in another way than the framework's choose nothing in it.
+    chosen = None if checks.naming else only
+    environment = _environment(chosen, trace, keep_going, checks.per_test_timeout)
+    adapted = _adapted(command, checks.framework, chosen)
     reads_files = checks.framework not in REPORTING
     if reads_files:
         await box.run(["touch", STARTED])
@@ -95,7 +98,7 @@ async def run_tests(
         await box.run(_ADD_TO_USER_SITE)
         result = await run()
     junit = await _written_reports(box) if reads_files and not result.events else ()
-    done = TestRun(command, checks.framework, result, limit, junit)
+    done = TestRun(command, checks.framework, result, limit, junit, checks.naming)
     return report_of(done, only)
 
 

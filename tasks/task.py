@@ -135,7 +135,9 @@ class Checks:
     (empty: only regressions decide). `protected` and `forbidden_additions` are gitignore
     patterns: existing files that a patch may not change, and files that it may not add.
     `hidden` holds tests that only the clean room adds. Where the tests are not `visible`, the model
-    is neither shown nor told what they say before it hands its patch in. `tries` is how many
+    is neither shown nor told what they say before it hands its patch in. `kept` are the ids that
+    have to pass as well, or to be skipped as they are without the patch. `naming` says how ids are
+    written where not as the framework does (`tasks.formats.swebench`). `tries` is how many
     patches may be handed in, each refused one with its reasons given back (None: as many as the
     budget allows).
     """
@@ -150,6 +152,8 @@ class Checks:
     protected: tuple[str, ...] = ()
     forbidden_additions: tuple[str, ...] = ()
     hidden: Patch | None = None
+    kept: tuple[str, ...] = ()
+    naming: str = ""
     visible: bool = True
     tries: int | None = None
 
@@ -174,6 +178,22 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Twins:
+    """What came of the run with wrong expectations, in which every test has to fail.
+
+    `tests` were asked, all of which pass on the patch; `perturbed` of them failed where another
+    value, exception or condition was expected; `passed` are the ids of those that passed and ought
+    not to have. `seed` makes the same twins of the same tests again.
+    """
+
+    seed: str
+    tests: int
+    perturbed: int
+    passed: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What a clean room found out about a patch.
 
@@ -181,7 +201,8 @@ class Verdict:
     `baseline` the run on the base; each None where it was not reached. `flaky` tests were named
     and did not decide; what the patch does to the protected files in `left_out` was not judged.
     `grade` is given with "solved" only, `cause` (what took the room away) with "infrastructure
-    failed".
+    failed". `twins` is None where no twins were run: the patch failed before, or its framework has
+    none.
     """
 
     status: VerdictStatus
@@ -195,6 +216,7 @@ class Verdict:
     newly_failing: tuple[str, ...] = ()
     seconds: float = 0.0
     cause: Cause = ""
+    twins: Twins | None = None
 
     @property
     def solved(self) -> bool:

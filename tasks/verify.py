@@ -2,7 +2,8 @@
 
 Code under test shares its process with the tests, so a pass is evidence and not proof. What is
 caught here: runs that end early or contradict themselves, tests that vanish or are silenced,
-changes to protected files, and additions that would change how tests are run.
+changes to protected files, additions that would change how tests are run, and tests that pass
+whatever they expect.
 """
 
 import time
@@ -16,11 +17,13 @@ from sandbox.pool import Pool
 from tasks.compare import Comparison, compare, described
 from tasks.evidence import Trial, count, grade, listed
 from tasks.protection import added_modules
-from tasks.rooms import Rooms, last_words
+from tasks.rooms import Rooms, last_words, side_by_side
 from tasks.screening import guarded, is_test_path, screen
 from tasks.sifting import Sifted, sift
+from tasks.suspicion import reasons_to_suspect
 from tasks.tally import TestProgress
-from tasks.task import Checks, Task, TestReport, Verdict
+from tasks.task import Checks, Task, TestReport, Verdict, VerdictStatus
+from tasks.twins.check import ask
 
 NAMED = 10
 
@@ -35,6 +38,7 @@ async def verify(
     progress: Callable[[str], None] | None = None,
     testing: Callable[[TestProgress], None] | None = None,
     pool: Pool | None = None,
+    seed: str | None = None,
 ) -> Verdict:
     """Judge a patch on a task.
 
@@ -43,7 +47,7 @@ async def verify(
     base, unless given) and make every expected id pass. With `as_a_whole`, a patch that is good is
     judged with its changes to tests, too, so that less of it is left out. `progress` is told what
     goes on, `testing` each second how the tests stand that run. Rooms come from `pool` where there
-    is one.
+    is one. `seed` makes the twins of an earlier verdict again; else they are drawn.
 
     A room that dies gives the verdict "infrastructure failed". Raises SetupError or UsageError,
     both shown to the user, when the task itself cannot be run: no engine, no image, limits that
@@ -52,7 +56,7 @@ async def verify(
     started = time.monotonic()
     try:
         rooms = Rooms(task, image, progress, testing, pool)
-        judging = _Verification(task, patch, rooms, baseline)
+        judging = _Verification(task, patch, rooms, baseline, seed)
         verdict = await judging.decide()
         if as_a_whole and verdict.solved and verdict.left_out:
             verdict = await judging.widen(verdict)
@@ -67,7 +71,15 @@ async def verify(
 class _Verification:
     """One judgement. `used` is the patch without what is left out of it."""
 
-    def __init__(self, task: Task, patch: Patch, rooms: Rooms, baseline: TestReport | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        patch: Patch,
+        rooms: Rooms,
+        baseline: TestReport | None,
+        seed: str | None,
+    ) -> None:
+        self._seed = seed
         self._task = task
         self._patch = patch
         self._rooms = rooms
@@ -86,7 +98,7 @@ class _Verification:
         if broken:
             return self._broken_verdict(broken, report)
         comparison = self._compare(report)
-        reasons = self._missing_expected(report)
+        reasons = self._missing_expected(report) + await self._not_kept(report)
         # Where the patch has failed already, what else is worse need not be certain.
         sifted = Sifted(comparison.lost) if reasons else await self._sift(comparison)
         reasons += self._regressions(report, sifted)
@@ -240,6 +252,17 @@ class _Verification:
         wanted = [id for id in self._task.checks.expected if id not in passed and id not in before]
         return self._sentences(report, wanted, "{id} has to pass and {how}.")
 
+    async def _not_kept(self, report: TestReport) -> list[str]:
+        """Of what has to pass as well, what does not, and is not skipped without the patch, too."""
+        kept = [id for id in self._task.checks.kept if id not in report.passed]
+        if not kept:
+            return []
+        told = "running the tests without the patch"
+        before = (await self._rooms.run(told, self._hidden, only=self._task.checks.kept)).report
+        silent = [id for id in kept if _skipped(before, id) and _skipped(report, id)]
+        wanted = [id for id in kept if id not in silent]
+        return self._sentences(report, wanted, "{id} has to go on passing and {how}.")
+
     def _regressions(self, report: TestReport, sifted: Sifted) -> list[str]:
         before = set(self._known_baseline.passed)
         broken = [id for id in sifted.regressions if id in before]
@@ -282,30 +305,34 @@ class _Verification:
         return [f"The lint command `{command}` fails on the patch: {last_words(on_patch)}"]
 
     async def _solved(self, report: TestReport, comparison: Comparison) -> Verdict:
-        evidence = await grade(
-            Trial(
-                rooms=self._rooms,
-                used=self._used,
-                whole=self._patch,
-                baseline=self._known_baseline,
-                report=report,
-                is_test=self._is_test,
-            )
+        trial = Trial(
+            rooms=self._rooms,
+            used=self._used,
+            whole=self._patch,
+            baseline=self._known_baseline,
+            report=report,
+            is_test=self._is_test,
         )
+        evidence, answer = await side_by_side(grade(trial), ask(trial, self._seed))
         if comparison.still_failing:
             self._notes.append(
                 f"{count(comparison.still_failing, 'fails', 'fail')} with and without the patch: "
                 f"{listed(comparison.still_failing)}."
             )
-        reasons = (evidence.sentence, *self._notes, *self._held_back_note())
+        doubts = answer.forged if answer else ()
+        status: VerdictStatus = "tampered" if doubts else "solved"
+        if not doubts and (doubts := reasons_to_suspect(trial, answer)):
+            status = "suspect"
+        first = doubts[:NAMED] or (evidence.sentence,)
         return Verdict(
-            "solved",
-            reasons,
-            evidence.grade,
+            status,
+            (*first, *self._notes, *self._held_back_note()),
+            None if doubts else evidence.grade,
             report,
             self._baseline,
             flaky=evidence.flaky,
             left_out=self._left_out,
+            twins=answer.twins if answer else None,
         )
 
     def _failed(self, reasons: Sequence[str], report: TestReport | None) -> Verdict:
@@ -331,6 +358,11 @@ class _Verification:
 def _told(error: str, report: TestReport) -> bool:
     """Whether an error is that of a file that fails as a test does."""
     return any(error.startswith(f"{id} could not be collected") for id in report.failing)
+
+
+def _skipped(report: TestReport, id: str) -> bool:
+    """Whether a test ran without a say in the matter: skipped, or expected to fail, and did."""
+    return id in report.results and report.results[id].status in ("skipped", "xfailed")
 
 
 def _partial(baseline: TestReport) -> bool:

@@ -102,12 +102,23 @@ class ResultLog:
 def read(path: Path) -> Iterator[Result]:
     """The results of a log, without a last line that a killed process left unfinished. Raises
     UsageError, shown to the user, for a log that is damaged or of a newer version."""
+    for found in scan(path):
+        if isinstance(found, UsageError):
+            raise found
+        yield found
+
+
+def scan(path: Path) -> Iterator[Result | UsageError]:
+    """As `read`, but a damaged line is the error that says so, and those after it follow."""
     if not path.exists():
         return
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n"):
-                yield _result(line, f"{path}, line {number}")
+                try:
+                    yield _result(line, f"{path}, line {number}")
+                except UsageError as problem:
+                    yield problem
 
 
 def _result(line: bytes, where: str) -> Result:

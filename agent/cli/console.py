@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from agent.cli.text import visible
@@ -66,7 +66,7 @@ class Console:
         dumb = os.environ.get("TERM") == "dumb"
         self._colour = self.terminal and not os.environ.get("NO_COLOR") and not dumb
         self.live = self.terminal and not dumb
-        self._status = ""
+        self._lines = 0  # at the bottom, that the next output replaces
         # Odd bytes in a path or an output must not end the program.
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -103,17 +103,24 @@ class Console:
 
     def status(self, text: str) -> None:
         """Shows one line at the bottom that the next output replaces; terminals only."""
+        self.block([(text, "dim")])
+
+    def block(self, lines: Sequence[tuple[str, str]]) -> None:
+        """Shows lines, each with a style, at the bottom that the next output replaces; terminals
+        only."""
         if not self.live or self.quiet:
             return
         self._wipe()
-        self._status = visible(text)[: self.width - 1]
-        self._out.write(self.style(self._status, "dim"))
+        shown = [self.style(visible(text)[: self.width - 1], style) for text, style in lines]
+        self._out.write("\n".join(shown))
         self._out.flush()
+        self._lines = len(shown)
 
     def _wipe(self) -> None:
-        if self._status:
-            self._out.write("\r\x1b[K")
-            self._status = ""
+        if self._lines:
+            up = f"\x1b[{self._lines - 1}A" if self._lines > 1 else ""
+            self._out.write(f"\r{up}\x1b[J" if up else "\r\x1b[K")
+            self._lines = 0
 
     def error(self, error: GreenroomError) -> None:
         """Prints an error as the user shall see it: what happened, then what to do."""

@@ -14,6 +14,7 @@ COMMANDS = {
     "resume": "go on with a run from its last complete turn",
     "check": "build the image and run the tests, without a model",
     "verify": "prove a patch in a clean room, whoever made it",
+    "bench": "run a suite of tasks, many at a time",
     "init": "write a commented greenroom.toml from what is found",
     "config": "show every setting and where it came from",
     "trust": "trust this checkout's settings file as it is now",
@@ -24,11 +25,12 @@ COMMANDS = {
     "runs": "list the runs on this machine",
     "show": "print a run",
     "shell": "open a shell in a fresh sandbox of a run's state",
-    "bench": "run a suite of tasks; check, make and compare them",
     "prune": "remove what killed processes left; old runs and images",
 }
 #: Commands with further commands of their own; without one of them the first is meant.
-GROUPS = {"bench": ("run", "validate", "new")}
+GROUPS = {
+    "bench": ("run", "verify", "rescore", "report", "compare", "validate", "new"),
+}
 _EPILOG = """\
 `greenroom COMMAND --help` says more of each.
 

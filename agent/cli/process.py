@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -16,22 +16,27 @@ class Interrupted(Exception):
         self.number = number
 
 
-def run(work: Coroutine[Any, Any, Result]) -> Result:
+def run(work: Coroutine[Any, Any, Result], *, drain: Callable[[], bool] = lambda: False) -> Result:
     """Runs `work` to its result. Raises Interrupted after SIGINT, SIGTERM or SIGHUP.
 
     The signal cancels the work, whose context managers then close sandboxes and logs. A second
-    signal does not cut that short: it takes milliseconds.
+    signal does not cut that short: it takes milliseconds. On the first SIGINT `drain` is called,
+    which may say that the work ends by itself now; the next one then cancels it.
     """
-    return asyncio.run(_guarded(work))
+    return asyncio.run(_guarded(work, drain))
 
 
-async def _guarded(work: Coroutine[Any, Any, Result]) -> Result:
+async def _guarded(work: Coroutine[Any, Any, Result], drain: Callable[[], bool]) -> Result:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
     caught: list[int] = []
+    draining = False
 
     def interrupt(number: int) -> None:
-        if not caught:
+        nonlocal draining
+        if number == signal.SIGINT and not draining and not caught and drain():
+            draining = True
+        elif not caught:
             caught.append(number)
             task.cancel()
 

@@ -19,6 +19,10 @@ class ModelError(GreenroomError):
     """A model cannot answer: server down, refused key, unknown model, context overflow."""
 
 
+class Unanswered(ModelError):
+    """No answer can be had now, through no fault of the request: another try later may get one."""
+
+
 class ContextOverflow(ModelError):
     """The conversation no longer fits the model's window; the solver may compact and retry."""
 
@@ -197,6 +201,16 @@ class ModelInfo:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class ServerLoad:
+    """How full a server is: the share of its KV cache in use (of the fullest engine, where it has
+    several), requests that it works on, and requests that wait. None where it does not tell."""
+
+    cache: float | None = None
+    running: int | None = None
+    waiting: int | None = None
+
+
 #: Reads on in the reasoning of the candidate of that number: why to give it up, empty for going on.
 GiveUp = Callable[[int, str], str]
 
@@ -217,6 +231,9 @@ class Model(ABC):
 
     #: How often a malformed turn is asked for again when the user did not say.
     malformed_retries: int = 2
+
+    #: How many turns it can usefully be asked for at a time.
+    most_at_once: int = 1
 
     #: The most tokens that a turn may have when the user set no limit, where that is known.
     output_bound: int | None = None
@@ -243,9 +260,19 @@ class Model(ABC):
         """What the user should know of these tools with this model, once it is prepared."""
         return ()
 
+    def for_attempt(self, task: str) -> "Model":
+        """The model for one attempt at the task of that name, beside others that share it: this
+        one itself, where nothing in it belongs to an attempt. The caller does not close it. Raises
+        ModelError where there is none for that task."""
+        return self
+
     def resumed(self, answers: int) -> None:
         """Tells, before the first turn, how many answers an earlier process had in this attempt.
         What was recorded or written beforehand goes on after them."""
+
+    async def load(self) -> ServerLoad | None:
+        """How full its server is now; None, the default, where that is not told."""
+        return None
 
     def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
         """Tokens of the prompt that `generate` would make of these, exactly. None, the default,
@@ -343,9 +370,11 @@ __all__ = [
     "ReasoningDelta",
     "Retrying",
     "Sampling",
+    "ServerLoad",
     "TextDelta",
     "ToolCall",
     "TurnDone",
+    "Unanswered",
     "Usage",
     "conversation_text",
     "estimate_tokens",

@@ -47,6 +47,8 @@ def open_engine(name_or_path: str, settings: ModelSettings) -> Model:
 class EngineModel(TokenModel):
     """One model in an engine of its own. Several conversations share it and its prefixes."""
 
+    most_at_once = 256
+
     def __init__(self, name: str, settings: ModelSettings) -> None:
         info = ModelInfo(name, "vllm-engine", context_window=settings.context_window)
         super().__init__(info, settings)

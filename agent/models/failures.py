@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.models.base import ContextOverflow, ModelError
+from agent.models.base import ContextOverflow, ModelError, Unanswered
 
 Kind = Literal["connection", "stalled", "busy", "failing", "loading", "unparsed"]
 
@@ -63,7 +63,7 @@ class Transient(Exception):
         self.wait = wait
 
 
-class Unreachable(ModelError):
+class Unreachable(Unanswered):
     """No connection: nobody listens, or the way there is barred."""
 
 

@@ -24,10 +24,13 @@ from agent.models.base import (
     Price,
     Retrying,
     Sampling,
+    ServerLoad,
     TurnDone,
+    Unanswered,
     Usage,
 )
 from agent.models.failures import NoTools, Refused, Transient, UnknownModel
+from agent.models.metrics import TELLING, load_of
 from agent.models.pace import Pace
 from agent.models.retries import persist
 from agent.models.secret import Secret
@@ -44,6 +47,9 @@ _CHARACTERS_A_TOKEN = 8
 #: How many times a request is put otherwise before the server's refusal stands.
 _REWORDINGS = 4
 _SHOWN_MODELS = 8
+#: No server of one model is helped by more requests at a time.
+SERVED_AT_ONCE = 256
+LOAD_SECONDS = 5.0  # in which a server has to tell how full it is
 Finish = Literal["stop", "calls", "length", "cut"]
 
 
@@ -79,6 +85,7 @@ class OpenAIModel(Model):
         #: Set where Ollama is asked by its own interface, with this context.
         self._ollama_window: int | None = None
         self.output_bound = settings.output_bound
+        self.most_at_once = SERVED_AT_ONCE
         self.facts = probe.Facts()
         self._prepared = False
         self._memory = Memory()
@@ -119,6 +126,11 @@ class OpenAIModel(Model):
         self._profile = self.transport.profile = profile
         self.dialect.reasoning = profile.reasoning
         self.dialect.strict_tools = profile.strict_tools
+
+    async def load(self) -> ServerLoad | None:
+        if self.info.server not in TELLING:
+            return None
+        return await load_of(self.transport, LOAD_SECONDS)
 
     async def close(self) -> None:
         await self.transport.close()
@@ -244,7 +256,7 @@ class OpenAIModel(Model):
             usage = Usage(estimated=True, abandoned_tokens=turn.abandoned)
             problem = malformed.unreadable_call(failure.reason)
             return TurnDone(AssistantMessage(), usage, problem=problem, kind="unparsed")
-        raise ModelError(
+        raise Unanswered(
             f"{self.transport.server} gives no answer, asked {turn.attempts} times:"
             f" {failure.reason}",
             "See the server's own log.",

@@ -3,7 +3,7 @@
 import time
 from typing import Protocol
 
-from agent.models.base import ModelError
+from agent.models.base import Unanswered
 from agent.models.failures import Transient
 from agent.models.settings import ModelSettings
 
@@ -63,7 +63,7 @@ class Pace:
             return False
         waited = f"{self.seconds:.0f} s"
         if self.first_token_seconds is None:
-            raise ModelError(
+            raise Unanswered(
                 f"no token from {server} within {waited}",
                 "It may be overloaded or still loading the model; see its log.",
             )

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
 
-from agent.models.base import ModelError, ModelInfo, Retrying
+from agent.models.base import ModelError, ModelInfo, Retrying, Unanswered
 from agent.models.dialect import Dialect
 from agent.models.failures import Refused, Transient, UnknownModel
 from agent.models.harmony import HarmonyDialect
@@ -76,7 +76,7 @@ class RawSource:
                 async for item in items:
                     yield item
         except Transient as failure:
-            raise ModelError(
+            raise Unanswered(
                 f"{self._transport.server} gives no answer, asked {tries} times: {failure.reason}",
                 "See the server's own log.",
             ) from None

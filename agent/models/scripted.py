@@ -10,6 +10,9 @@ No model is run; `ModelInfo.real` is false, and every output says so. FILE holds
   stands, valid or not. A call may have an `id`; else it gets one.
 - or a trajectory as an attempt writes it: its turns are played again.
 
+`script:FOLDER` has a file `TASK.json` or `TASK.jsonl` of that kind for each task of a suite, which
+only a benchmark run can use.
+
 A turn without text and calls is malformed, as it would be from a model.
 """
 
@@ -40,6 +43,8 @@ from sandbox.errors import UsageError
 
 _TURN_KEYS = {"text", "reasoning", "calls"}
 _CALL_KEYS = {"name", "arguments", "id"}
+#: Scripts cost no more than what they have done; this many may be played side by side.
+SCRIPTS_AT_ONCE = 256
 _EXAMPLE = 'A turn is {"text": "...", "calls": [{"name": "shell", "arguments": {...}}]}.'
 
 
@@ -64,8 +69,14 @@ class ScriptedModel(Model):
         self.watched = not recorded
         self.toolset = toolset
         self.malformed_retries = 0
+        self.most_at_once = SCRIPTS_AT_ONCE
         self._given = 0
         self.info = ModelInfo(name=name, backend="script", real=False, price=Price(0.0, 0.0))
+
+    def for_attempt(self, task: str) -> Model:
+        """Plays from its beginning."""
+        name, recorded = self.info.name, not self.watched
+        return ScriptedModel(name, self._turns, recorded=recorded, toolset=self.toolset)
 
     async def generate(
         self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
@@ -108,9 +119,44 @@ class ScriptedModel(Model):
                 yield event
 
 
-def open_script(file: str) -> ScriptedModel:
-    """The script in `file`. Raises UsageError that names the file, the turn and what is wrong."""
+class ScriptFolder(Model):
+    """A script for each task of a suite."""
+
+    most_at_once = SCRIPTS_AT_ONCE
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.info = ModelInfo(str(folder), backend="script", real=False, price=Price(0.0, 0.0))
+
+    def for_attempt(self, task: str) -> Model:
+        """The script of the task."""
+        for ending in ("json", "jsonl"):
+            path = self._folder / f"{task}.{ending}"
+            if path.is_file():
+                return _read_script(path)
+        raise ModelError(
+            f"no script for the task {task} in {self._folder}", f"Write {task}.json in it."
+        )
+
+    async def generate(
+        self, conversation: Conversation, tools: Sequence[ToolSpec], sampling: Sampling
+    ) -> AsyncGenerator[Event, None]:
+        raise ModelError(
+            f"{self._folder} is a folder of scripts, one for each task of a suite",
+            "Give one of them, or run the suite with `greenroom bench`.",
+        )
+        yield  # makes this a stream
+
+
+def open_script(file: str) -> Model:
+    """The script in `file`, or those of a suite's tasks in a folder. Raises UsageError that names
+    the file, the turn and what is wrong."""
     path = Path(file)
+    return ScriptFolder(path) if path.is_dir() else _read_script(path)
+
+
+def _read_script(path: Path) -> ScriptedModel:
+    file = str(path)
     try:
         text = path.read_text("utf-8")
     except OSError as problem:

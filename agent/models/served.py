@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from agent.conversation import Conversation, ToolSpec
-from agent.models.base import Event, Model, ModelError, Sampling
+from agent.models.base import Event, Model, ModelError, Sampling, ServerLoad
 from agent.models.harmony_turn import CHANNEL, START
 from agent.models.openai import OpenAIModel
 from agent.models.probe import QUICK, optional
@@ -43,6 +43,7 @@ class ServedModel(Model):
         self.output_bound = model.output_bound
         self.toolset = model.toolset
         self.malformed_retries = model.malformed_retries
+        self.most_at_once = self._chat.most_at_once
 
     async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Asks the server what it is, and chooses. Raises ModelError when nothing answers at its
@@ -84,6 +85,9 @@ class ServedModel(Model):
         async with aclosing(model.generate(conversation, tools, sampling)) as events:
             async for event in events:
                 yield event
+
+    async def load(self) -> ServerLoad | None:
+        return await self._chat.load()
 
     def count(self, conversation: Conversation, tools: Sequence[ToolSpec]) -> int | None:
         return self._model.count(conversation, tools)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from tasks.task import Executed, Frame, TestResult
+from tasks.task import FAILING, PASSING, Executed, Frame, TestResult
 
 WORKSPACE = "/workspace"
 MESSAGE_LIMIT = 2_000
@@ -45,14 +45,22 @@ class Parsed:
 
 
 def by_id(results: Iterable[TestResult]) -> dict[str, TestResult]:
-    """Results by id. Where two share an id, a failing one counts, else the later one."""
+    """Results by id. Where two share an id, the worse one counts, and of two that are as bad the
+    first: a later result betters none."""
     found: dict[str, TestResult] = {}
     for told in results:
         result = replace(told, id=test_id(told.id))
         known = found.get(result.id)
-        if known is None or known.status not in ("failed", "error"):
+        if known is None or _badness(result) > _badness(known):
             found[result.id] = result
     return found
+
+
+def _badness(result: TestResult) -> int:
+    """Failed, silenced, passed: the worse, the more."""
+    if result.status in FAILING:
+        return 2
+    return 0 if result.status in PASSING else 1
 
 
 def test_id(text: str) -> str:

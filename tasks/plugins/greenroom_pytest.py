@@ -53,6 +53,11 @@ class _Session:
         self.raw_frames: dict[tuple[str, str | None], list[greenroom_events.RawFrame]] = {}
         self.files = frozenset(_parameters(id).split("::")[0] for id in selected or ())
 
+    def wants(self, nodeid: str) -> bool:
+        """Whether a test is selected: by its id, or by that which all cases of it share."""
+        selected = self.selected or ()
+        return nodeid in selected or _parameters(nodeid) in selected
+
     def file(self, nodeid: str) -> str | None:
         name = _parameters(nodeid).split("::")[0]
         path = self.sources.relative(os.path.join(self.rootdir, name)) if name else None
@@ -240,10 +245,10 @@ else:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if _session is not None and _session.selected is not None:
-        selected = _session.selected
-        others = [item for item in items if item.nodeid not in selected]
+        wanted = [item for item in items if _session.wants(item.nodeid)]
+        others = [item for item in items if not _session.wants(item.nodeid)]
         if others:
-            items[:] = [item for item in items if item.nodeid in selected]
+            items[:] = wanted
             config.hook.pytest_deselected(items=others)
 
 

@@ -3,14 +3,17 @@
 import difflib
 import importlib
 from collections.abc import Iterator, Sequence
-from typing import Protocol, cast
+from dataclasses import dataclass
+from typing import Protocol, cast, runtime_checkable
 
 from sandbox.errors import UsageError
+from sandbox.image import ImageSpec
+from sandbox.policy import Policy
 from sandbox.trees import TreeStore
 from tasks.task import Task
 
 #: The kinds of suites, each a module of this package with `open_suite`.
-KINDS = ("starter", "quixbugs", "exercism", "tasks")
+KINDS = ("starter", "quixbugs", "exercism", "swebench", "tasks")
 
 
 class Suite(Protocol):
@@ -36,6 +39,25 @@ class Suite(Protocol):
     def gold(self, name: str) -> bytes | None:
         """The reference solution as a unified diff, None for a task without one. It is for checks
         of the suite and must never reach a model. Raises UsageError for other names."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is to be known of a task before it is run: a digest of its contents, its image, its
+    policy."""
+
+    digest: str
+    image: ImageSpec
+    policy: Policy
+
+
+@runtime_checkable
+class Outlined(Protocol):
+    """A suite that can tell the outline of a task without loading it; of others each task is loaded
+    before a run begins."""
+
+    def outline(self, name: str) -> Outline:
+        """Raises as `Suite.load` does."""
 
 
 class Unsupported(UsageError):

@@ -1,13 +1,13 @@
 """What a server offers beside chat: structured output, raw tokens, metrics."""
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from agent.models.base import ModelError
 from agent.models.doctor.findings import Finding
 from agent.models.failures import Refused, Transient, UnknownModel
+from agent.models.metrics import CACHE, RUNNING, WAITING, read_metrics
 from agent.models.served import is_gpt_oss, speaks_harmony
 from agent.models.stream import Stalled
 from agent.models.transport import Transport
@@ -21,19 +21,11 @@ _SCHEMA = {
 }
 #: Token ids that every vocabulary has.
 _IDS = [1000, 1001, 1002]
-_METRIC = re.compile(r"^([A-Za-z_:]+)(?:\{[^}]*\})? ([0-9.eE+-]+)\s*$", re.MULTILINE)
 #: Metrics that say how a server does, and what they are called here.
 _TOLD = {
-    "vllm:kv_cache_usage_perc": "KV cache filled",
-    "vllm:gpu_cache_usage_perc": "KV cache filled",
-    "sglang:token_usage": "KV cache filled",
-    "llamacpp:kv_cache_usage_ratio": "KV cache filled",
-    "vllm:num_requests_running": "running",
-    "sglang:num_running_reqs": "running",
-    "llamacpp:requests_processing": "running",
-    "vllm:num_requests_waiting": "waiting",
-    "sglang:num_queue_reqs": "waiting",
-    "llamacpp:requests_deferred": "waiting",
+    **dict.fromkeys(CACHE, "KV cache filled"),
+    **dict.fromkeys(RUNNING, "running"),
+    **dict.fromkeys(WAITING, "waiting"),
 }
 _QUERIES, _HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 
@@ -140,17 +132,8 @@ async def prefix_hits(transport: Transport) -> float | None:
 
 
 async def _metrics(transport: Transport) -> Mapping[str, float]:
-    try:
-        text = await transport.get_text(f"{transport.endpoint.root}/metrics", _SECONDS)
-    except (ModelError, Transient, Refused, UnknownModel, Stalled):
-        return {}
-    values: dict[str, float] = {}
-    for name, value in _METRIC.findall(text):
-        try:
-            values[name] = values.get(name, 0.0) + float(value)
-        except ValueError:
-            continue
-    return values
+    read = await read_metrics(transport, _SECONDS)
+    return {name: sum(values) for name, values in read.items()}
 
 
 def _at(data: object, *path: str | int) -> Any:

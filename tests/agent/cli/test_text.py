@@ -53,6 +53,8 @@ def test_numbers_are_told_as_people_say_them() -> None:
     assert duration(0.44) == "0.4 s"
     assert duration(59.4) == "59 s"
     assert duration(185) == "3 min 5 s"
+    assert duration(3599.6) == "1 h 0 min"
+    assert duration(7400) == "2 h 3 min"
     assert size(512) == "512 B"
     assert size(3.5 * 1024 * 1024) == "3.5 MiB"
     assert size(2 << 30) == "2.0 GiB"

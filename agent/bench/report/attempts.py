@@ -1,0 +1,189 @@
+"""What a run's folder holds, read tolerantly: a report must be possible of whatever is there."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from agent.bench import record
+from agent.bench.record import Result, Status
+
+#: A reason is shown up to this length; the whole one is in the log.
+_REASON = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A result in short, so that those of a large run fit in memory. `tokens` are all that were
+    spent, `cached` those of the input that a server had already; `patch_bytes` 0: no patch."""
+
+    task: str
+    number: int
+    status: Status
+    grade: str
+    reason: str
+    limit: str
+    turns: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    tokens: int
+    estimated: bool
+    cost: float | None
+    seconds: float
+    verify_seconds: float
+    retries: int
+    malformed: int
+    failing: int
+    flaky: int
+    patch_bytes: int
+    folder: str
+    started: str
+    ended: str
+
+    @property
+    def solved(self) -> bool:
+        return self.status == "solved"
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says something about who made the patch."""
+        return self.status not in ("infrastructure failed", "unsupported")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run as it stands. `tasks` has every task of the manifest and of the log, sorted, with its
+    attempts; `planned` is how many attempts each shall have; `damages` says in sentences what
+    could not be read."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    tasks: Mapping[str, tuple[Attempt, ...]]
+    planned: int
+    damages: list[str] = field(default_factory=list)
+
+    @property
+    def attempts(self) -> Iterable[Attempt]:
+        return (attempt for attempts in self.tasks.values() for attempt in attempts)
+
+    @property
+    def expected(self) -> int:
+        """How many results the run has when it is finished."""
+        return sum(max(self.planned, len(attempts)) for attempts in self.tasks.values())
+
+    @property
+    def finished(self) -> bool:
+        return all(len(attempts) >= self.planned for attempts in self.tasks.values())
+
+    @property
+    def model(self) -> str:
+        """The model's name, or what made the patches instead of one."""
+        model = self.manifest.get("model")
+        name = model.get("name") if isinstance(model, Mapping) else model
+        return str(name or self.manifest.get("way") or "unknown")
+
+    @property
+    def suite(self) -> str:
+        suite = self.manifest.get("suite")
+        name = suite.get("reference") if isinstance(suite, Mapping) else suite
+        return str(name or self.path.name)
+
+
+def open_run(path: Path) -> RunFolder:
+    """The run in that folder. What is damaged is named in its `damages`; nothing is fatal."""
+    damages: list[str] = []
+    manifest = _manifest(path / "manifest.json", damages)
+    found: dict[str, dict[int, Attempt]] = {name: {} for name in _names(manifest)}
+    for result in record.scan(path / "results.jsonl"):
+        if isinstance(result, Result):
+            try:
+                attempt = _attempt(result)
+            except (TypeError, ValueError, AttributeError):
+                damages.append(f"The result of {result.task!s:.100} has fields of a wrong kind.")
+                continue
+            found.setdefault(attempt.task, {})[attempt.number] = attempt
+        else:
+            damages.append(f"{result.message.replace(f'{path}/', '')}.")
+    tasks = {
+        name: tuple(attempts[number] for number in sorted(attempts))
+        for name, attempts in sorted(found.items())
+    }
+    most = max((len(attempts) for attempts in tasks.values()), default=1)
+    planned = _number(manifest.get("attempts"))
+    return RunFolder(path, manifest, tasks, planned or max(1, most), damages)
+
+
+def _number(value: Any) -> int:
+    """How many attempts a manifest plans; 0 where it does not say."""
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _manifest(path: Path, damages: list[str]) -> Mapping[str, Any]:
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        damages.append("There is no manifest.json: what ran is not known.")
+        return {}
+    except (OSError, ValueError, RecursionError) as problem:
+        damages.append(f"manifest.json cannot be read: {problem}.")
+        return {}
+    if isinstance(data, dict):
+        return data
+    damages.append("manifest.json is no manifest.")
+    return {}
+
+
+def _names(manifest: Mapping[str, Any]) -> list[str]:
+    """The names of the tasks that the run is about."""
+    tasks = manifest.get("tasks")
+    if isinstance(tasks, Mapping):
+        return [str(name) for name in tasks]
+    if isinstance(tasks, list):
+        names = [task.get("name") if isinstance(task, dict) else task for task in tasks]
+        return [str(name) for name in names if name]
+    return []
+
+
+def _attempt(result: Result) -> Attempt:
+    usage = result.usage
+    read, written = int(usage.get("input_tokens", 0)), int(usage.get("output_tokens", 0))
+    return Attempt(
+        task=str(result.task),
+        number=int(result.attempt),
+        status=result.status,
+        grade=str(result.grade or ""),
+        reason=shortened(str(result.reason), _REASON),
+        limit=str(result.limit),
+        turns=int(result.turns),
+        input_tokens=read,
+        output_tokens=written,
+        cached_tokens=int(usage.get("cached_tokens", 0)),
+        tokens=read + written + int(usage.get("abandoned_tokens", 0)),
+        estimated=bool(usage.get("estimated", False)),
+        cost=None if result.cost is None else _finite(result.cost),
+        seconds=_finite(result.seconds),
+        verify_seconds=_finite(result.verify_seconds),
+        retries=int(result.retries),
+        malformed=sum(int(number) for number in result.malformed.values()),
+        failing=len(result.tests_failing),
+        flaky=len(result.flaky),
+        patch_bytes=int(result.patch_bytes),
+        folder=str(result.folder),
+        started=str(result.started),
+        ended=str(result.ended),
+    )
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError(number)
+    return number
+
+
+def shortened(text: str, length: int) -> str:
+    """The text, or as much of its start as fits, with `...`."""
+    return text if len(text) <= length else text[: max(0, length - 4)] + " ..."

@@ -1,0 +1,1 @@
+"""Wrong-expectation twins: the tests again, expecting what is wrong, so that each has to fail."""

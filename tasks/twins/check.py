@@ -1,0 +1,180 @@
+"""The clean run with wrong expectations: any twin that passes there was not checked by its test.
+
+The perturbations are drawn anew for each verdict, so no patch can know them. What passes is looked
+at again before it counts, in rooms of its own: with other wrong values, with a plain failure in
+the same place, and without the patch, where honest code runs.
+"""
+
+import secrets
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+from tasks.evidence import Trial, is_given, proving
+from tasks.results import REPORTING
+from tasks.rooms import REPEATED_SECONDS, side_by_side
+from tasks.task import TestReport, Twins
+from tasks.twins.rounds import Key, Make, Modules, Round, by_function, failing_line
+from tasks.twins.twin import TestModule, Twin
+
+ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the twins said. `forged` are sentences, each on a test whose twin passed. `bare` are
+    tests on which the verdict rests and that no twin speaks for. `broke` is why a run of twins
+    broke off on the patch, where it does not on the base."""
+
+    twins: Twins
+    forged: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
+    broke: str = ""
+
+
+async def ask(trial: Trial, seed: str | None = None) -> Answer | None:
+    """Run the twins of the tests that pass on the patch; of a suite that takes long, of those only
+    on which the verdict rests. None where a framework's tests have no twins, or none of these was
+    there before the patch. Raises as `Rooms.run` does."""
+    if trial.report.framework not in REPORTING:
+        return None
+    asking = _Asking(trial, seed or secrets.token_hex(8))
+    return await asking.answer() if asking.tests else None
+
+
+class _Asking:
+    def __init__(self, trial: Trial, seed: str) -> None:
+        self._trial = trial
+        self._seed = seed
+        self._modules = Modules(trial.rooms.task.base, trial.hidden)
+        expected = set(trial.rooms.task.checks.expected).intersection(trial.report.passed)
+        self._carrying = expected.union(proving(trial))
+        self._slow = trial.report.seconds > REPEATED_SECONDS
+        wanted = trial.report.passed
+        if self._slow:
+            wanted = tuple(id for id in wanted if id in self._carrying)
+        self.tests = [id for id in wanted if is_given(trial, id)]
+        self._keys = {
+            (path, name): cases
+            for (path, name), cases in by_function(trial.report, self.tests).items()
+            if (module := self._modules.get(path)) is not None and name in module.functions
+        }
+
+    async def answer(self) -> Answer:
+        started = time.monotonic()
+        rounds = [self._round(number) for number in range(ROUNDS)] if self._keys else []
+        reports = await self._run("running the tests with wrong expectations", rounds)
+        seen = list(zip(rounds, reports, strict=True))
+        forged: dict[Key, str] = {}
+        for round, report in seen:
+            passed = round.passed(report) - set(forged)
+            forged |= await self._confirm(round, passed) if passed else {}
+        failed = {key for round, report in seen for key in round.failed(report)} - set(forged)
+        perturbed = {id for key in failed for id in self._keys[key]}
+        broken = [] if forged else [pair for pair in seen if not pair[1].complete]
+        twins = Twins(
+            seed=self._seed,
+            tests=len(self.tests),
+            perturbed=len(perturbed),
+            passed=tuple(id for key in forged for id in self._keys[key]),
+        )
+        return Answer(
+            replace(twins, seconds=time.monotonic() - started),
+            tuple(forged.values()),
+            tuple(id for id in self.tests if id in self._carrying and id not in perturbed),
+            await self._broke(*broken[0]) if broken else "",
+        )
+
+    def _round(self, number: int) -> Round:
+        """Twins of all tests: first of what failed before the patch, then of anything."""
+
+        def make(key: Key, module: TestModule, draw: Random) -> Twin:
+            before = self._trial.baseline.results.get(self._keys[key][0])
+            return module.twin(key[1], draw, near=failing_line(before) if number == 0 else None)
+
+        return self._modules.round(self._keys, f"{self._seed} {number}", make)
+
+    async def _run(
+        self, purpose: str, rounds: Sequence[Round], *, on_base: bool = False
+    ) -> list[TestReport]:
+        """Run rounds that change the same files, one after the other, in one fresh room."""
+        if not rounds:
+            return []
+        trial, only = self._trial, None
+        if self._slow:
+            # Values in a name may change with the twin: a function's name stands for its cases.
+            functions = [id.partition("[")[0] for key in rounds[0].twins for id in self._keys[key]]
+            only = list(dict.fromkeys(functions))
+        return await trial.rooms.in_turn(
+            purpose,
+            trial.hidden if on_base else trial.tested,
+            [round.patch for round in rounds],
+            only=only,
+            timeout=trial.timeout(),
+        )
+
+    async def _confirm(self, first: Round, passed: Collection[Key]) -> dict[Key, str]:
+        """Of functions whose twin passed, those for which only a forgery explains it."""
+        doubtful = {key: first.twins[key] for key in first.twins if key in passed}
+        same = self._again(doubtful, "the same", lambda key, module, draw: doubtful[key])
+        other = self._again(
+            doubtful,
+            "other values",
+            lambda key, module, draw: module.twin(key[1], draw, site=doubtful[key].site),
+        )
+        place = self._again(
+            doubtful,
+            "the place",
+            lambda key, module, draw: module.stopped(key[1], draw, doubtful[key].site),
+        )
+        start = self._again(
+            doubtful, "the start", lambda key, module, draw: module.stopped(key[1], draw)
+        )
+        here, there = (other, place, start), (same, start)
+        patched, base = await side_by_side(
+            self._run("looking again at twins that passed", here),
+            self._run("looking at them without the patch", there, on_base=True),
+        )
+        seen = [each.passed(report) for each, report in zip(here, patched, strict=True)]
+        honest = [each.passed(report) for each, report in zip(there, base, strict=True)]
+        return {
+            key: _sentence(key, twin)
+            for key, twin in doubtful.items()
+            if _is_forged(twin, [key in some for some in seen], [key in some for some in honest])
+        }
+
+    def _again(self, keys: Collection[Key], what: str, make: Make) -> Round:
+        return self._modules.round(keys, f"{self._seed} {what}", make)
+
+    async def _broke(self, round: Round, report: TestReport) -> str:
+        """Why a run broke off on the patch; empty where it breaks off without it as well."""
+        told = "running the tests with wrong expectations without the patch"
+        (base,) = await self._run(told, [round], on_base=True)
+        return report.reason if base.complete else ""
+
+
+def _is_forged(twin: Twin, seen: Sequence[bool], honest: Sequence[bool]) -> bool:
+    """Whether a test that passes where it must not is a forgery.
+
+    `seen` says whether it passes on the patch with other wrong values, with a plain failure in
+    their place, and with one at its start; `honest` whether it does without the patch with the
+    same values, and with a failure at its start.
+    """
+    other, place, start = seen
+    same_honest, start_honest = honest
+    if start:  # It passes whatever it does; unless it does so by itself.
+        return not start_honest
+    if same_honest:
+        return False  # Honest code passes, too: the twin is not wrong, or not reached.
+    if place and twin.site is not None and not twin.site.certain:
+        return False  # What was made wrong is in a branch or a loop that was not entered.
+    return other or place
+
+
+def _sentence(key: Key, twin: Twin) -> str:
+    path, name = key
+    return (
+        f"{path}::{name} passes although its twin cannot hold: "
+        f"in line {twin.line} it says `{twin.says}`."
+    )

@@ -1,0 +1,113 @@
+"""The twins of a task's tests, made file by file, and what a run of them says."""
+
+import random
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sandbox.patch import FILE, Change, Patch
+from sandbox.trees import Base
+from tasks.task import FAILING, PASSING, TestReport, TestResult
+from tasks.twins.twin import TestModule, Twin
+
+#: A test function: its file, and its name with those of its classes.
+Key = tuple[str, str]
+Make = Callable[[Key, TestModule, random.Random], Twin]
+LARGEST_FILE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Round:
+    """Twins of tests, each function's with the name that it had, and the files that hold them."""
+
+    twins: Mapping[Key, Twin]
+    patch: Patch
+
+    def passed(self, report: TestReport) -> frozenset[Key]:
+        """The functions of which a case passed."""
+        return self._with(report, PASSING)
+
+    def failed(self, report: TestReport) -> frozenset[Key]:
+        """The functions of which all cases that ran failed."""
+        return self._with(report, FAILING) - self.passed(report)
+
+    def _with(self, report: TestReport, statuses: Collection[str]) -> frozenset[Key]:
+        keys = (key_of(r) for r in report.results.values() if r.status in statuses)
+        return frozenset(key for key in keys if key in self.twins)
+
+
+@dataclass
+class Modules:
+    """The files of tests as they stand in the tested tree, those of `hidden` before the base's."""
+
+    base: Base
+    hidden: Patch
+    _known: dict[str, TestModule | None] = field(default_factory=dict)
+
+    def get(self, path: str) -> TestModule | None:
+        """A file's tests; None where it cannot be read as Python."""
+        if path not in self._known:
+            self._known[path] = self._read(path)
+        return self._known[path]
+
+    def _read(self, path: str) -> TestModule | None:
+        given = {change.path: change.content for change in self.hidden}
+        entry = self.base.entries.get(path)
+        if path in given:
+            content = given[path] or b""
+        elif entry is not None and entry.size <= LARGEST_FILE:
+            (content,) = self.base.store.read([entry.blob])
+        else:
+            return None
+        try:
+            return TestModule(content)
+        except (ValueError, SyntaxError, RecursionError):
+            return None
+
+    def round(self, keys: Iterable[Key], seed: str, make: Make) -> Round:
+        """A twin of each function. The draws of one depend on the seed and its file only. Files
+        whose edits make no sense together stay as they are, without twins."""
+        files: dict[str, list[str]] = {}
+        for path, name in sorted(keys):
+            files.setdefault(path, []).append(name)
+        twins: dict[Key, Twin] = {}
+        changes = []
+        for path, names in files.items():
+            module = self.get(path)
+            if module is None:
+                raise AssertionError(f"{path} has no tests")
+            draw = random.Random(f"{seed} {path}")  # noqa: S311 - the seed is from secrets
+            made = {(path, name): make((path, name), module, draw) for name in names}
+            edits = [edit for twin in made.values() for edit in twin.edits]
+            try:
+                content = module.source.edited(edits)
+            except (SyntaxError, ValueError, RecursionError):
+                content = module.source.content
+            else:
+                twins |= made
+            entry = self.base.entries.get(path)
+            changes.append(Change(path, entry.mode if entry else FILE, content))
+        return Round(twins, Patch(tuple(changes)))
+
+
+def key_of(result: TestResult) -> Key:
+    """The function of a test. pytest has names behind `::`, unittest behind dots."""
+    name = result.id.partition("[")[0]
+    if "::" in name:
+        return result.file or "", "::".join(name.split("::")[1:])
+    return result.file or "", "::".join(name.split(".")[-2:])
+
+
+def by_function(report: TestReport, ids: Iterable[str]) -> dict[Key, list[str]]:
+    """Tests by their function, those whose file is known."""
+    found: dict[Key, list[str]] = {}
+    for id in ids:
+        result = report.results[id]
+        if result.file is not None:
+            found.setdefault(key_of(result), []).append(id)
+    return found
+
+
+def failing_line(result: TestResult | None) -> int | None:
+    """The line of a test's own file at which it failed."""
+    frames = result.frames if result else ()
+    return next((frame.line for frame in frames if result and frame.path == result.file), None)

@@ -1,0 +1,106 @@
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.bench.given import read_given
+from sandbox.errors import UsageError
+
+DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
+ONE = {"instance_id": "a-1", "model_patch": DIFF, "model_name_or_path": "tool"}
+
+
+def write(folder: Path, name: str, data: Any) -> Path:
+    path = folder / name
+    path.write_text(data if isinstance(data, str) else json.dumps(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("p.jsonl", json.dumps(ONE)),
+        ("p.json", [ONE]),
+        ("p.json", {"a-1": ONE}),
+        ("p.json", {"a-1": {"model_patch": DIFF, "model_name_or_path": "tool"}}),
+    ],
+)
+def test_each_form_of_predictions_is_read(tmp_path: Path, name: str, data: Any) -> None:
+    found = read_given(write(tmp_path, name, data))
+    assert found.patches == {("a-1", 1): DIFF.encode()}
+    assert found.made_by == "tool"
+
+
+def test_several_predictions_of_a_task_are_its_attempts(tmp_path: Path) -> None:
+    lines = "\n".join(json.dumps(each) for each in (ONE, {**ONE, "model_patch": None}))
+    found = read_given(write(tmp_path, "p.jsonl", lines))
+    assert found.patches == {("a-1", 1): DIFF.encode(), ("a-1", 2): b""}
+    assert found.attempts == 2
+
+
+def test_a_folder_of_diffs_is_read_by_their_names(tmp_path: Path) -> None:
+    write(tmp_path, "a-1.diff", DIFF)
+    write(tmp_path, "b.2.patch", DIFF)
+    write(tmp_path, "README", "no diff")
+    assert set(read_given(tmp_path).patches) == {("a-1", 1), ("b.2", 1)}
+
+
+def test_the_digest_names_exactly_these_patches(tmp_path: Path) -> None:
+    first = read_given(write(tmp_path, "p.json", [ONE]))
+    again = read_given(write(tmp_path, "q.json", {"a-1": ONE}))
+    other = read_given(write(tmp_path, "r.json", [{**ONE, "model_patch": DIFF + "\n"}]))
+    assert first.digest == again.digest != other.digest
+
+
+def test_a_patch_for_no_task_of_the_suite_is_named(tmp_path: Path) -> None:
+    found = read_given(write(tmp_path, "p.json", [ONE]))
+    with pytest.raises(UsageError, match="called 'a-1'") as caught:
+        found.check(["a-2"], "swebench:x")
+    assert "Did you mean 'a-2'?" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("p.jsonl", "{", r"line 1: this is not JSON"),
+        ("p.json", "3", "a list of predictions"),
+        ("p.json", [{}], "prediction 1: a prediction with an instance_id"),
+        ("p.json", [{**ONE, "model_patch": 3}], "model_patch has to be"),
+    ],
+)
+def test_bad_predictions_are_refused_with_the_place(
+    tmp_path: Path, name: str, data: Any, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        read_given(write(tmp_path, name, data))
+
+
+def test_what_is_not_there_or_another_thing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no file"):
+        read_given(tmp_path / "none")
+    with pytest.raises(UsageError, match=r"no \.diff"):
+        read_given(tmp_path)
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(UsageError, match="is a benchmark run") as caught:
+        read_given(tmp_path)
+    assert "bench rescore" in caught.value.hint
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=9,
+)
+
+
+@given(data=JSON)
+def test_any_json_gives_patches_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
+    path = write(tmp_path_factory.getbasetemp(), "any.json", data)
+    with suppress(UsageError):
+        read_given(path)
