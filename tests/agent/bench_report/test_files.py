@@ -178,9 +178,10 @@ def test_a_store_that_is_gone_is_named(made: Made) -> None:
     )
 
 
-@pytest.mark.parametrize("place", ["/etc", "../../etc", "attempts/../../x"])
+@pytest.mark.parametrize("place", ["/etc", "../x", "attempts/../../x"])
 def test_no_file_outside_of_the_run_is_read(made: Made, tmp_path: Path, place: str) -> None:
     (tmp_path / "x").mkdir()
+    (tmp_path / "run/attempts").mkdir(parents=True)
     (tmp_path / "x" / "patch.diff").write_text("secret")
     run = open_run(made(Result("a", 1, "solved", folder=place)))
     assert evidence(run, next(iter(run.attempts))).patch is None
