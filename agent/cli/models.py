@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=["fetch"], help="get a model")
     parser.add_argument("name", nargs="?", choices=["embedded"], help="which one")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    add_settings(parser, ["base_url"])
+    add_settings(parser, ["base_url", "api_key_variable"])
 
 
 def main(options: argparse.Namespace, console: Console) -> int:

@@ -187,6 +187,22 @@ def test_a_bad_variable_names_itself(checkout: Path) -> None:
         settings.load(checkout, {}, {"GREENROOM_SEED": "x"})
 
 
+@pytest.mark.parametrize("name", ["api_key_variable", "npm_token_variable"])
+@pytest.mark.parametrize(
+    "secret", ["sk-0123456789abcdef", "hf_0123456789abcdef", "0123456789abcdef"]
+)
+def test_a_secret_in_the_place_of_its_variable_is_not_shown(
+    checkout: Path, name: str, secret: str
+) -> None:
+    with pytest.raises(UsageError, match="the name of a variable in capitals") as caught:
+        settings.load(checkout, {}, {f"GREENROOM_{name.upper()}": secret})
+    assert secret not in f"{caught.value.message} {caught.value.hint}"
+    (checkout / "greenroom.toml").write_text(f'{name} = "{secret}"\n')
+    with pytest.raises(UsageError, match="the name of a variable in capitals") as caught:
+        settings.load(checkout, {}, {})
+    assert secret not in f"{caught.value.message} {caught.value.hint}"
+
+
 HOSTILE = {
     "model": "'openai:x'",
     "base_url": "'http://192.0.2.1/v1'",

@@ -2,7 +2,8 @@
 
 Turns are asked for as in a real attempt, by the same client, so that what is found is what an
 attempt would meet. A probe that fails is a finding, and the next one is tried all the same; one
-that gets no answer at all in time ends the examination, since the others would wait as long.
+that gets no answer at all in time ends the examination, since the others would wait as long, and so
+does a wrong name, key or address, of which the others would be told the same.
 """
 
 import asyncio
@@ -11,7 +12,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from agent.models.doctor import beside, calls, turns
 from agent.models.doctor.findings import Examination, Finding, State
 from agent.models.doctor.look import LOG, Look
-from agent.models.failures import Refused, Transient, UnknownModel, Unreachable
+from agent.models.failures import (
+    NoEntry,
+    NoModel,
+    Refused,
+    Transient,
+    UnknownModel,
+    Unreachable,
+)
 from agent.models.openai import OpenAIModel
 from agent.models.stream import Stalled
 from sandbox.errors import GreenroomError
@@ -30,7 +38,10 @@ async def examine_server(model: OpenAIModel, say: Callable[[str], None]) -> Exam
     look = Look(model)
     try:
         await model.prepare(say)
-    except Unreachable as problem:
+    except NoModel as problem:
+        found = Finding("model", "bad", problem.message, "", problem.hint)
+        return _examination(model, [_server(model), found])
+    except (Unreachable, NoEntry) as problem:
         findings.append(Finding("server", "bad", problem.message, "", problem.hint))
         return _examination(model, findings)
     findings += [_server(model), *_model(model), _window(model)]
@@ -41,6 +52,9 @@ async def examine_server(model: OpenAIModel, say: Callable[[str], None]) -> Exam
                 findings.append(await probe(look))
         except TimeoutError:
             findings.append(Finding(name, "bad", f"no answer within {PATIENCE:.0f} s", "", LOG))
+            break
+        except (NoModel, NoEntry) as problem:
+            findings.append(Finding(name, "bad", problem.message, "", problem.hint))
             break
         except GreenroomError as problem:
             findings.append(Finding(name, "bad", problem.message, "", problem.hint))
@@ -75,9 +89,11 @@ def _model(model: OpenAIModel) -> Sequence[Finding]:
     name = model.info.name
     if not listed:
         return [Finding("model", "untold", "the server lists no models; a turn will tell")]
-    if name in listed or f"{name}:latest" in listed:
-        more = f" ({model.info.quantisation})" if model.info.quantisation else ""
+    more = f" ({model.info.quantisation})" if model.info.quantisation else ""
+    if model.listed:
         found = [Finding("model", "good", f"{name} is listed{more}")]
+    elif model.transport.profile.names == "any":
+        found = [Finding("model", "good", f"{listed[0]}{more} is loaded, and answers to any name")]
     else:
         shown = ", ".join(listed[:8])
         found = [Finding("model", "note", f"{name} is not among those listed: {shown}")]

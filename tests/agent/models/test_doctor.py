@@ -17,7 +17,7 @@ from tests.agent.models import tiny
 from tests.agent.models.asking import model
 from tests.faults import characters
 from tests.faults.characters import Ollama, answers, line
-from tests.faults.server import FaultServer, Reply, error
+from tests.faults.server import FaultServer, Reply, error, page
 
 
 async def examined(
@@ -52,7 +52,7 @@ async def test_a_vllm_with_everything_on_is_good_throughout() -> None:
 
 async def test_the_requests_are_counted_and_few() -> None:
     at = characters.vllm()
-    made, _ = await examined(at)
+    made, _ = await examined(at, "openai:gpt-oss-20b")
     assert made.requests == len(at.requests) + len(at.others)
     assert made.requests < 25
     limits = [body["max_tokens"] for body in (request.json for request in at.requests)]
@@ -110,7 +110,7 @@ async def test_an_ollama_with_room_is_asked_for_more() -> None:
 async def test_a_server_that_breaks_in_the_middle_leaves_what_was_found(after: int) -> None:
     at = characters.vllm()
     at.habits = replace(at.habits, breaks_after=after)
-    made, found = await examined(at)
+    made, found = await examined(at, "openai:gpt-oss-20b")
     assert not made.usable
     assert found["server"].state == "good"
     assert len(found) >= 12
@@ -124,10 +124,43 @@ async def test_a_server_that_hangs_ends_the_examination(monkeypatch: pytest.Monk
     assert made.findings[-1].name == "streaming"
 
 
-async def test_a_refused_key_is_a_finding() -> None:
-    _, found = await examined(FaultServer(error(401, "no key")))
-    assert found["streaming"].state == "bad"
+async def test_a_refused_key_is_one_finding() -> None:
+    made, found = await examined(FaultServer(error(401, "no key")))
+    assert states(found) == {
+        "server": "good",
+        "model": "good",
+        "context": "untold",
+        "streaming": "bad",
+    }
     assert "OPENAI_API_KEY" in found["streaming"].advice
+    assert not made.usable
+    barred = FaultServer(routes={"/v1/models": error(401, "no key")})
+    _, found = await examined(barred)
+    assert states(found) == {"server": "bad"}
+
+
+async def test_a_wrong_name_is_one_finding() -> None:
+    made, found = await examined(characters.vllm(), "vllm:gpt-oss-120b")
+    assert states(found) == {"server": "good", "model": "bad"}
+    assert "It has: gpt-oss-20b." in found["model"].advice
+    assert not made.usable
+    unknown = error(404, "The model `m` does not exist")
+    _, found = await examined(FaultServer(unknown, models=["n"]))
+    assert states(found)["model"] == "note"
+    assert made.findings[-1].state == "bad"
+    assert "abort" not in found
+
+
+async def test_a_web_page_ends_the_examination() -> None:
+    made, found = await examined(FaultServer(page()))
+    assert made.findings[-1].found.startswith("http")
+    assert "web page" in found["streaming"].found
+    assert "abort" not in found
+
+
+async def test_a_llamacpp_answers_to_any_name() -> None:
+    _, found = await examined(characters.llamacpp(), "llamacpp:gpt-oss-20b")
+    assert found["model"].found == "m is loaded, and answers to any name"
 
 
 async def test_nobody_there_is_a_finding() -> None:
