@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from agent.models.doctor import beside, calls, turns
-from agent.models.doctor.findings import Examination, Finding, State
+from agent.models.doctor.findings import Examination, Finding, window_of
 from agent.models.doctor.look import LOG, Look
 from agent.models.failures import (
     NoEntry,
@@ -26,9 +26,6 @@ from sandbox.errors import GreenroomError
 
 #: Seconds for one probe. The first may have to load the model.
 PATIENCE = 180.0
-#: With less window than this no task can be done, and with less than that few.
-_LEAST_WINDOW = 8_192
-_GOOD_WINDOW = 32_768
 
 
 async def examine_server(model: OpenAIModel, say: Callable[[str], None]) -> Examination:
@@ -118,30 +115,27 @@ def _window(model: OpenAIModel) -> Finding:
             "untold",
             "the server does not say how long a conversation may be",
             "a conversation that is too long fails at the server, or is cut there without a word",
-            "Say it with --context-window.",
+            _NOT_LOADED.get(model.info.server, "Say it with --context-window."),
         )
-    of_most = f" of the {most:,} that the model has" if most and most > window else ""
-    found = f"{window:,} tokens{of_most}"
-    if window >= _GOOD_WINDOW or (most is not None and window >= most):
-        state: State = "good" if window >= _LEAST_WINDOW else "bad"
-        costs = "" if state == "good" else "too small a model for any task"
-        return Finding("context", state, found, costs)
-    return Finding(
-        "context",
-        "note" if window >= _LEAST_WINDOW else "bad",
-        found,
-        "old tool output and turns are dropped early, and large files cannot be read",
-        _WIDER.get(model.info.server, "Serve the model with a larger context."),
+    return window_of(
+        window, most, _WIDER.get(model.info.server, "Serve the model with a larger context.")
     )
 
 
 #: How a larger context is had, by server.
 _WIDER = {
-    "ollama": "Give --context-window 32768 (or more): each request asks Ollama for it.",
+    "ollama": "Give --context-window 32768 (or more): each request asks Ollama for it. Where that"
+    " does not load, take a smaller model, or start Ollama with OLLAMA_FLASH_ATTENTION=1"
+    " OLLAMA_KV_CACHE_TYPE=q8_0: half the memory for the context.",
     "vllm": "Start it with a larger --max-model-len.",
     "sglang": "Start it with a larger --context-length.",
     "llamacpp": "Start it with a larger -c (it is shared by the slots of -np).",
     "lmstudio": "Load it with a larger context: `lms load MODEL --context-length 32768`.",
+}
+#: How the context is settled where a server tells it of loaded models only.
+_NOT_LOADED = {
+    "lmstudio": "Load the model before it is asked, or it gets LM Studio's default:"
+    " `lms load MODEL --context-length 32768`.",
 }
 
 

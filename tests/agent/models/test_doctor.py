@@ -17,7 +17,7 @@ from tests.agent.models import tiny
 from tests.agent.models.asking import model
 from tests.faults import characters
 from tests.faults.characters import Ollama, answers, line
-from tests.faults.server import FaultServer, Reply, error, page
+from tests.faults.server import FaultServer, Reply, answer, document, error, page
 
 
 async def examined(
@@ -90,6 +90,8 @@ async def test_a_server_without_tools_and_counts_can_be_used_and_costs() -> None
     assert costs >= {"streaming", "token counts", "tool calls"}
     assert "calls are written as text" in found["tool calls"].found
     assert states(found)["context"] == states(found)["reasoning"] == "untold"
+    # Its times are those of a machine that did nothing.
+    assert found["prefix cache"].state == "untold"
 
 
 async def test_an_ollama_that_stays_at_4k_is_not_fit_and_says_what_to_do() -> None:
@@ -98,6 +100,24 @@ async def test_an_ollama_that_stays_at_4k_is_not_fit_and_says_what_to_do() -> No
     assert found["context"].found == "4,096 tokens of the 131,072 that the model has"
     assert "--context-window" in found["context"].advice
     assert found["memory"].found.startswith("20% of the model lies in main memory")
+
+
+def test_weights_with_a_small_window_are_not_fit(tmp_path: Path) -> None:
+    folder = tiny.save(tmp_path / "m")
+    for window, states_then in ((4096, "bad"), (16_384, "good")):
+        tiny.edit_config(folder, max_position_embeddings=window)
+        made = local.examine_weights(f"hf:{folder}", ModelSettings())
+        [context] = [finding for finding in made.findings if finding.name == "context"]
+        assert context.state == states_then
+        assert made.usable == (states_then == "good")
+
+
+async def test_an_lm_studio_that_has_not_loaded_the_model_says_how() -> None:
+    entry = {"id": "m", "owned_by": "organization_owner", "max_context_length": 131_072}
+    listed = document({"data": [entry]})
+    at = FaultServer(answer(), routes={"/v1/models": listed, "/api/v0/models": listed})
+    _, found = await examined(at, "lmstudio:m")
+    assert "lms load" in found["context"].advice
 
 
 async def test_an_ollama_with_room_is_asked_for_more() -> None:
@@ -187,7 +207,7 @@ def test_weights_that_are_not_here_say_how_to_get_them() -> None:
         for finding in local.examine_weights("gpt-oss-20b", ModelSettings()).findings
     }
     assert "hf download openai/gpt-oss-20b" in found["weights"].advice
-    assert found["context"].found == "128k tokens"
+    assert found["context"].found == "131,072 tokens"
 
 
 def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
