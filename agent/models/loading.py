@@ -138,11 +138,16 @@ def _cached(name: str) -> Weights:
 
     try:
         folder = Path(snapshot_download(name, local_files_only=True))
-    except LocalEntryNotFoundError:
-        raise SetupError(
-            f"the model {name} is not on this machine, and Greenroom downloads none by itself",
-            f"Get it with: hf download {name}",
-        ) from None
+    except LocalEntryNotFoundError as error:
+        # Some files of a repository may be the whole model: vLLM, for one, fetches no others. What
+        # is missing of those that are needed is told later.
+        partial = getattr(error, "snapshot_path", None)
+        if partial is None:
+            raise SetupError(
+                f"the model {name} is not on this machine, and Greenroom downloads none by itself",
+                f"Get it with: {_download(name)}",
+            ) from None
+        folder = Path(partial)
     except HFValidationError as error:
         raise SetupError(
             f"{name!r} is neither a folder nor the name of a model: {error}",
@@ -154,10 +159,17 @@ def _cached(name: str) -> Weights:
 
 
 def _incomplete(name: str, reason: str) -> SetupError:
-    return SetupError(
-        f"the model {name} is not whole on this machine: {reason}",
-        f"If it came from the hub, get the rest with: hf download {name}",
-    )
+    hint = "Copy the whole folder again: config.json, the weights and the tokenizer."
+    if not Path(name).expanduser().exists():
+        hint = f"Get the rest with: {_download(name)}"
+    return SetupError(f"the model {name} is not whole on this machine: {reason}", hint)
+
+
+def _download(name: str) -> str:
+    """The command that gets a model, without the copies of its weights in other formats. `hf` is
+    on no path where Greenroom is installed as a tool."""
+    others = "--exclude 'original/*' --exclude 'metal/*'"
+    return f"uvx --from huggingface_hub hf download {name} {others}"
 
 
 def first_line(error: BaseException) -> str:
