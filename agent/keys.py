@@ -56,7 +56,7 @@ KEYS: Mapping[str, Key] = {
             choices=("auto", "raw", "chat")),
         Key("vllm_args", "list", (), "guarded", "arguments of vllm-engine, NAME=VALUE",
             separator="\n"),
-        Key("context_window", "integer", None, "guarded", "tokens that the model takes",
+        Key("context_window", "integer", None, "guarded", "tokens that the model takes, e.g. 32k",
             minimum=512, example=131072),
         Key("context_high", "number", 0.9, "guarded",
             "share of the window, less the answer, at which old turns are cut", minimum=0.2),
@@ -256,6 +256,8 @@ def parse_text(key: Key, text: str) -> Value:
             return check(key, parse_size(text))
         case "integer" | "number":
             try:
+                if key.name == "context_window" and text[-1:] in ("k", "K"):
+                    return check(key, int(text[:-1]) * 1024)  # as `greenroom plan` takes it
                 return check(key, int(text) if key.kind == "integer" else float(text))
             except ValueError as problem:
                 if isinstance(problem, BadValue):

@@ -52,9 +52,15 @@ class Transport:
         self._answered = False
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what kind of server it is, which probing may tell: many that are not
+        OpenAI's are reached as `openai:`."""
+        return self.profile.name != "openai" or self.endpoint.base == self.profile.address
+
+    @property
     def server(self) -> str:
-        """What it is and where, for messages. The profile may become known by probing."""
-        return f"{self.profile.title} at {self.endpoint.base}"
+        """What it is and where, for messages."""
+        return f"{self.profile.title if self.known else 'the server'} at {self.endpoint.base}"
 
     async def close(self) -> None:
         client, self._client = self._client, None

@@ -187,6 +187,15 @@ def test_a_bad_variable_names_itself(checkout: Path) -> None:
         settings.load(checkout, {}, {"GREENROOM_SEED": "x"})
 
 
+def test_a_context_may_be_written_in_units_of_1024(checkout: Path) -> None:
+    found = settings.load(checkout, {}, {"GREENROOM_CONTEXT_WINDOW": "32k"})
+    assert found["context_window"] == 32_768
+    with pytest.raises(UsageError, match="expected a whole number, got 'xk'"):
+        settings.load(checkout, {}, {"GREENROOM_CONTEXT_WINDOW": "xk"})
+    with pytest.raises(UsageError, match="expected a whole number, got '32k'"):
+        settings.load(checkout, {}, {"GREENROOM_SEED": "32k"})
+
+
 @pytest.mark.parametrize("name", ["api_key_variable", "npm_token_variable"])
 @pytest.mark.parametrize(
     "secret", ["sk-0123456789abcdef", "hf_0123456789abcdef", "0123456789abcdef"]

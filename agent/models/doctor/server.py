@@ -66,7 +66,7 @@ def _examination(model: OpenAIModel, findings: Sequence[Finding]) -> Examination
     return Examination(
         info.name,
         info.address,
-        model.transport.profile.title if info.server else "",
+        model.transport.profile.title if model.transport.known else "",
         info.server_version,
         info.context_window,
         tuple(findings),
@@ -76,7 +76,7 @@ def _examination(model: OpenAIModel, findings: Sequence[Finding]) -> Examination
 
 def _server(model: OpenAIModel) -> Finding:
     version = f" {model.info.server_version}" if model.info.server_version else ""
-    known = model.facts.server or model.info.backend != "openai"
+    known = model.transport.known
     kind = model.transport.profile.title if known else "a server of no known kind"
     return Finding("server", "good", f"{kind}{version} answers at {model.info.address}")
 

@@ -159,6 +159,20 @@ async def test_a_refused_key_is_one_finding() -> None:
     assert states(found) == {"server": "bad"}
 
 
+async def test_a_gpt_oss_by_chat_only_is_told_how_to_be_served() -> None:
+    for name, size in (("openai:m-gpt-oss", "20b"), ("openai:gpt-oss-120b", "120b")):
+        _, found = await examined(characters.without_tools(), name)
+        assert found["raw tokens"].state == "note"
+        assert f"llama-server -hf ggml-org/gpt-oss-{size}-GGUF" in found["raw tokens"].advice
+
+
+async def test_a_server_of_no_known_kind_is_not_called_openai() -> None:
+    made, found = await examined(FaultServer(error(403, "no")))
+    assert made.server == ""
+    assert found["server"].found.startswith("a server of no known kind")
+    assert "OpenAI" not in found["streaming"].found
+
+
 async def test_a_wrong_name_is_one_finding() -> None:
     made, found = await examined(characters.vllm(), "vllm:gpt-oss-120b")
     assert states(found) == {"server": "good", "model": "bad"}
