@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.models.checkpoint_files import lacking
 from agent.models.extra import check_packages
 from agent.models.gguf_files import check_file
 from agent.models.precisions import Holding, choose, method_of, unpacked
-from agent.models.room import file_bytes
 from agent.models.settings import ModelSettings
 from agent.models.weights import quiet_libraries
 from sandbox.errors import SetupError
@@ -63,8 +63,7 @@ def load(name: str, settings: ModelSettings) -> Loaded:
         holding = _unpacked_file(settings.precision)
     else:
         holding = choose(weights.name, weights.folder, config, settings.precision, device)
-        if not file_bytes(weights.folder):
-            raise _incomplete(weights.name, "there are no weights (*.safetensors)")
+        check_whole(weights)
     model = _model(weights, config, holding, device)
     text = config.get_text_config(decoder=True)
     places = (getattr(model, "hf_device_map", None) or {}).values()
@@ -156,6 +155,12 @@ def _cached(name: str) -> Weights:
     if not (folder / "config.json").is_file():
         raise _incomplete(name, "there is no config.json")
     return Weights(name, folder, folder.name)
+
+
+def check_whole(weights: Weights) -> None:
+    """Raises SetupError where files of the weights are missing or cut off."""
+    if not weights.file and (reason := lacking(weights.folder)):
+        raise _incomplete(weights.name, reason)
 
 
 def _incomplete(name: str, reason: str) -> SetupError:

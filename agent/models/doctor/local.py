@@ -6,7 +6,7 @@ from agent.models.doctor.findings import Examination, Finding, window_of
 from agent.models.extra import HOW_TO_INSTALL, HOW_TO_INSTALL_VLLM, VLLM, missing_packages
 from agent.models.registry import ENGINE, WEIGHTS
 from agent.models.settings import USEFUL_WINDOW, ModelSettings
-from agent.models.weights import FETCH_HINT, NAME, QUANTISATION, find_embedded
+from agent.models.weights import FETCH_HINT, NAME, QUANTISATION, find_embedded, quiet_libraries
 from agent.planning.find import Model, find
 from agent.planning.fit import Wish
 from agent.planning.machine import here
@@ -64,10 +64,15 @@ def _packages(wanted: Sequence[str] = (), how: str = HOW_TO_INSTALL) -> Finding:
 def _on_disk(name: str) -> Finding:
     if missing_packages():
         return Finding("weights", "untold", "what would find them is not installed")
-    from agent.models.loading import find as find_weights  # noqa: PLC0415 - needs those packages
+    from agent.models import loading  # noqa: PLC0415 - needs those packages
 
+    quiet_libraries()
     try:
-        return Finding("weights", "good", f"in {find_weights(name).folder}")
+        weights = loading.find(name)
+        loading.check_whole(weights)
+        if not weights.file and loading.read_config(weights).model_type != "gpt_oss":
+            loading.read_tokenizer(weights)
+        return Finding("weights", "good", f"in {weights.folder}")
     except SetupError as problem:
         return Finding("weights", "bad", problem.message, "", problem.hint)
 

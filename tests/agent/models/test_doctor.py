@@ -244,6 +244,23 @@ def test_weights_that_are_here_are_held_as_their_loading_decides(tmp_path: Path)
     assert {finding.name: finding for finding in refused.findings}["precision"].state == "bad"
 
 
+def test_weights_that_would_not_load_are_not_fit(tmp_path: Path) -> None:
+    def weights_of(folder: Path) -> Finding:
+        made = local.examine_weights(f"hf:{folder}", ModelSettings())
+        [found] = [finding for finding in made.findings if finding.name == "weights"]
+        return found
+
+    folder = tiny.save(tmp_path / "cut")
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(1000)
+    assert (weights_of(folder).state, "cut off" in weights_of(folder).found) == ("bad", True)
+    folder = tiny.save(tmp_path / "mute")
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    assert "no tokenizer" in weights_of(folder).found
+    assert "whole folder" in weights_of(folder).advice
+
+
 def test_vllm_in_this_process_needs_packages_of_its_own() -> None:
     made = local.examine_weights("vllm-engine:openai/gpt-oss-20b", ModelSettings())
     assert "vllm" in made.findings[0].found
