@@ -62,7 +62,8 @@ async def prefix(look: Look) -> Finding:
     took = [turn.timings.get("prompt_seconds", turn.timings["seconds"]) for turn in turns]
     times = f"{took[0]:.2f} s for a prompt, {took[1]:.2f} s for one that begins alike"
     if max(took) < _TELLING:
-        untold = f"the server counts none, and {times} is too quick to tell"
+        quick = f"{took[0]:.2f} s, then {took[1]:.2f} s"
+        untold = f"the server does not count it, and is too quick to tell by time ({quick})"
         return Finding("prefix cache", "untold", untold)
     if took[1] < 0.4 * took[0]:
         return Finding("prefix cache", "good", times)
