@@ -67,6 +67,18 @@ class Unreachable(Unanswered):
     """No connection: nobody listens, or the way there is barred."""
 
 
+class NoEntry(ModelError):
+    """Nothing can be asked here: the key is missing or refused, or a web page answers."""
+
+
+class KeyRefused(NoEntry):
+    """The server wants a key, or another one (HTTP 401)."""
+
+
+class NoModel(ModelError):
+    """The server does not have the model."""
+
+
 class NoTools(ModelError):
     """The server offers no tool calls for this model."""
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.models.checkpoint_files import lacking
 from agent.models.extra import check_packages
 from agent.models.gguf_files import check_file
 from agent.models.precisions import Holding, choose, method_of, unpacked
-from agent.models.room import file_bytes
 from agent.models.settings import ModelSettings
 from agent.models.weights import quiet_libraries
 from sandbox.errors import SetupError
@@ -63,8 +63,7 @@ def load(name: str, settings: ModelSettings) -> Loaded:
         holding = _unpacked_file(settings.precision)
     else:
         holding = choose(weights.name, weights.folder, config, settings.precision, device)
-        if not file_bytes(weights.folder):
-            raise _incomplete(weights.name, "there are no weights (*.safetensors)")
+        check_whole(weights)
     model = _model(weights, config, holding, device)
     text = config.get_text_config(decoder=True)
     places = (getattr(model, "hf_device_map", None) or {}).values()
@@ -138,11 +137,16 @@ def _cached(name: str) -> Weights:
 
     try:
         folder = Path(snapshot_download(name, local_files_only=True))
-    except LocalEntryNotFoundError:
-        raise SetupError(
-            f"the model {name} is not on this machine, and Greenroom downloads none by itself",
-            f"Get it with: hf download {name}",
-        ) from None
+    except LocalEntryNotFoundError as error:
+        # Some files of a repository may be the whole model: vLLM, for one, fetches no others. What
+        # is missing of those that are needed is told later.
+        partial = getattr(error, "snapshot_path", None)
+        if partial is None:
+            raise SetupError(
+                f"the model {name} is not on this machine, and Greenroom downloads none by itself",
+                f"Get it with: {_download(name)}",
+            ) from None
+        folder = Path(partial)
     except HFValidationError as error:
         raise SetupError(
             f"{name!r} is neither a folder nor the name of a model: {error}",
@@ -153,11 +157,24 @@ def _cached(name: str) -> Weights:
     return Weights(name, folder, folder.name)
 
 
+def check_whole(weights: Weights) -> None:
+    """Raises SetupError where files of the weights are missing or cut off."""
+    if not weights.file and (reason := lacking(weights.folder)):
+        raise _incomplete(weights.name, reason)
+
+
 def _incomplete(name: str, reason: str) -> SetupError:
-    return SetupError(
-        f"the model {name} is not whole on this machine: {reason}",
-        f"If it came from the hub, get the rest with: hf download {name}",
-    )
+    hint = "Copy the whole folder again: config.json, the weights and the tokenizer."
+    if not Path(name).expanduser().exists():
+        hint = f"Get the rest with: {_download(name)}"
+    return SetupError(f"the model {name} is not whole on this machine: {reason}", hint)
+
+
+def _download(name: str) -> str:
+    """The command that gets a model, without the copies of its weights in other formats. `hf` is
+    on no path where Greenroom is installed as a tool."""
+    others = "--exclude 'original/*' --exclude 'metal/*'"
+    return f"uvx --from huggingface_hub hf download {name} {others}"
 
 
 def first_line(error: BaseException) -> str:

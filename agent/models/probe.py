@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.models.base import ModelError
-from agent.models.failures import Refused, Transient, UnknownModel, Unreachable
+from agent.models.failures import KeyRefused, Refused, Transient, UnknownModel, Unreachable
 from agent.models.stream import Stalled
 from agent.models.transport import Transport
 
@@ -51,9 +51,11 @@ def model_entries(listed: object) -> list[Mapping[str, Any]]:
 async def ask(transport: Transport, model: str) -> Facts:
     """The facts on `model` at the server.
 
-    Raises Unreachable, shown to the user, when nothing answers at all.
+    Raises Unreachable or KeyRefused, shown to the user, when nothing answers at all, or nothing
+    without another key.
     """
-    entries: Sequence[Mapping[str, Any]] = await optional(list_models(transport, QUICK)) or ()
+    listed = list_models(transport, QUICK)
+    entries: Sequence[Mapping[str, Any]] = await optional(listed, KeyRefused) or ()
     entry: Mapping[str, Any] = next((entry for entry in entries if entry["id"] == model), {})
     kind = transport.profile.facts or _kind(entries, transport.software)
     if not kind and transport.profile.name == "openai" and not transport.endpoint.secure:
@@ -178,11 +180,14 @@ _DETAILS = {
 }
 
 
-async def optional(request: Any) -> Any:
-    """The answer to `request`, or None from a server that has no such answer."""
+async def optional(request: Any, *fatal: type[ModelError]) -> Any:
+    """The answer to `request`, or None from a server that has no such answer. Raises Unreachable,
+    and what else is `fatal`."""
     try:
         return await request
     except Unreachable:
+        raise
+    except fatal:
         raise
     except (ModelError, Transient, Refused, UnknownModel, Stalled):
         # A key may be barred from lists, a proxy may serve one route only: the turn itself decides.

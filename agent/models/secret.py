@@ -13,7 +13,8 @@ _SHORTEST = 12
 
 
 class Secret:
-    """The key in the environment variable `variable`, empty when there is none.
+    """The key in the environment variable `variable`, empty when there is none; no variable is
+    named for a server that gets no key.
 
     Its text is in no `repr`, `str`, pickle or error; `headers` is the only way out.
     """

@@ -16,7 +16,7 @@ import httpx
 
 from agent.models import failures
 from agent.models.base import ModelError
-from agent.models.failures import Transient, Unreachable
+from agent.models.failures import KeyRefused, NoEntry, Transient, Unreachable
 from agent.models.secret import Secret
 from agent.models.servers import Endpoint, Profile
 from agent.models.settings import ModelSettings
@@ -52,9 +52,15 @@ class Transport:
         self._answered = False
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what kind of server it is, which probing may tell: many that are not
+        OpenAI's are reached as `openai:`."""
+        return self.profile.name != "openai" or self.endpoint.base == self.profile.address
+
+    @property
     def server(self) -> str:
-        """What it is and where, for messages. The profile may become known by probing."""
-        return f"{self.profile.title} at {self.endpoint.base}"
+        """What it is and where, for messages."""
+        return f"{self.profile.title if self.known else 'the server'} at {self.endpoint.base}"
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -183,9 +189,9 @@ class Transport:
         """The error that a response calls for which is no answer of a model."""
         answer = failures.read_answer(status, headers, self.secret.redact_error(body))
         if answer.status in {401, 403} and not answer.is_page:
-            return self._key_refused(answer.words)
+            return self._key_refused(answer)
         if answer.is_page and not answer.said and status < 500 and status != 429:
-            return ModelError(
+            return NoEntry(
                 f"{self.endpoint.base} answers with a web page (HTTP {status}), not with a model's"
                 " interface",
                 _BASE_HINT,
@@ -195,15 +201,24 @@ class Transport:
             return ModelError(f"{self.server} answers with what is no JSON: {said}", _BASE_HINT)
         return failures.classify(answer, self.server, self._settings.retry_after_limit)
 
-    def _key_refused(self, said: str) -> ModelError:
-        variable = self.secret.variable
+    def _key_refused(self, answer: failures.Answer) -> ModelError:
+        variable, said = self.secret.variable, answer.words
+        # With 403 a key may be barred from one route only.
+        kind = KeyRefused if answer.status == 401 else ModelError
         if not self.secret:
-            return ModelError(
-                f"{self.server} wants a key ({said})", f"Put one into the variable {variable}."
-            )
-        return ModelError(
+            hint = f"Put one into the variable {variable}." if variable else self._name_a_variable()
+            return kind(f"{self.server} wants a key ({said})", hint)
+        return kind(
             f"{self.server} refuses the key in {variable} ({said})",
             f"Check {variable}, and that the key may use this model.",
+        )
+
+    def _name_a_variable(self) -> str:
+        """How a server gets a key that is none of OpenAI's."""
+        own = f"{self.profile.name.upper()}_API_KEY"
+        return (
+            f"Put it into a variable, for example {own}, and name that: --api-key-variable {own},"
+            f' or api_key_variable = "{own}" in your settings.'
         )
 
 
