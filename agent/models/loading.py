@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.models.extra import check_packages
+from agent.models.folder_checks import check_config
 from agent.models.gguf_files import check_file
 from agent.models.precisions import Holding, choose, method_of, unpacked
 from agent.models.room import file_bytes
@@ -28,9 +29,11 @@ class Weights:
 
     @property
     def source(self) -> dict[str, Any]:
-        """How the library is told of it."""
+        """How the library is told of it. Code that lies there is never run: without a word on it
+        the library asks on the terminal."""
         more = {"gguf_file": self.file} if self.file else {}
-        return {"pretrained_model_name_or_path": self.folder, "local_files_only": True, **more}
+        kept = {"local_files_only": True, "trust_remote_code": False}
+        return {"pretrained_model_name_or_path": self.folder, **kept, **more}
 
 
 @dataclass
@@ -169,9 +172,12 @@ def read_config(weights: Weights) -> Any:
     """The configuration in the folder, as transformers has it."""
     from transformers import AutoConfig  # noqa: PLC0415
 
+    if not weights.file:
+        check_config(weights.name, weights.folder / "config.json")
     try:
         return AutoConfig.from_pretrained(**weights.source)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    # A library of many authors: what it raises on fields that make no sense has no pattern.
+    except Exception as error:
         raise SetupError(
             f"transformers cannot use the model {weights.name}: {first_line(error)}",
             "It may need a newer transformers, or code of its own, which Greenroom does not run.",
