@@ -60,7 +60,7 @@ def check_generation(name: str, generation: Any) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:

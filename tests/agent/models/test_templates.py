@@ -120,7 +120,7 @@ def test_a_template_that_refuses_everything_is_an_error_in_words() -> None:
     ],
 )
 def test_a_template_that_fails_is_an_error_in_words(template: str) -> None:
-    with pytest.raises(ModelError, match="refuses the conversation: ."):
+    with pytest.raises(ModelError, match=r"refuses the conversation: ."):
         dialect(template)
 
 
