@@ -60,6 +60,7 @@ def load(name: str, settings: ModelSettings) -> Loaded:
     if weights.file:
         check_file(weights.folder / weights.file, device, settings.precision)
     config = read_config(weights)
+    hold_rotation(config, settings.context_window)
     harmony = config.model_type == "gpt_oss"
     tokenizer = None if harmony else read_tokenizer(weights)
     if weights.file:
@@ -182,6 +183,22 @@ def read_config(weights: Weights) -> Any:
             f"transformers cannot use the model {weights.name}: {first_line(error)}",
             "It may need a newer transformers, or code of its own, which Greenroom does not run.",
         ) from error
+
+
+def hold_rotation(config: Any, window: int | None) -> None:
+    """Makes a model with LongRoPE (Phi-3 and later) use one table of rotations for texts of every
+    length up to `window` (None: all that it can have), as vLLM and llama.cpp do.
+
+    The library takes another table once a text is long. What a cache has kept of its beginning
+    then fits no longer, nor does it fit to other conversations.
+    """
+    text = config.get_text_config(decoder=True)
+    table = getattr(text, "rope_parameters", None)
+    if not isinstance(table, dict) or table.get("rope_type") != "longrope":
+        return
+    short = table.get("original_max_position_embeddings") or text.max_position_embeddings
+    if min(window or text.max_position_embeddings, text.max_position_embeddings) > short:
+        table["short_factor"] = table["long_factor"]
 
 
 def read_tokenizer(weights: Weights) -> Any:
