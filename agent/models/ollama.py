@@ -20,6 +20,8 @@ from agent.models.wire import Dialect, encoded, limit_of, messages, tool
 
 #: What a coding task needs at least, where the model has it and nobody chose.
 USEFUL_WINDOW = 32_768
+#: A year in nanoseconds; a number beyond fits into no float.
+_LONGEST = 1 << 55
 
 
 def wanted_window(facts: Facts, asked: int | None) -> int | None:
@@ -119,7 +121,7 @@ def as_chunk(line: Mapping[str, Any]) -> dict[str, Any]:
             "completion_tokens": line.get("eval_count"),
         }
         chunk["timings"] = {
-            ours: line[theirs] / 1e6
+            ours: min(line[theirs], _LONGEST) / 1e6
             for theirs, ours in (
                 ("prompt_eval_duration", "prompt_ms"),
                 ("eval_duration", "predicted_ms"),

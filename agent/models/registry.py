@@ -98,7 +98,8 @@ def _open_server(
     endpoint = parse_endpoint(settings.base_url or usual_address(profile, environment))
     # A key of OpenAI's is nobody else's business: other servers get one only if told which.
     variable = settings.key_variable or ("OPENAI_API_KEY" if prefix == "openai" else "")
-    secret = Secret(variable or "OPENAI_API_KEY", environment if variable else {})
+    given = environment if variable else {}
+    secret = Secret(variable or "OPENAI_API_KEY", given, endpoint.secrets)
     if not secret and endpoint.base == profile.address and not endpoint.loopback:
         raise ModelError(
             f"{profile.title} wants a key, and {secret.variable} is not set",
