@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.models.checkpoint_files import lacking
 from agent.models.extra import check_packages
+from agent.models.folder_checks import check_config
 from agent.models.gguf_files import check_file
 from agent.models.precisions import Holding, choose, method_of, unpacked
 from agent.models.settings import ModelSettings
@@ -28,9 +29,11 @@ class Weights:
 
     @property
     def source(self) -> dict[str, Any]:
-        """How the library is told of it."""
+        """How the library is told of it. Code that lies there is never run: without a word on it
+        the library asks on the terminal."""
         more = {"gguf_file": self.file} if self.file else {}
-        return {"pretrained_model_name_or_path": self.folder, "local_files_only": True, **more}
+        kept = {"local_files_only": True, "trust_remote_code": False}
+        return {"pretrained_model_name_or_path": self.folder, **kept, **more}
 
 
 @dataclass
@@ -57,6 +60,7 @@ def load(name: str, settings: ModelSettings) -> Loaded:
     if weights.file:
         check_file(weights.folder / weights.file, device, settings.precision)
     config = read_config(weights)
+    hold_rotation(config, settings.context_window)
     harmony = config.model_type == "gpt_oss"
     tokenizer = None if harmony else read_tokenizer(weights)
     if weights.file:
@@ -186,13 +190,32 @@ def read_config(weights: Weights) -> Any:
     """The configuration in the folder, as transformers has it."""
     from transformers import AutoConfig  # noqa: PLC0415
 
+    if not weights.file:
+        check_config(weights.name, weights.folder / "config.json")
     try:
         return AutoConfig.from_pretrained(**weights.source)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    # A library of many authors: what it raises on fields that make no sense has no pattern.
+    except Exception as error:
         raise SetupError(
             f"transformers cannot use the model {weights.name}: {first_line(error)}",
             "It may need a newer transformers, or code of its own, which Greenroom does not run.",
         ) from error
+
+
+def hold_rotation(config: Any, window: int | None) -> None:
+    """Makes a model with LongRoPE (Phi-3 and later) use one table of rotations for texts of every
+    length up to `window` (None: all that it can have), as vLLM and llama.cpp do.
+
+    The library takes another table once a text is long. What a cache has kept of its beginning
+    then fits no longer, nor does it fit to other conversations.
+    """
+    text = config.get_text_config(decoder=True)
+    table = getattr(text, "rope_parameters", None)
+    if not isinstance(table, dict) or table.get("rope_type") != "longrope":
+        return
+    short = table.get("original_max_position_embeddings") or text.max_position_embeddings
+    if min(window or text.max_position_embeddings, text.max_position_embeddings) > short:
+        table["short_factor"] = table["long_factor"]
 
 
 def read_tokenizer(weights: Weights) -> Any:

@@ -19,6 +19,9 @@ from agent.models.stream import Stalled
 from agent.models.transport import Transport
 from agent.models.wire import Dialect, encoded, limit_of, messages, tool
 
+#: A year in nanoseconds; a number beyond fits into no float.
+_LONGEST = 1 << 55
+
 
 def wanted_window(facts: Facts, asked: int | None) -> int | None:
     """How many tokens of context to ask for: as the user says, else as the server or the model's
@@ -129,7 +132,7 @@ def as_chunk(line: Mapping[str, Any]) -> dict[str, Any]:
             "completion_tokens": line.get("eval_count"),
         }
         chunk["timings"] = {
-            ours: line[theirs] / 1e6
+            ours: min(line[theirs], _LONGEST) / 1e6
             for theirs, ours in (
                 ("prompt_eval_duration", "prompt_ms"),
                 ("eval_duration", "predicted_ms"),

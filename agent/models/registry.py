@@ -101,7 +101,7 @@ def _open_server(
     endpoint = parse_endpoint(settings.base_url or usual_address(profile, environment))
     # A key of OpenAI's is nobody else's business: other servers get one only if told which.
     variable = settings.key_variable or ("OPENAI_API_KEY" if prefix == "openai" else "")
-    secret = Secret(variable, environment)
+    secret = Secret(variable, environment, endpoint.secrets)
     if not secret and endpoint.base == profile.address and not endpoint.loopback:
         raise ModelError(
             f"{profile.title} wants a key, and {secret.variable} is not set",

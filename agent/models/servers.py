@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from sandbox.errors import UsageError
 
@@ -126,6 +126,14 @@ class Endpoint:
     def url(self, path: str) -> str:
         """The full address of `path`, for example `chat/completions`."""
         return f"{self.base}/{path}{self.query}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What of the address is nobody else's business, as it may be repeated: the password, and
+        the values of its query."""
+        values = [value for pairs in parse_qs(self.query[1:]).values() for value in pairs]
+        written = [pair.partition("=")[2] for pair in self.query[1:].split("&")]
+        return (*(self.login[1:] if self.login else ()), *values, *written)
 
     @property
     def secure(self) -> bool:

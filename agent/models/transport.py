@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -79,27 +80,37 @@ class Transport:
         """
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         address = path if "://" in path else self.endpoint.url(path)
-        request = self._http().build_request("POST", address, content=body, headers=headers)
+        request = self._request("POST", address, content=body, headers=headers)
         async with self._response(request, patience()) as response:
             yield AnswerStream(response, self.server, self._refusal, patience)
 
     async def get_json(self, address: str, timeout: float) -> Any:
         """The JSON at `address`, within `timeout` seconds. Raises like `stream`."""
-        return await self._json(self._http().build_request("GET", address), timeout)
+        return await self._json(self._request("GET", address), timeout)
 
     async def post_json(self, address: str, data: object, timeout: float) -> Any:
         """The JSON that answers `data`, encoded already where it is bytes, at `address`. Raises
         like `stream`."""
         if isinstance(data, bytes):
             headers = {"Content-Type": "application/json"}
-            request = self._http().build_request("POST", address, content=data, headers=headers)
+            request = self._request("POST", address, content=data, headers=headers)
         else:
-            request = self._http().build_request("POST", address, json=data)
+            request = self._request("POST", address, json=data)
         return await self._json(request, timeout)
 
     async def get_text(self, address: str, timeout: float) -> str:
         """The text at `address`, within `timeout` seconds. Raises like `stream`."""
-        return (await self._text(self._http().build_request("GET", address), timeout))[0]
+        return (await self._text(self._request("GET", address), timeout))[0]
+
+    def _request(self, method: str, address: str, **more: Any) -> httpx.Request:
+        """Raises Unreachable for a host that can be none: its name is looked at only now."""
+        try:
+            return self._http().build_request(method, address, **more)
+        except (httpx.InvalidURL, UnicodeError) as problem:
+            raise Unreachable(
+                f"{self.endpoint.base} is no address that can be asked: {words(problem)}",
+                _ADDRESS_HINT,
+            ) from None
 
     async def _text(self, request: httpx.Request, timeout: float) -> tuple[str, httpx.Response]:
         try:
@@ -138,8 +149,9 @@ class Transport:
             encoding = response.headers.get("content-encoding", "identity").lower()
             if encoding not in ("", "identity"):
                 # A few bytes may unfold into gigabytes.
+                named = failures.shorten(self.secret.redact_error(encoding), 40)
                 raise ModelError(
-                    f"{self.server} compresses its answer ({encoding}), which was not asked for",
+                    f"{self.server} compresses its answer ({named}), which was not asked for",
                     "Switch compression off at the server, or at the proxy before it.",
                 )
             yield response
@@ -187,7 +199,11 @@ class Transport:
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: str) -> Exception:
         """The error that a response calls for which is no answer of a model."""
-        answer = failures.read_answer(status, headers, self.secret.redact_error(body))
+        hide = self.secret.redact_error
+        shown = {name.lower(): hide(value) for name, value in headers.items()}
+        answer = failures.read_answer(status, shown, hide(body))
+        # Within JSON a key may stand escaped.
+        answer = replace(answer, said=hide(answer.said), code=hide(answer.code))
         if answer.status in {401, 403} and not answer.is_page:
             return self._key_refused(answer)
         if answer.is_page and not answer.said and status < 500 and status != 429:
