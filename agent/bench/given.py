@@ -135,7 +135,7 @@ def _prediction(data: Any, where: str) -> tuple[str, bytes, str]:
     if patch is not None and not isinstance(patch, str):
         raise UsageError(f"{where}: model_patch has to be a diff's text, or null")
     name = data.get("model_name_or_path")
-    diff = (patch or "").encode("utf-8", "surrogatepass")
+    diff = (patch or "").encode("utf-8", "surrogateescape")
     return data["instance_id"], diff, name if isinstance(name, str) else ""
 
 
