@@ -183,7 +183,9 @@ def test_a_store_that_is_gone_is_named(made: Made) -> None:
 JUNK = some.none() | some.integers() | some.text(max_size=5) | some.just([None]) | some.just({})
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(some.data())
 def test_events_of_any_form_are_no_end_of_a_report(tmp_path: Path, data: some.DataObject) -> None:
     run = Sample(tmp_path / "run", tasks=1, attempts=1, turns=2).write()

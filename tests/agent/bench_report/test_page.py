@@ -136,7 +136,9 @@ def test_hostile_text_is_shown_and_does_not_act(tmp_path: Path) -> None:
     assert "\u202e" not in page.text
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(some.text(some.characters(codec=None), max_size=60) | some.sampled_from(HOSTILE))
 def test_no_text_acts_on_the_page(tmp_path: Path, evil: str) -> None:
     hostile_run(tmp_path / "run", evil or "t", evil, 0)
