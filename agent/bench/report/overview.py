@@ -145,7 +145,17 @@ def outcomes(summary: Summary) -> Markup:
         tag("h2", "Outcomes"),
         stack([(status, kind(status), number) for status, number in statuses], "Outcomes"),
         table(heads, rows, {1, 2}),
+        _limits(summary),
     )
+
+
+def _limits(summary: Summary) -> Markup | None:
+    """How many attempts a budget ended."""
+    if not summary.limits:
+        return None
+    by = sorted(summary.limits.items(), key=lambda pair: -pair[1])
+    said = ", ".join(f"{number:,} by the {name} limit" for name, number in by)
+    return tag("p", f"Ended by a budget: {said}.", class_="quiet")
 
 
 def repeated(run: RunFolder, summary: Summary) -> Markup | None:
