@@ -166,7 +166,10 @@ def test_a_damaged_attempt_is_named_in_its_story(made: Made, content: str) -> No
     (folder / "attempts/a/1/trajectory.jsonl").write_text(content)
     write_report(folder)
     damaged = content.endswith("\n")
-    assert ("trajectory cannot be read" in (folder / "report.html").read_text()) == damaged
+    page = (folder / "report.html").read_text()
+    assert page.count("Its trajectory cannot be read") == (2 if damaged else 0)
+    named = [damage for damage in document(folder)["damages"] if damage.startswith("a, attempt 1:")]
+    assert len(named) == damaged
     assert len((folder / "predictions.jsonl").read_text().splitlines()) == 2
 
 
