@@ -18,6 +18,13 @@ from agent.models.meant import meant_tool, plain_arguments, tool_name
 from agent.models.secret import Redactor, Secret
 from agent.models.servers import ReasoningField
 
+#: Beyond these a number of tokens or of milliseconds is no count, and arithmetic with it fails.
+_MOST = 1 << 40
+#: Parts of a content lie within each other no deeper than this.
+_DEEPEST = 4
+#: The longest id of a call that goes back to the server with each turn.
+_LONGEST_ID = 200
+
 _SURROGATES = re.compile("[\ud800-\udfff]")
 #: What servers call the end by a limit of output.
 _LIMITED = frozenset({"length", "max_tokens", "model_length"})
@@ -109,7 +116,8 @@ class Assembly:
         """llama.cpp's own clock, in milliseconds."""
         for theirs, ours in (("prompt_ms", "prompt_seconds"), ("predicted_ms", "output_seconds")):
             value = timings.get(theirs)
-            if isinstance(value, int | float):
+            # NaN is not between two numbers.
+            if isinstance(value, int | float) and 0 <= value <= _MOST:
                 self.timings[ours] = value / 1000
 
     def _take_delta(self, delta: Mapping[str, Any]) -> Iterator[Event]:
@@ -168,7 +176,7 @@ class Assembly:
         name = function.get("name") if isinstance(function.get("name"), str) else ""
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):
-            arguments = json.dumps(arguments, ensure_ascii=False)
+            arguments = _written(arguments)
         call = self._call_of(piece, name or "", arguments or "")
         self._name(call, name or "")
         if arguments:
@@ -215,7 +223,7 @@ class Assembly:
         taken = set(self._taken)
         for call in self._calls:
             if made := self._tool_name(call):
-                call_id = _unused(call.id, taken)
+                call_id = _unused("" if self._is_odd(call.id) else call.id, taken)
                 taken.add(call_id)
                 name = _whole(self._redact(made))
                 arguments = plain_arguments(call.arguments.strip() or "{}")
@@ -226,6 +234,11 @@ class Assembly:
             reasoning=_whole(self._redact("".join(self._reasoning))),
             calls=tuple(calls),
         )
+
+    def _is_odd(self, call_id: str) -> bool:
+        """Whether an id is none that should go into the log, and back with each turn."""
+        odd = len(call_id) > _LONGEST_ID or not call_id.isprintable()
+        return odd or self._redact(call_id) != call_id
 
     @property
     def nameless_calls(self) -> int:
@@ -276,14 +289,21 @@ def _unused(given: str, taken: Collection[str]) -> str:
     return given
 
 
-def _parts(content: object, kind: str) -> str:
+def _parts(content: object, kind: str, depth: int = _DEEPEST) -> str:
     """The text of a content field: a string, or a list of typed parts."""
     if isinstance(content, str):
         return content
-    if not isinstance(content, list):
+    if not isinstance(content, list) or not depth:
         return ""
     parts = (part for part in content if isinstance(part, dict) and part.get("type") == kind)
-    return "".join(_parts(part.get(kind), "text") for part in parts)
+    return "".join(_parts(part.get(kind), "text", depth - 1) for part in parts)
+
+
+def _written(arguments: object) -> str:
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:  # nested as deep as reading just bears, and writing does not
+        return ""
 
 
 def _thoughts(content: object) -> str:
@@ -305,4 +325,5 @@ def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _count(data: Mapping[str, Any], name: str) -> int:
     value = data.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    known = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
+    return value if isinstance(value, int) and known else 0

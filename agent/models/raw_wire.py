@@ -18,6 +18,8 @@ from agent.models.source import Request
 
 #: How many tokens gpt-oss can give.
 _VOCABULARY = 201_088
+#: More tokens than this are no count.
+_MOST = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -174,4 +176,4 @@ def _first(data: object) -> Mapping[str, Any]:
 
 
 def _count(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= _MOST else None

@@ -73,7 +73,9 @@ def _facts(summary: Summary) -> Markup:
         (
             "Tokens",
             f"{short(summary.input_tokens)} in ({short(summary.cached_tokens)} cached), "
-            f"{short(summary.output_tokens)} out{estimated}",
+            f"{short(summary.output_tokens)} out{estimated}"
+            if summary.input_tokens or summary.output_tokens
+            else "none",
         ),
         ("Cost", dollars(summary.cost.total) if summary.cost else unknown),
         ("Time of all attempts", duration(summary.seconds.total) if summary.seconds else unknown),

@@ -34,7 +34,7 @@ def write_page(
     """Writes the page; takes what each attempt left, in the order of the run's attempts, and keeps
     none of it."""
     with replaced(path) as stream:
-        stream.writelines(frame(f"{run.model} on {run.suite}", _body(run, summary, found)))
+        stream.writelines(frame(f"{run.author} on {run.suite}", _body(run, summary, found)))
 
 
 def frame(title: str, body: Iterator[object]) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _body(
     yield tag(
         "header",
         tag("p", "Greenroom benchmark report", class_="over"),
-        tag("h1", run.model),
+        tag("h1", run.author),
         tag("p", "on ", tag("b", run.suite), _when(run)),
     )
     yield Markup("<main>")
