@@ -46,7 +46,7 @@ class Board:
         spent = [duration(result.seconds)]
         if result.turns:
             spent.insert(0, f"{result.turns} turns")
-        why = "" if result.solved else f": {one_line(result.reason, 120)}"
+        why = "" if result.grade else f": {one_line(result.reason, 120)}"
         told = f"{_named(result.key)}: {result.status}{grade}, {', '.join(spent)}{why}"
         self._console.note(told, _STYLES.get(result.status, ""))
 

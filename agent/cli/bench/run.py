@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import importlib.util
 import signal
 import time
 from dataclasses import replace
@@ -11,13 +10,14 @@ from typing import Any
 
 from agent.bench.given import Given
 from agent.bench.job import Way
+from agent.bench.report import write_report
 from agent.bench.runner import RunLimits
 from agent.bench.selection import Selection, parse_shard
 from agent.bench.sitting import Sitting, Wish, opened, preview
 from agent.cli.bench.board import EVERY, Board
 from agent.cli.command import add_settings, flags
 from agent.cli.console import Console
-from agent.cli.process import Interrupted, run
+from agent.cli.process import run
 from agent.cli.text import count, duration
 from agent.keys import LIMITS, MODEL, REASONING, SAMPLING
 from sandbox.errors import UsageError
@@ -178,7 +178,7 @@ class _Conduct:
         self._sitting.runner.drain()
         self._console.warn(
             f"\nstopping: {count(self._sitting.runner.running, 'attempt')} end their turn;"
-            " Ctrl-C again stops them now"
+            f" Ctrl-C again stops them now. Go on later with: -o {self._sitting.folder}"
         )
         return True
 
@@ -194,14 +194,12 @@ class _Conduct:
             finally:
                 painting.cancel()
                 self._console.block([])
-        await asyncio.to_thread(_report, sitting.folder)
+        await asyncio.to_thread(write_report, sitting.folder)
         if self._console.json:
             self._console.document(self._document(sitting))
         else:
             self._summary(sitting)
-        if self._stopped:
-            raise Interrupted(signal.SIGINT)
-        return self._code(sitting)
+        return 128 + signal.SIGINT if self._stopped else self._code(sitting)
 
     def _say(self, text: str, *, always: bool = False) -> None:
         if always:
@@ -275,7 +273,7 @@ class _Conduct:
         if tally.cost:
             spent.append(f"${tally.cost:.4f}")
         spent.append(duration(time.monotonic() - self._began))
-        self._console.note(f"{', '.join(spent)}; {sitting.folder}", "dim")
+        self._console.note(f"{', '.join(spent)}; report: {sitting.folder / 'report.html'}", "dim")
 
     def _document(self, sitting: Sitting) -> dict[str, Any]:
         tally = sitting.tally
@@ -292,8 +290,3 @@ class _Conduct:
             "limit": sitting.runner.limit,
             "manifest": sitting.manifest,
         }
-
-
-def _report(folder: Path) -> None:
-    if importlib.util.find_spec("agent.bench.report"):
-        importlib.import_module("agent.bench.report").write_report(folder)
