@@ -27,7 +27,7 @@ class Round:
         return self._with(report, PASSING)
 
     def failed(self, report: TestReport) -> frozenset[Key]:
-        """The functions whose expectation was made wrong, and of which all cases that ran failed."""
+        """The functions that expect something wrong and of which all cases that ran failed."""
         failed = self._with(report, FAILING) - self.passed(report)
         return frozenset(key for key in failed if self.twins[key].site is not None)
 
