@@ -1,6 +1,7 @@
 """What a server offers beside chat: structured output, raw tokens, metrics."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +22,9 @@ _SCHEMA = {
 }
 #: Token ids that every vocabulary has.
 _IDS = [1000, 1001, 1002]
-_METRIC = re.compile(r"^([A-Za-z_:]+)(?:\{[^}]*\})? ([0-9.eE+-]+)\s*$", re.MULTILINE)
+_METRIC = re.compile(r"([A-Za-z_:]+)(?:\{[^}]*\})? ([0-9.eE+-]+)\s*", re.ASCII)
+#: The longest line of metrics that is read.
+_LONGEST = 4096
 #: Metrics that say how a server does, and what they are called here.
 _TOLD = {
     "vllm:kv_cache_usage_perc": "KV cache filled",
@@ -145,11 +148,14 @@ async def _metrics(transport: Transport) -> Mapping[str, float]:
     except (ModelError, Transient, Refused, UnknownModel, Stalled):
         return {}
     values: dict[str, float] = {}
-    for name, value in _METRIC.findall(text):
+    for line in text.splitlines():
+        found = _METRIC.fullmatch(line) if len(line) <= _LONGEST else None
         try:
-            values[name] = values.get(name, 0.0) + float(value)
+            value = float(found[2]) if found else math.nan
         except ValueError:
             continue
+        if found and math.isfinite(value):
+            values[found[1]] = values.get(found[1], 0.0) + value
     return values
 
 
