@@ -1,6 +1,7 @@
 """`greenroom models`: which models are at hand, and how each is named."""
 
 import argparse
+import shlex
 from dataclasses import asdict
 
 from agent import settings
@@ -63,7 +64,8 @@ def _print(here: Found, console: Console) -> None:
     for server in here.servers:
         console.say(f"{server.profile} at {server.address}", "bold")
         for name in server.models or ("(it lists no model that can chat)",):
-            console.say(f"  -m {server.profile}:{name}" if server.models else f"  {name}")
+            named = f"  -m {shlex.quote(f'{server.profile}:{name}')}"
+            console.say(named if server.models else f"  {name}")
     if here.cached:
         console.say("cached weights", "bold")
         for model in here.cached:
