@@ -1,4 +1,4 @@
-"""Schemas that are seldom, odd or hostile: what their grammar lets through, the schema holds for."""
+"""Odd schemas: what their grammar lets through, the schema holds for."""
 
 import json
 import random
