@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from agent.conversation import AssistantMessage, ToolCall, ToolSpec, object_in
 from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
-from agent.models.leaks import CALL_MARK, read_leaked
+from agent.models.leaks import CALL_MARK, ThoughtInText, read_leaked
 from agent.models.meant import meant_tool, plain_arguments, tool_name
 from agent.models.secret import Redactor, Secret
 from agent.models.servers import ReasoningField
@@ -68,6 +68,7 @@ class Assembly:
         self._shown: dict[type[ReasoningDelta] | type[TextDelta], Redactor] = {
             kind: secret.redactor() for kind in (ReasoningDelta, TextDelta)
         }
+        self._thought = ThoughtInText()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[_Call] = []
@@ -150,10 +151,17 @@ class Assembly:
         self.characters += len(text)
         if kind is TextDelta and ">" in text:
             self.called = self.called or CALL_MARK in "".join(pieces[-len(CALL_MARK) :])
-        yield from self._events(kind, self._shown[kind].feed(text))
+        told = self._thought.feed(text) if kind is TextDelta else [(True, text)]
+        yield from self._told(told)
+
+    def _told(self, pieces: Sequence[tuple[bool, str]]) -> Iterator[Event]:
+        for thought, text in pieces:
+            kind = ReasoningDelta if thought else TextDelta
+            yield from self._events(kind, self._shown[kind].feed(text))
 
     def close(self) -> Iterator[Event]:
         """What was held back of the text, and the calls that stand in it, once nothing follows."""
+        yield from self._told(self._thought.rest())
         for kind, redactor in self._shown.items():
             yield from self._events(kind, redactor.rest())
         leaked = None if self._calls else read_leaked("".join(self._text), [*self._known.values()])

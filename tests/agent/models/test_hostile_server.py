@@ -9,8 +9,9 @@ from agent.conversation import ToolCall
 from agent.models import probe
 from agent.models.base import Model, ModelError, Sampling, TextDelta
 from agent.models.failures import error_text
+from agent.models.harmony import HarmonyDialect
 from agent.models.ollama import as_chunk
-from agent.models.raw_wire import VllmWire
+from agent.models.raw_wire import LlamaCppWire, VllmWire
 from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
 from tests.agent.models.asking import KEY, TASK, failure, turn
@@ -161,3 +162,12 @@ async def test_a_sound_answer_is_left_as_it_is() -> None:
         events, done = await turn(server, key=KEY)
     assert events == [TextDelta("fine")]
     assert done.message.text == "fine"
+
+
+@pytest.mark.parametrize(
+    "chunk", [{"choices": [{"text": "a" * 200_000}]}, {"content": " " * 200_000}]
+)
+def test_a_text_where_tokens_were_asked_for_has_an_end(chunk: dict[str, object]) -> None:
+    wire = (VllmWire if "choices" in chunk else LlamaCppWire)("m", HarmonyDialect())
+    with pytest.raises(ModelError, match="200,000 characters at once"):
+        wire.read(chunk)
