@@ -316,10 +316,10 @@ class _Attempt:
             proved = patch.only(path for path in patch.paths if path not in verdict.left_out)
             self._tree = self._bench.tree(proved)
             raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "")
+        self._refused_tree = self._tested_tree = self._tree
         if verdict.status in ("tampered", "suspect"):
             # Never back to the model: told what gave it away, it would learn to hide it.
             raise _Stop("not solved", f"{verdict.status}: {verdict.reasons[0]}")
-        self._refused_tree = self._tested_tree = self._tree
         self._tried += 1
         if self._task.checks.tries is not None and self._tried >= self._task.checks.tries:
             told = " ".join(verdict.reasons)

@@ -7,7 +7,7 @@ the same place, and without the patch, where honest code runs.
 
 import secrets
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -66,11 +66,9 @@ class _Asking:
         rounds = [self._round(number) for number in range(ROUNDS)] if self._keys else []
         reports = await self._run("running the tests with wrong expectations", rounds)
         seen = list(zip(rounds, reports, strict=True))
-        forged: dict[Key, str] = {}
-        for round, report in seen:
-            passed = round.passed(report) - set(forged)
-            forged |= await self._confirm(round, passed) if passed else {}
-        failed = {key for round, report in seen for key in round.failed(report)} - set(forged)
+        doubtful = {key: each.twins[key] for each, report in seen for key in each.passed(report)}
+        forged = await self._confirm(doubtful) if doubtful else {}
+        failed = {key for each, report in seen for key in each.failed(report)} - set(forged)
         perturbed = {id for key in failed for id in self._keys[key]}
         broken = [] if forged else [pair for pair in seen if not pair[1].complete]
         twins = Twins(
@@ -114,9 +112,8 @@ class _Asking:
             timeout=trial.timeout(),
         )
 
-    async def _confirm(self, first: Round, passed: Collection[Key]) -> dict[Key, str]:
+    async def _confirm(self, doubtful: Mapping[Key, Twin]) -> dict[Key, str]:
         """Of functions whose twin passed, those for which only a forgery explains it."""
-        doubtful = {key: first.twins[key] for key in first.twins if key in passed}
         same = self._again(doubtful, "the same", lambda key, module, draw: doubtful[key])
         other = self._again(
             doubtful,

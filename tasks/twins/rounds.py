@@ -27,8 +27,9 @@ class Round:
         return self._with(report, PASSING)
 
     def failed(self, report: TestReport) -> frozenset[Key]:
-        """The functions of which all cases that ran failed."""
-        return self._with(report, FAILING) - self.passed(report)
+        """The functions that expect something wrong and of which all cases that ran failed."""
+        failed = self._with(report, FAILING) - self.passed(report)
+        return frozenset(key for key in failed if self.twins[key].site is not None)
 
     def _with(self, report: TestReport, statuses: Collection[str]) -> frozenset[Key]:
         keys = (key_of(r) for r in report.results.values() if r.status in statuses)

@@ -97,6 +97,7 @@ def test_what_is_written_reads_as_the_same_task(
     assert task.base.tree == found.task.base.tree
     assert task.checks.hidden == found.hidden
     assert not task.checks.visible
+    assert task.checks.tries == 1
     assert task.checks.expected == ("tests/test_calc.py::test_add[\x7f]",)
     assert task.checks.test_command == "python3 -m pytest"
     assert store.from_diff(task.base.tree, read.gold("again") or b"") == found.gold
