@@ -21,11 +21,13 @@ EVERY = 0.5  # seconds between two paintings
 
 
 class Board:
-    """Is told what happens to a run, and prints it. `head` gives the lines of the table's top."""
+    """Is told what happens to a run, and prints it. `head` gives the lines of the table's top,
+    `doing` what an attempt does now."""
 
-    def __init__(self, console: Console, head: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self.head = head
+        self.head: Callable[[], Sequence[str]] = tuple
+        self.doing: Callable[[tuple[str, int]], str] = lambda _key: ""
         self._since: dict[tuple[str, int], float] = {}
 
     def started(self, job: Job) -> None:
@@ -55,7 +57,9 @@ class Board:
         now = time.monotonic()
         lines = [(line, "") for line in self.head()]
         running = sorted(self._since.items(), key=lambda each: each[1])
-        lines += [(f"  {_named(k)}  {duration(now - at)}", "dim") for k, at in running[:_SHOWN]]
+        for key, since in running[:_SHOWN]:
+            cells = (_named(key), duration(now - since), self.doing(key))
+            lines.append((f"  {'  '.join(filter(None, cells))}", "dim"))
         if len(running) > _SHOWN:
             lines.append((f"  and {len(running) - _SHOWN} more", "dim"))
         self._console.block(lines)

@@ -187,6 +187,7 @@ class _Conduct:
         async with opened(self._wish, board, self._say) as sitting:
             self._sitting = sitting
             board.head = self._head
+            board.doing = lambda key: sitting.meter.doing.get(key, "")
             self._say(f"{sitting.folder}: {self._what(sitting)}")
             painting = asyncio.create_task(self._paint(board))
             try:
