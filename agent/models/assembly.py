@@ -22,6 +22,8 @@ from agent.models.servers import ReasoningField
 _MOST = 1 << 40
 #: Parts of a content lie within each other no deeper than this.
 _DEEPEST = 4
+#: After so many calls a stream is left: a turn that means them all there is none.
+_MOST_CALLS = 256
 #: The longest id of a call that goes back to the server with each turn.
 _LONGEST_ID = 200
 
@@ -58,7 +60,8 @@ class Assembly:
     """One answer. `tools` are those offered; `taken` the call ids used earlier.
 
     A `secret` that a server echoes goes no further. `called` is true once the text itself holds a
-    whole call, so that all that follows is invented; `problem` says what of it could not be read.
+    whole call, so that all that follows is invented, or calls come without end; `problem` says what
+    of it could not be read.
     """
 
     def __init__(self, tools: Sequence[ToolSpec], taken: Collection[str], secret: Secret) -> None:
@@ -209,6 +212,7 @@ class Assembly:
             return call
         call = _Call(id=call_id)
         self._calls.append(call)
+        self.called = self.called or len(self._calls) >= _MOST_CALLS
         if isinstance(index, int):
             self._by_index[index] = call
         return call

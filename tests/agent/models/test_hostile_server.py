@@ -15,7 +15,7 @@ from agent.models.raw_wire import LlamaCppWire, VllmWire
 from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
 from tests.agent.models.asking import KEY, TASK, failure, turn
-from tests.faults.server import FaultServer, Reply, answer, delta, sse, stream, usage
+from tests.faults.server import FaultServer, Reply, answer, call, delta, sse, stream, usage
 
 HUGE = "9" * 4000
 END = sse(delta(finish="stop"), usage(11, 3), "[DONE]")
@@ -171,3 +171,11 @@ def test_a_text_where_tokens_were_asked_for_has_an_end(chunk: dict[str, object])
     wire = (VllmWire if "choices" in chunk else LlamaCppWire)("m", HarmonyDialect())
     with pytest.raises(ModelError, match="200,000 characters at once"):
         wire.read(chunk)
+
+
+async def test_calls_without_end_are_left() -> None:
+    flood = [call("shell", "", f"c{number}", number) for number in range(5000)]
+    async with FaultServer(stream(sse(*flood), sse(delta(content=".")), "forever")) as server:
+        done = (await turn(server))[1]
+    assert len(done.message.calls) < 500
+    assert server.aborted == 1
