@@ -144,6 +144,12 @@ async def test_a_result_that_was_not_logged_is_read_from_the_attempt(
     await sit(Wish("kept", "empty", folder=folder))
     assert list(results(folder).values()) == [before]
     assert (folder / before.folder / "trajectory.jsonl").read_bytes() == events
+    log = folder / before.folder / "trajectory.jsonl"
+    log.write_bytes(b"\0" * 4096 + b"\n")  # as a power cut may leave it
+    (folder / "results.jsonl").unlink()
+    await sit(Wish("kept", "empty", folder=folder))
+    assert [result.status for result in results(folder).values()] == ["failed"]
+    assert (log.parent / "damaged.jsonl").stat().st_size == 4097
     assert before.status == "failed"
     assert before.tests_failing == ("test_calc.py::test_add",)
 
