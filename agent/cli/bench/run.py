@@ -123,6 +123,10 @@ def _wish(options: argparse.Namespace) -> Wish:
     if way != "model" and wish.flags.get("model"):
         raise UsageError(f"--{way} and --model were both given", f"Without a model it is --{way}.")
     limits = RunLimits(options.run_time_limit, options.run_token_limit, options.run_cost_limit)
+    for name, bound in vars(limits).items():
+        if bound is not None and not bound > 0:
+            flag = {"seconds": "time", "tokens": "token", "cost": "cost"}[name]
+            raise UsageError(f"--run-{flag}-limit: expected a number above 0, got {bound}")
     return replace(wish, attempts=options.attempts, limits=limits)
 
 
