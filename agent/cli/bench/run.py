@@ -26,6 +26,11 @@ DESCRIPTION = """\
 Run a suite of tasks: each is solved by the model in a sandbox and judged in clean rooms, many at a
 time. Results go to a folder; the same command with that folder goes on where it was.
 
+further commands, each with its own --help:
+  greenroom bench verify|rescore                 judge patches that any tool made; do it again
+  greenroom bench report|compare                 the report of a run; two runs beside each other
+  greenroom bench validate|new                   check a suite of your own; make a task of a commit
+
 examples:
   greenroom bench starter -m vllm:gpt-oss-20b
   greenroom bench starter -m openai:NAME -k 4 --seed 1 -o runs/first
@@ -118,6 +123,10 @@ def _wish(options: argparse.Namespace) -> Wish:
     if way != "model" and wish.flags.get("model"):
         raise UsageError(f"--{way} and --model were both given", f"Without a model it is --{way}.")
     limits = RunLimits(options.run_time_limit, options.run_token_limit, options.run_cost_limit)
+    for name, bound in vars(limits).items():
+        if bound is not None and not bound > 0:
+            flag = {"seconds": "time", "tokens": "token", "cost": "cost"}[name]
+            raise UsageError(f"--run-{flag}-limit: expected a number above 0, got {bound}")
     return replace(wish, attempts=options.attempts, limits=limits)
 
 
