@@ -183,7 +183,10 @@ def task_from(data: Mapping[str, Any], store: TreeStore) -> Task:
     """The task that `task_data` wrote, its base in `store`. Not for one whose outcome is a whole
     file system: nothing of that is in a log."""
     if "verifier" in data:
-        raise ValueError("a task of a whole file system, which can only be begun again")
+        raise UsageError(
+            f"the outcome of {data.get('id')} is a whole file system, and its container is gone",
+            "There is nothing to go on from; the task can only be begun again.",
+        )
     checks = {name: _frozen(value) for name, value in data["checks"].items()}
     hidden = data["checks"]["hidden"]
     rebuild = data["rebuild"]

@@ -131,10 +131,11 @@ def build_settings(found: Settings) -> BuildSettings:
     )
 
 
-def ca_bundle_of(policy: Policy, found: Settings) -> bytes | None:
+def ca_bundle_of(task: Task, found: Settings) -> bytes | None:
     """The certificates (PEM) that programs trust in a sandbox with a way out, the same as in image
     builds. Raises UsageError for a file that is not there."""
-    path = build_settings(found).ca_bundle if policy.network else None
+    ways = task.policy.network or (task.verifier.policy.network if task.verifier else ())
+    path = build_settings(found).ca_bundle if ways else None
     return path.read_bytes() if path else None
 
 

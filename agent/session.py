@@ -271,7 +271,7 @@ def _relaxed(task: Task, found: Settings, say: Say) -> bytes | None:
     are told to trust."""
     for relaxation in task.policy.relaxations():
         say(f"sandbox: {relaxation}", always=True)
-    return ca_bundle_of(task.policy, found)
+    return ca_bundle_of(task, found)
 
 
 async def _ready(

@@ -67,8 +67,9 @@ if not glob.glob(library + "/__pycache__/os.*.pyc"):
     compileall.compile_dir(library, quiet=2, rx=re.compile("/(site|dist)-packages/"))
 PYTHON
 code=$?
-rm -rf /tmp/* /var/tmp/* /root/.cache /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt \
-    /var/log/dpkg.log
+# What was there before stays: it may be what a task is about.
+[ -z "$missing" ] || rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
+rm -rf {FOLDER}
 [ ! -e {FOLDER} ] || exit
 exit $code
 """
@@ -76,7 +77,7 @@ exit $code
 
 def given_key(found: Mapping[str, Any], settings: BuildSettings) -> str:
     """The key of what is prepared from an image that was named or built."""
-    return digest("given base 2", found["Id"], settings.apt_mirror or "")
+    return digest("given base 3", found["Id"], settings.apt_mirror or "")
 
 
 class NotPulled(SetupError):

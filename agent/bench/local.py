@@ -212,7 +212,7 @@ class LocalEngine:
             session = Session(
                 *(run, task.base.store, task, model, image, recorder, plan, tools, None),
                 history=history,
-                ca_bundle=ca_bundle_of(task.policy, self._found),
+                ca_bundle=ca_bundle_of(task, self._found),
                 pool=self._pool,
                 gates=Gates(self._turns, self._proofs),
                 verifier_image=judging,
@@ -237,7 +237,14 @@ class LocalEngine:
             record_start(recorder, run, task, info, Plan(), tools, self._found)
             async with self._proofs:
                 if task.verifier:
-                    verdict = await judge_system(task, image, judging, script)
+                    verdict = await judge_system(
+                        task,
+                        image,
+                        judging,
+                        script,
+                        ca_bundle=ca_bundle_of(task, self._found),
+                        on_request=lambda made: recorder.emit("network", **made.as_dict()),
+                    )
                 elif job.way != "empty":
                     verdict = await verify(task, patch, image=image, pool=self._pool)
                 else:

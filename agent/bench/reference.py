@@ -2,8 +2,10 @@
 that are scripts must."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
+from sandbox.egress.record import NetworkRequest
 from sandbox.errors import InfrastructureError
 from sandbox.image import Image
 from sandbox.pool import Pool
@@ -41,11 +43,19 @@ async def judge_base(task: Task, image: Image, pool: Pool) -> Verdict:
 
 
 async def judge_system(
-    task: Task, image: Image, verifier_image: Image | None, script: Script | None
+    task: Task,
+    image: Image,
+    verifier_image: Image | None,
+    script: Script | None,
+    *,
+    ca_bundle: bytes | None = None,
+    on_request: Callable[[NetworkRequest], None] | None = None,
 ) -> Verdict:
     """The verdict on a whole file system: as its image has it, or as the task's own solution leaves
     it. Raises as `Sandbox.open` does."""
-    async with open_work(task, image, everywhere=True) as work:
+    async with open_work(
+        task, image, everywhere=True, ca_bundle=ca_bundle, on_request=on_request
+    ) as work:
         ran = await run_script(work, task, script) if script else None
         verdict = await judge(task, work, verifier_image=verifier_image)
     if ran is None or ran.ok or verdict.solved:

@@ -46,7 +46,7 @@ async def _shell(found: Run, base: bool, console: Console) -> int:
         task.policy,
         rebuild=task.rebuild,
         patch=patch,
-        ca_bundle=ca_bundle_of(task.policy, own),
+        ca_bundle=ca_bundle_of(task, own),
     ) as box:
         state = f"turn {history.turn}" if patch else "the base"
         if places := task.policy.network:

@@ -2,15 +2,17 @@
 ever ran in."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from sandbox import saving
 from sandbox.container import Sandbox
-from sandbox.errors import InfrastructureError, PatchError
+from sandbox.errors import InfrastructureError, PatchError, SetupError
 from sandbox.image import Image
 from sandbox.imagefiles import files_in_container
+from sandbox.lifecycle import to_its_end
 from sandbox.patch import Change, Patch
 from sandbox.recipe import Recipe
 from sandbox.results import CommandResult
@@ -27,6 +29,8 @@ TESTS = "tests"
 _ARTIFACTS = "/logs/artifacts"
 # What nobody but the verifier may have written.
 _REWARDS = f"{FOLDER.lstrip('/')}/"
+# What takes a container away that commands which are root in it may have brought about.
+_BY_ITSELF = ("memory", "protocol", "silent", "supervisor")
 _OUTPUT = 1 << 20
 _NAMED = 10
 
@@ -55,8 +59,9 @@ async def judge(
     runs in a fresh container, on an image of all its files, or, on `verifier_image`, with its
     artifacts only. The work's sandbox is good for nothing afterwards.
 
-    Whatever takes a container away gives the verdict "infrastructure failed". Raises SetupError
-    where the state cannot be kept.
+    What takes a container away from outside gives the verdict "infrastructure failed"; where it
+    died by itself, the work may have had it die, and that is suspect. Raises SetupError where the
+    state cannot be kept, or no container be opened on the task's own image either.
     """
     started = time.monotonic()
     judging = _Judging(task, work, progress)
@@ -68,10 +73,21 @@ async def judge(
             verdict = await judging.on_what_is_left()
     except PatchError as problem:
         verdict = Verdict("invalid patch", (f"What is handed in cannot be carried: {problem}",))
+    except _NotOpened as problem:
+        verdict = Verdict("failed", (str(problem),))
     except InfrastructureError as error:
-        reasons = (f"The verifier's container broke down: {error.message}", error.hint)
-        verdict = Verdict("infrastructure failed", tuple(filter(None, reasons)), cause=error.cause)
+        reasons = tuple(
+            filter(None, (f"The verifier's container broke down: {error.message}", error.hint))
+        )
+        if error.cause in _BY_ITSELF:
+            verdict = Verdict("suspect", reasons)
+        else:
+            verdict = Verdict("infrastructure failed", reasons, cause=error.cause)
     return replace(verdict, seconds=time.monotonic() - started)
+
+
+class _NotOpened(Exception):
+    """No container can be opened on what the work has left, though on the task's image one can."""
 
 
 class _Judging:
@@ -157,9 +173,15 @@ class _Judging:
     async def _run(self, image: Image, files: Patch) -> _Run:
         verifier = self._verifier
         base = Base(self._task.base.store, EMPTY_TREE)
-        variables = (*verifier.variables, *verifier.own_variables)
-        recipe = Recipe(image, base, verifier.policy, folder=TOP, variables=variables)
-        async with Sandbox.of(recipe) as box:
+        recipe = Recipe(
+            image,
+            base,
+            verifier.policy,
+            ca_bundle=self._work.ca_bundle if verifier.policy.network else None,
+            folder=TOP,
+            variables=(*verifier.variables, *verifier.own_variables),
+        )
+        async with self._opened(recipe) as box:
             await box.apply(files, rebuild=False, limits=PLACED)
             folder = self._work.folder
             if verifier.image is not None:
@@ -179,6 +201,31 @@ class _Judging:
                 except NoReward as none:
                     problem = str(none)
         return _Run(_report(verifier.command, result, reward, problem), reward, problem)
+
+    @asynccontextmanager
+    async def _opened(self, recipe: Recipe) -> AsyncIterator[Sandbox]:
+        """A fresh container of the verifier's."""
+        try:
+            box = await Sandbox.start_new(recipe)
+        except (SetupError, InfrastructureError) as error:
+            if self._verifier.image is None and await self._opens(recipe):
+                raise _NotOpened(
+                    f"No container can be opened on what the work has left: {error.message}"
+                ) from error
+            raise
+        box.on_request = self._work.on_request
+        try:
+            yield box
+        finally:
+            await to_its_end(box.close())
+
+    async def _opens(self, recipe: Recipe) -> bool:
+        """Whether one of the same kind opens on the image that the work began with."""
+        try:
+            async with Sandbox.of(replace(recipe, image=self._work.box.image)):
+                return True
+        except (SetupError, InfrastructureError):
+            return False
 
 
 def _verdict(run: _Run) -> Verdict:

@@ -33,12 +33,15 @@ _OUTPUT = 4 << 20
 class Work:
     """An open container of a task's image. `folder` is the one to work in; `guarded` and `programs`
     are what the supervisor runs from and which programs there were, before anything else ran.
+    `ca_bundle` and `on_request` are for the verifier's container, too.
     """
 
     box: Sandbox
     folder: str
     guarded: Runtime
     programs: frozenset[str]
+    ca_bundle: bytes | None = None
+    on_request: Callable[[NetworkRequest], None] | None = None
 
 
 def verifier_of(task: Task) -> Verifier:
@@ -66,7 +69,7 @@ async def open_work(
         image,
         Base(task.base.store, EMPTY_TREE),
         task.policy,
-        ca_bundle=ca_bundle,
+        ca_bundle=ca_bundle if task.policy.network else None,
         folder=TOP if everywhere else folder,
         variables=verifier.variables,
     )
@@ -76,7 +79,8 @@ async def open_work(
         listed = await box.run(_PROGRAMS, cwd=TOP, output_limit=_OUTPUT)
         if not made.ok or not listed.ok:
             raise SetupError(f"The image of {task.id} has no programs to work with.")
-        yield Work(box, folder, guarded, frozenset(listed.output.text.splitlines()))
+        programs = frozenset(listed.output.text.splitlines())
+        yield Work(box, folder, guarded, programs, ca_bundle, on_request)
 
 
 async def run_script(work: Work, task: Task, script: Script) -> CommandResult:

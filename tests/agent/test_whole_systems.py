@@ -56,5 +56,5 @@ async def test_several_candidates_are_refused(bench: Bench, task: Task) -> None:
 
 
 def test_a_log_is_never_taken_for_the_state_of_a_container(bench: Bench, task: Task) -> None:
-    with pytest.raises(UsageError, match="can only be begun again"):
+    with pytest.raises(UsageError, match="its container is gone"):
         task_from(json.loads(json.dumps(task_data(task))), bench.store)

@@ -18,6 +18,7 @@ def suite(user: User, image: Image) -> Path:
     folder = user.home / "tasks"
     made.task(folder / "shared", image.name)
     made.task(folder / "apart", image.name, separate=True)
+    made.task(folder / "bare", image.name, script=made.BARE)
     made.task(folder / "unfit", image.name, config='\n[[steps]]\nname = "one"\n')
     return folder
 
@@ -36,6 +37,7 @@ def test_gold_scores_one_and_empty_zero(user: User, suite: Path) -> None:
         assert {name: each["status"] for name, each in found.items()} == {
             "shared": status,
             "apart": status,
+            "bare": status,
             "unfit": "unsupported",
         }
         assert found["shared"]["rewards"] == found["apart"]["rewards"] == {"reward": reward}
@@ -47,16 +49,16 @@ def test_an_attempt_that_was_cut_off_is_begun_again(user: User, suite: Path) -> 
     finish = {"name": "finish", "arguments": {"summary": "done"}}
     script.write_text(json.dumps([{"calls": [call]}, {"calls": [finish]}]))
     out = user.home / "out"
-    words = ("bench", f"harbor:{suite}", "--filter", "apart", "-m", f"script:{script}")
+    words = ("bench", f"harbor:{suite}", "--filter", "bare", "-m", f"script:{script}")
     done = user.greenroom(*words, "-o", str(out))
     assert done.returncode == 0, done.stderr
-    assert results(out)["apart"]["status"] == "solved"
-    log = out / "attempts" / "apart" / "1" / "trajectory.jsonl"
+    assert results(out)["bare"]["status"] == "solved"
+    log = out / "attempts" / "bare" / "1" / "trajectory.jsonl"
     whole = log.read_text().splitlines(keepends=True)
     turns = [n for n, line in enumerate(whole) if json.loads(line)["type"] == "turn.ended"]
     log.write_text("".join(whole[: turns[0] + 1]))  # as a kill after the first turn leaves it
     (out / "results.jsonl").unlink()
     again = user.greenroom(*words, "-o", str(out))
     assert again.returncode == 0, again.stderr
-    assert results(out)["apart"]["status"] == "solved"
-    assert results(out)["apart"]["turns"] == 2
+    assert results(out)["bare"]["status"] == "solved"
+    assert results(out)["bare"]["turns"] == 2
