@@ -30,6 +30,8 @@ from agent.models.stream import (
     words,
 )
 
+#: Whoever asks bounds how many turns are asked for at a time; a connection is kept for each.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=256)
 #: Bytes of an error that are read, and seconds that this may take.
 _ERROR_LIMIT = 64 << 10
 _ERROR_SECONDS = 10.0
@@ -163,13 +165,14 @@ class Transport:
             transport = None
             if self.endpoint.loopback:
                 # Given by hand, a transport keeps proxies out; only https needs certificates.
-                transport = httpx.AsyncHTTPTransport(verify=self.endpoint.secure)
+                transport = httpx.AsyncHTTPTransport(verify=self.endpoint.secure, limits=_LIMITS)
             login = self.endpoint.login
             self._client = httpx.AsyncClient(
                 headers={**self.secret.headers(), "Accept-Encoding": "identity"},
                 auth=httpx.BasicAuth(*login) if login else None,
                 timeout=httpx.Timeout(None, connect=self._settings.connect_timeout),
                 transport=transport,
+                limits=_LIMITS,
             )
         return self._client
 

@@ -14,7 +14,7 @@ from agent.bench.report.attempts import Attempt, RunFolder
 from agent.bench.report.evidence import Evidence
 from agent.bench.report.files import replaced
 from agent.bench.report.markup import Markup, tag
-from agent.bench.report.overview import headline, notices, outcomes, repeated
+from agent.bench.report.overview import damaged, headline, notices, outcomes, repeated
 from agent.bench.report.provenance import provenance
 from agent.bench.report.spread import distributions, extremes
 from agent.bench.report.stories import stories
@@ -95,7 +95,10 @@ def _body(
     yield from rows(run)
     yield Markup("</table></div></section>")
     yield Markup('<section id="stories"><h2>Stories</h2>')
+    known = len(run.damages)
     yield from stories(run, found)
+    # They are known only now that the attempts were read.
+    yield damaged(run.damages[known:])
     yield Markup("</section>")
     yield provenance(run)
     yield Markup("</main>")

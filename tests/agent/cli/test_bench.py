@@ -116,6 +116,7 @@ def test_a_model_that_gives_up_has_no_patch_and_another_run_keeps_out_of_its_fol
     ("words", "said"),
     [
         (["--limit", "0"], "--limit: expected a number from 1 on"),
+        (["--run-cost-limit", "-1"], "--run-cost-limit: expected a number above 0"),
         (["--workers", "none"], "--workers: expected a number from 1 on, or auto"),
         (["--shard", "3/2"], "--shard: expected a part and the number of parts"),
         (["--filter", "zzz"], "fits none of the 26 tasks"),

@@ -13,8 +13,10 @@ from agent.bench.job import Job
 from agent.bench.selection import Selection
 from agent.bench.sitting import Wish
 from agent.models.base import ContextOverflow, Model, Unanswered
+from sandbox.engine import Engine
 from sandbox.errors import UsageError
 from sandbox.image import Image
+from sandbox.leftovers import OWNER_LABEL, this_process
 from tasks.suites.suite import Unsupported
 from tests.agent.running.kept import Kept, Mender, results, sit
 from tests.agent.running.played import Onlooker
@@ -132,6 +134,25 @@ async def test_a_server_that_was_away_is_asked_again_and_what_the_model_fails_at
     assert onlooker.of("retried") == ["one", "one"]
 
 
+async def test_a_sandbox_that_is_killed_is_opened_again_at_the_turn_that_was_lost(
+    keep: Keep, tmp_path: Path, engine: Engine
+) -> None:
+    own = f"{OWNER_LABEL}={this_process().label()}"
+
+    def trouble(_task: str, turn: int) -> None:
+        if turn > 1:
+            raise ContextOverflow("the conversation does not fit")
+        for container in engine.api.containers(filters={"label": own}):
+            engine.api.kill(container["Id"])
+
+    onlooker = Onlooker()
+    keep("one", model=Mender(trouble))
+    await sit(Wish("kept", folder=tmp_path / "run"), onlooker)
+    result = results(tmp_path / "run")["one", 1]
+    assert onlooker.of("retried") == ["one"]
+    assert (result.status, result.retries, result.turns) == ("no patch", 1, 0)
+
+
 async def test_a_result_that_was_not_logged_is_read_from_the_attempt(
     keep: Keep, tmp_path: Path
 ) -> None:
@@ -144,6 +165,12 @@ async def test_a_result_that_was_not_logged_is_read_from_the_attempt(
     await sit(Wish("kept", "empty", folder=folder))
     assert list(results(folder).values()) == [before]
     assert (folder / before.folder / "trajectory.jsonl").read_bytes() == events
+    log = folder / before.folder / "trajectory.jsonl"
+    log.write_bytes(b"\0" * 4096 + b"\n")  # as a power cut may leave it
+    (folder / "results.jsonl").unlink()
+    await sit(Wish("kept", "empty", folder=folder))
+    assert [result.status for result in results(folder).values()] == ["failed"]
+    assert (log.parent / "damaged.jsonl").stat().st_size == 4097
     assert before.status == "failed"
     assert before.tests_failing == ("test_calc.py::test_add",)
 
