@@ -68,6 +68,8 @@ class _Asking:
         seen = list(zip(rounds, reports, strict=True))
         doubtful = {key: each.twins[key] for each, report in seen for key in each.passed(report)}
         forged = await self._confirm(doubtful) if doubtful else {}
+        # Those first on which the verdict would rest.
+        forged = dict(sorted(forged.items(), key=lambda item: not self._carries(item[0])))
         failed = {key for each, report in seen for key in each.failed(report)} - set(forged)
         perturbed = {id for key in failed for id in self._keys[key]}
         broken = [] if forged else [pair for pair in seen if not pair[1].complete]
@@ -83,6 +85,9 @@ class _Asking:
             tuple(id for id in self.tests if id in self._carrying and id not in perturbed),
             await self._broke(*broken[0]) if broken else "",
         )
+
+    def _carries(self, key: Key) -> bool:
+        return not self._carrying.isdisjoint(self._keys[key])
 
     def _round(self, number: int) -> Round:
         """Twins of all tests: first of what failed before the patch, then of anything."""
