@@ -19,6 +19,8 @@ from tasks.twins.rounds import Key, Make, Modules, Round, by_function, failing_l
 from tasks.twins.twin import TestModule, Twin
 
 ROUNDS = 2
+# A test that fails is told of at length: more of them take their time.
+MOST_TESTS = 200
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class Answer:
 
 
 async def ask(trial: Trial, seed: str | None = None) -> Answer | None:
-    """Run the twins of the tests that pass on the patch; of a suite that takes long, of those only
-    on which the verdict rests. None where a framework's tests have no twins, or none of these was
+    """Run the twins of the tests that pass on the patch; of a suite that takes long, or has many, of
+    those only on which the verdict rests. None where a framework's tests have no twins, or none of these was
     there before the patch. Raises as `Rooms.run` does."""
     if trial.report.framework not in REPORTING:
         return None
@@ -50,8 +52,8 @@ class _Asking:
         self._modules = Modules(trial.rooms.task.base, trial.hidden)
         expected = set(trial.rooms.task.checks.expected).intersection(trial.report.passed)
         self._carrying = expected.union(proving(trial))
-        self._slow = trial.report.seconds > REPEATED_SECONDS
         wanted = trial.report.passed
+        self._slow = trial.report.seconds > REPEATED_SECONDS or len(wanted) > MOST_TESTS
         if self._slow:
             wanted = tuple(id for id in wanted if id in self._carrying)
         self.tests = [id for id in wanted if is_given(trial, id)]
