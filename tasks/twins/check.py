@@ -37,8 +37,8 @@ class Answer:
 
 async def ask(trial: Trial, seed: str | None = None) -> Answer | None:
     """Run the twins of the tests that pass on the patch; of a suite that takes long, or has many,
-    of those only on which the verdict rests. None where a framework's tests have no twins, or none of
-    these was there before the patch. Raises as `Rooms.run` does."""
+    of those only on which the verdict rests. None where a framework's tests have no twins, or none
+    of these was there before the patch. Raises as `Rooms.run` does."""
     if trial.report.framework not in REPORTING:
         return None
     asking = _Asking(trial, seed or secrets.token_hex(8))
