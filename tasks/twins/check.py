@@ -19,6 +19,8 @@ from tasks.twins.rounds import Key, Make, Modules, Round, by_function, failing_l
 from tasks.twins.twin import TestModule, Twin
 
 ROUNDS = 2
+# A test that fails is told of at length: more of them take their time.
+MOST_TESTS = 200
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Answer:
 
 
 async def ask(trial: Trial, seed: str | None = None) -> Answer | None:
-    """Run the twins of the tests that pass on the patch; of a suite that takes long, of those only
-    on which the verdict rests. None where a framework's tests have no twins, or none of these was
-    there before the patch. Raises as `Rooms.run` does."""
+    """Run the twins of the tests that pass on the patch; of a suite that takes long, or has many,
+    of those only on which the verdict rests. None where a framework's tests have no twins, or none
+    of these was there before the patch. Raises as `Rooms.run` does."""
     if trial.report.framework not in REPORTING:
         return None
     asking = _Asking(trial, seed or secrets.token_hex(8))
@@ -50,8 +52,8 @@ class _Asking:
         self._modules = Modules(trial.rooms.task.base, trial.hidden)
         expected = set(trial.rooms.task.checks.expected).intersection(trial.report.passed)
         self._carrying = expected.union(proving(trial))
-        self._slow = trial.report.seconds > REPEATED_SECONDS
         wanted = trial.report.passed
+        self._slow = trial.report.seconds > REPEATED_SECONDS or len(wanted) > MOST_TESTS
         if self._slow:
             wanted = tuple(id for id in wanted if id in self._carrying)
         self.tests = [id for id in wanted if is_given(trial, id)]
@@ -68,6 +70,8 @@ class _Asking:
         seen = list(zip(rounds, reports, strict=True))
         doubtful = {key: each.twins[key] for each, report in seen for key in each.passed(report)}
         forged = await self._confirm(doubtful) if doubtful else {}
+        # Those first on which the verdict would rest.
+        forged = dict(sorted(forged.items(), key=lambda item: not self._carries(item[0])))
         failed = {key for each, report in seen for key in each.failed(report)} - set(forged)
         perturbed = {id for key in failed for id in self._keys[key]}
         broken = [] if forged else [pair for pair in seen if not pair[1].complete]
@@ -83,6 +87,9 @@ class _Asking:
             tuple(id for id in self.tests if id in self._carrying and id not in perturbed),
             await self._broke(*broken[0]) if broken else "",
         )
+
+    def _carries(self, key: Key) -> bool:
+        return not self._carrying.isdisjoint(self._keys[key])
 
     def _round(self, number: int) -> Round:
         """Twins of all tests: first of what failed before the patch, then of anything."""

@@ -14,13 +14,7 @@ from tasks.verify import verify
 from tests.attacks import forgery
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
-ALWAYS = {
-    "caller-s-line",
-    "conftest",
-    "events-through-the-reporter",
-    "knows-the-tests-as-they-were",
-    "unittest-s-assertions",
-}
+ALWAYS = {"caller-s-line", "conftest", "events-through-the-reporter"}
 NAMES = [
     pytest.param(name, marks=() if name in ALWAYS else pytest.mark.nightly)
     for name in forgery.names()
