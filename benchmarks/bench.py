@@ -249,11 +249,8 @@ async def kills(folder: Path, options: argparse.Namespace) -> AsyncIterator[Row]
     for _ in range(options.kills):
         process = bench(*words, cwd=folder)
         killed.append(process.pid)
-        # Moments are counted in what the attempts log, so that they are spread over the run.
-        until = logged(folder / "run") + chance.randrange(2 * EVENTS // options.kills)
-        while process.poll() is None and logged(folder / "run") < until:
-            await asyncio.sleep(0.2)
-        await asyncio.sleep(chance.random())
+        more = chance.randrange(2 * EVENTS // options.kills)
+        await asyncio.to_thread(pass_time, process, folder / "run", more, chance.random())
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -275,6 +272,15 @@ async def kills(folder: Path, options: argparse.Namespace) -> AsyncIterator[Row]
     yield Row(f"{name}: finished attempts done again", redone, f"of {len(kept)}", 0)
     await asyncio.sleep(5)
     yield Row(f"{name}: containers left", left(killed), "", 0)
+
+
+def pass_time(process: "subprocess.Popen[bytes]", run: Path, more: int, then: float) -> None:
+    """Waits until the attempts have logged so many events more, and some seconds. Moments that are
+    counted so are spread over a run, however slow the machine is."""
+    until = logged(run) + more
+    while process.poll() is None and logged(run) < until:
+        time.sleep(0.2)
+    time.sleep(then)
 
 
 def logged(run: Path) -> int:
