@@ -7,13 +7,14 @@ the same, and seconds need nobody's report.
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from agent.context import ContextShares
 from agent.models.base import MalformedKind, ModelInfo, Price, Sampling, Usage
 from agent.monitor import Bounds
 from sandbox.errors import UsageError
+from tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,16 @@ class Plan:
     reasoning: Bounds = field(default_factory=Bounds)
     malformed_retries: int | None = None
     context: ContextShares = field(default_factory=ContextShares)
+
+    def for_task(self, task: Task, *, given: int | None) -> "Plan":
+        """This plan within what the task itself gives an attempt; one candidate a turn, unless
+        another number is `given`, where its sandbox cannot be put back."""
+        plan = self
+        if task.time_limit is not None and task.time_limit < plan.limits.seconds:
+            plan = replace(plan, limits=replace(plan.limits, seconds=task.time_limit))
+        if task.policy.as_root and not given:
+            plan = replace(plan, candidates=1)
+        return plan
 
 
 def check_cost_limit(limits: Limits, info: ModelInfo) -> None:

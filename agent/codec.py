@@ -126,6 +126,7 @@ def verdict_data(verdict: Verdict) -> dict[str, Any]:
         "newly_failing": list(verdict.newly_failing),
         "seconds": verdict.seconds,
         "cause": verdict.cause,
+        **({"rewards": dict(verdict.rewards)} if verdict.rewards else {}),
         "twins": asdict(verdict.twins) if verdict.twins else None,
         "tests": report_summary(verdict.report) if verdict.report else None,
         "baseline": report_summary(verdict.baseline) if verdict.baseline else None,
@@ -161,12 +162,28 @@ def task_data(task: Task) -> dict[str, Any]:
         "policy": task.policy.as_dict(),
         "advice": task.advice,
         "notes": list(task.notes),
+        **_whole_data(task),
+    }
+
+
+def _whole_data(task: Task) -> dict[str, Any]:
+    """What only a task of a whole file system has."""
+    verifier, limit = task.verifier, task.time_limit
+    if verifier is None:
+        return {"time_limit": limit} if limit is not None else {}
+    image = image_data(verifier.image) if verifier.image else None
+    return {
+        "time_limit": limit,
+        "verifier": {**asdict(replace(verifier, image=None)), "image": image},
     }
 
 
 @_from_log
 def task_from(data: Mapping[str, Any], store: TreeStore) -> Task:
-    """The task that `task_data` wrote, its base in `store`."""
+    """The task that `task_data` wrote, its base in `store`. Not for one whose outcome is a whole
+    file system: nothing of that is in a log."""
+    if "verifier" in data:
+        raise ValueError("a task of a whole file system, which can only be begun again")
     checks = {name: _frozen(value) for name, value in data["checks"].items()}
     hidden = data["checks"]["hidden"]
     rebuild = data["rebuild"]
@@ -181,6 +198,7 @@ def task_from(data: Mapping[str, Any], store: TreeStore) -> Task:
         rebuild=Rebuild(**{k: _frozen(v) for k, v in rebuild.items()}) if rebuild else None,
         advice=data["advice"],
         notes=tuple(data["notes"]),
+        time_limit=data.get("time_limit"),
     )
 
 

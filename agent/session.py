@@ -33,7 +33,7 @@ from sandbox.errors import UsageError
 from sandbox.image import Image
 from sandbox.patch import Patch
 from sandbox.pool import Pool
-from sandbox.trees import TreeStore
+from sandbox.trees import Base, TreeStore
 from tasks.task import Task
 from tools.tool import Toolbox
 from tools.toolsets import Toolset, toolset
@@ -63,6 +63,7 @@ class Session:
     judge: Judge | None = None
     pool: Pool | None = None
     gates: Gates = OPEN
+    verifier_image: Image | None = None
 
     async def solve(self) -> Outcome:
         """Runs the attempt. Raises what `agent.solver.solve` raises."""
@@ -85,6 +86,7 @@ class Session:
                 pool=rooms,
                 judge=self.judge,
                 gates=self.gates,
+                verifier_image=self.verifier_image,
             )
         self.tree = outcome.tree
         return outcome
@@ -170,6 +172,8 @@ async def start(
                 model, image_of(task.image, found, say, checkout=task.base), say
             )
             tools = choose_toolset(found["toolset"], model, task)
+            judging = await _verifier_image(task, found, say)
+            plan = plan.for_task(task, given=found["candidates"])
         except BaseException:
             run.remove()
             raise
@@ -177,7 +181,9 @@ async def start(
         stack.callback(recorder.close)
         record_start(recorder, run, task, model.info, plan, tools, found, checkout, loading)
         yield Session(
-            *(run, store, task, model, image, recorder, plan, tools, checkout), ca_bundle=ca_bundle
+            *(run, store, task, model, image, recorder, plan, tools, checkout),
+            ca_bundle=ca_bundle,
+            verifier_image=judging,
         )
 
 
@@ -203,6 +209,11 @@ async def resume(
                 f"run {run.id} is solved already",
                 'Give guidance with -m "..." to go on all the same; its patch: '
                 f"greenroom show {run.id} --diff",
+            )
+        if "verifier" in history.started["task"]:
+            raise UsageError(
+                f"run {run.id} cannot be gone on with: what it made of its container is gone",
+                "Begin the task again with greenroom solve.",
             )
         found = _recorded_settings(history, flags)
         model = await choose_model(found, say)
@@ -245,6 +256,14 @@ def choose_toolset(wanted: str, model: Model, task: Task) -> Toolset:
             "Leave --toolset away, or start a new run where this one began with another model.",
         )
     return toolset(name, task.policy, visible=task.checks.visible)
+
+
+async def _verifier_image(task: Task, found: Settings, say: Say) -> Image | None:
+    """The image that a task's verifier has for itself, where it has one."""
+    if task.verifier is None or task.verifier.image is None:
+        return None
+    files = Base(task.base.store, task.verifier.image_files)
+    return await image_of(task.verifier.image, found, say, checkout=files)
 
 
 def _relaxed(task: Task, found: Settings, say: Say) -> bytes | None:

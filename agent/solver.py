@@ -31,8 +31,10 @@ from agent.watching import watched
 from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import GreenroomError, InfrastructureError
 from sandbox.image import Image
+from sandbox.patch import Patch
 from sandbox.pool import Pool
 from tasks.screening import knowing
+from tasks.system.judge import judge as judge_system
 from tasks.task import Task, TestReport, Verdict
 from tasks.verify import verify
 from tools.tool import Toolbox, ToolContext
@@ -66,10 +68,12 @@ async def solve(
     ca_bundle: bytes | None = None,
     judge: Judge | None = None,
     gates: Gates = OPEN,
+    verifier_image: Image | None = None,
 ) -> Outcome:
     """One attempt at `task`, from its start or on from `history`, with `guidance` as its next turn.
     Clean rooms come from `pool` where there is one; `judge` may cut the model's reasoning short.
-    The attempt waits at `gates` for its turns and its clean rooms.
+    The attempt waits at `gates` for its turns and its clean rooms. `verifier_image` is that which
+    the verifier of a whole file system has for itself.
 
     Raises ModelError, SetupError and InfrastructureError, each shown to the user as it is; the
     attempt can then be resumed from its last complete turn. Cancelling closes the sandbox.
@@ -83,7 +87,10 @@ async def solve(
         watching = watched(model, plan.reasoning, recorder, history, judge)
         async with opened as bench, watching as watched_model:
             retried = RetriedModel(watched_model, toolbox, retries_of(model, plan))
-            attempt = _Attempt(task, retried, model, image, toolbox, recorder, plan, bench, gates)
+            attempt = _Attempt(
+                *(task, retried, model, image, toolbox, recorder, plan, bench, gates),
+                verifier_image,
+            )
             try:
                 if history and history.messages:
                     await attempt.take_up(history, guidance)
@@ -113,7 +120,9 @@ class _Attempt:
         plan: Plan,
         bench: Workbench,
         gates: Gates,
+        verifier_image: Image | None,
     ) -> None:
+        self._verifier_image = verifier_image
         self._task = task
         self._backend = backend
         self._image = image
@@ -144,7 +153,8 @@ class _Attempt:
     async def begin(self) -> None:
         """Runs the tests on the base, where the model may see them, and opens the conversation."""
         state = await self._look() if self._task.checks.visible else ""
-        opening = prompts.opening(self._task, self._toolbox, state)
+        folder = self._bench.box.folder
+        opening = prompts.opening(self._task, self._toolbox, state, folder)
         self._dialogue.begin("start", opening, by_products=sorted(self._bench.by_products))
 
     async def _look(self) -> str:
@@ -198,6 +208,8 @@ class _Attempt:
         for message in await self._taker.perform(done, self._context):
             self._dialogue.say(message)
         tree = self._bench.tree(await self._bench.patch())
+        if self._bench.work is not None:
+            self._progress.changed()  # for all that is known
         if tree != self._tree:
             self._progress.changed()
             await self._bench.rebuild(self._tree, tree)
@@ -264,6 +276,8 @@ class _Attempt:
     def _provable(self) -> bool:
         """Whether the state is a change that was not refused by a clean room before, and is green
         as far as the model may know."""
+        if self._bench.work is not None:
+            return not self._tried
         new = self._tree not in (self._task.base.tree, self._refused_tree)
         return new and (self._report.green or not self._task.checks.visible)
 
@@ -297,15 +311,7 @@ class _Attempt:
         self._recorder.emit("progress", text="proving the change in a clean room")
         patch = await self._bench.patch()
         async with self._gates.proof(self._ledger.waited):
-            verdict = await verify(
-                self._task,
-                patch,
-                image=self._image,
-                baseline=self._baseline if self._task.checks.visible else None,
-                progress=lambda text: self._recorder.emit("progress", text=text),
-                testing=self._bench.show_testing,
-                pool=self._bench.pool,
-            )
+            verdict = await self._verdict_on(patch)
         self._recorder.emit("verdict", verdict=verdict_data(verdict), tree=self._tree)
         self._verdict = verdict
         if verdict.status == "infrastructure failed":
@@ -328,10 +334,33 @@ class _Attempt:
         situation = Situation(verdict.report or self._report, verdict=verdict, seen=seen)
         await self._reflect(situation, False)
 
+    async def _verdict_on(self, patch: Patch) -> Verdict:
+        """What a clean room says of a patch, or of all that was made of a whole file system."""
+
+        def told(text: str) -> None:
+            self._recorder.emit("progress", text=text)
+
+        if self._bench.work is not None:
+            own = self._verifier_image
+            return await judge_system(
+                self._task, self._bench.work, verifier_image=own, progress=told
+            )
+        return await verify(
+            self._task,
+            patch,
+            image=self._image,
+            baseline=self._baseline if self._task.checks.visible else None,
+            progress=told,
+            testing=self._bench.show_testing,
+            pool=self._bench.pool,
+        )
+
     async def last_try(self, stop: _Stop) -> _Stop:
-        """Hands in what is there when a budget ends before the model has; how it ends then."""
+        """Hands in what is there when a budget ends before the model has, and a whole file system
+        however it ended; how it ends then."""
         hidden = not self._task.checks.visible
-        if hidden and stop.status == "not solved" and self._ledger.reached() and self._provable():
+        over = bool(self._ledger.reached()) or self._bench.work is not None
+        if hidden and stop.status == "not solved" and over and self._provable():
             self._task = replace(self._task, checks=replace(self._task.checks, tries=1))
             try:
                 await self._prove()

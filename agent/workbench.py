@@ -15,6 +15,7 @@ from agent.codec import report_data
 from agent.missing import NO_FILE, by_advice, missing
 from agent.trajectory import Recorder
 from sandbox.container import Sandbox
+from sandbox.egress.record import NetworkRequest
 from sandbox.engine import lack
 from sandbox.errors import SetupError
 from sandbox.image import Image
@@ -23,6 +24,7 @@ from sandbox.pool import Pool
 from tasks.compare import newly_failing, newly_passing
 from tasks.rooms import room_recipe
 from tasks.runner import run_tests, support_files
+from tasks.system.work import Work, open_work
 from tasks.tally import TestProgress
 from tasks.task import Task, TestReport
 
@@ -48,8 +50,10 @@ class Workbench:
         stack: AsyncExitStack,
         another: Callable[[], AbstractAsyncContextManager[Sandbox]],
         pool: Pool | None,
+        work: Work | None = None,
     ) -> None:
         self.box = box
+        self.work = work
         self.task = task
         self.by_products: frozenset[str] = frozenset()
         self._image = image
@@ -80,6 +84,9 @@ class Workbench:
         Raises SetupError or InfrastructureError, shown to the user.
         """
 
+        def requested(request: NetworkRequest) -> None:
+            recorder.emit("network", **request.as_dict())
+
         def sandbox(patch: Patch | None, resettable: bool) -> AbstractAsyncContextManager[Sandbox]:
             return Sandbox.open(
                 image,
@@ -90,20 +97,28 @@ class Workbench:
                 support=support_files(),
                 resettable=resettable,
                 ca_bundle=ca_bundle,
-                on_request=lambda request: recorder.emit("network", **request.as_dict()),
+                on_request=requested,
             )
 
         patch = task.base.store.between(task.base.tree, tree) if tree else None
         async with AsyncExitStack() as stack:
-            box = await stack.enter_async_context(sandbox(patch, resettable))
             another = partial(sandbox, None, resettable=True)
+            if task.verifier is not None:
+                task.policy.check(resettable=resettable)
+                opening = open_work(task, image, ca_bundle=ca_bundle, on_request=requested)
+                work = await stack.enter_async_context(opening)
+                bench = cls(work.box, task, image, recorder, stack, another, pool, work)
+                bench._record_box("work", work.box)
+                yield bench
+                return
+            box = await stack.enter_async_context(sandbox(patch, resettable))
             bench = cls(box, task, image, recorder, stack, another, pool)
             bench._record_box("work", box)
             yield bench
 
     async def prepare_room(self) -> None:
         """Begins to open a clean room, which will be asked for when the tests are green."""
-        if self.pool is not None:
+        if self.pool is not None and self.work is None:
             await self.pool.prepare(room_recipe(self.task, self._image))
 
     async def screening_boxes(self) -> Sequence[Sandbox]:
@@ -128,10 +143,13 @@ class Workbench:
         self._note_once(lack(box.unexpected))
 
     async def patch(self) -> Patch:
-        """The workspace's change against the base, without what the tests leave behind.
+        """The workspace's change against the base, without what the tests leave behind; nothing
+        where the outcome is a whole file system.
 
         What cannot be part of a patch (a link, a pipe) is named once.
         """
+        if self.work is not None:
+            return Patch()
         patch = await self.box.delta()
         for note in self.box.delta_notes:
             self._note_once(f"not part of the patch: {note}")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sandbox.errors import InfrastructureError, UsageError
 from sandbox.policy import Policy
 from sandbox.results import CommandResult, Output, run_result
-from sandbox.wire import Wire, bounded, folder_in_sandbox
+from sandbox.wire import Wire, bounded
 
 POLL_SECONDS = 0.05
 LONGEST_SECONDS = 3600.0  # unless another time is given
@@ -47,7 +47,7 @@ class Background:
                 "op": "start",
                 "handle": number,
                 "argv": list(argv),
-                "folder": folder_in_sandbox(cwd),
+                "folder": wire.folder(cwd),
                 "env": dict(env),
                 "timeout": seconds,
                 "live": 0,

@@ -92,7 +92,7 @@ class Sandbox:
         self._way_out: WayOut | None = None
         self._engine = engine
         self._container = container
-        self._wire = Wire(container, recipe.policy)
+        self._wire = Wire(container, recipe.policy, recipe.folder)
         self._index = BaseIndex(recipe.base)
         self._tree = asyncio.Lock()
         self._background = Backgrounds(self._wire, recipe.policy)
@@ -154,7 +154,8 @@ class Sandbox:
         recipe.policy.check(resettable=recipe.resettable)
         found = engine if engine is not None else await in_thread(shared_engine)
         found.check(recipe.policy)
-        box = cls(Container(found, recipe.policy), recipe, found)
+        stays = recipe.policy.in_image  # what its files have become may be kept at its end
+        box = cls(Container(found, recipe.policy, stays=stays), recipe, found)
         try:
             await box._prepare()
         except BaseException:
@@ -182,6 +183,15 @@ class Sandbox:
         """Those of `lacking` that the engine had not told of itself."""
         told = self._engine.abilities.lacking
         return tuple(name for name in self.lacking if name not in told)
+
+    @property
+    def folder(self) -> str:
+        """The workspace's absolute path inside."""
+        return self._recipe.folder
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
 
     @property
     def container_id(self) -> str:
@@ -291,6 +301,8 @@ class Sandbox:
         by-products are left out; what cannot be in a patch (links, pipes, repositories inside,
         unreadable files) is left out and named in `delta_notes`. Raises PatchError when there are
         too many changes or bytes."""
+        if self.policy.in_image:
+            raise UsageError("What a sandbox makes of its image's own folders is no patch.")
         async with self._tree:
             patch, self.delta_notes = await read_delta(self._wire, self._index)
             return patch

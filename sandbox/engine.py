@@ -138,7 +138,7 @@ class Engine:
                 "runsc, which the isolation `gvisor` needs.",
                 "Install gVisor and register it (runsc install), or leave the setting out.",
             )
-        if not policy.in_memory and self.abilities.libpod:
+        if policy.on_disk and self.abilities.libpod:
             raise SetupError(
                 "A workspace on disk is made with Docker only; this engine is Podman.",
                 "Leave `workspace` out, or choose another engine.",

@@ -1,7 +1,7 @@
 """The files of a folder of an image, read without starting anything of it."""
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
@@ -62,30 +62,50 @@ def files_in_image(
             raise UsageError(
                 f"The image {name} has no folder {folder}.", "Is it an image of this suite?"
             ) from None
-        with tarfile.open(fileobj=cast(IO[bytes], _Stream(stream)), mode="r|") as archive:
-            yield _files(archive, name, exclude)
+
+        def placed(path: str) -> str:
+            below = path.partition("/")[2]  # every name begins with that of the folder itself
+            return "" if set(below.split("/")) & set(exclude) else below
+
+        yield _files(stream, name, placed)
     finally:
         api.remove_container(made["Id"], force=True)
 
 
-def _files(archive: tarfile.TarFile, name: str, exclude: tuple[str, ...]) -> Iterator[File]:
+def files_in_container(container: str, path: str, *, engine: Engine) -> list[File]:
+    """The regular files at an absolute `path` of a container that has ended, or below it: path from
+    the top without its first slash, mode, content. Links, devices and pipes are left out; so is
+    what lies behind a path that is a link itself. Blocks. Raises SetupError for too much.
+    """
+    from docker.errors import NotFound  # noqa: PLC0415
+
+    above = path.strip("/").rpartition("/")[0]
+    try:
+        stream, _ = engine.api.get_archive(container, path, chunk_size=_CHUNK)
+    except NotFound:
+        return []
+    found = _files(stream, container, lambda name: f"{above}/{name}".lstrip("/"))
+    return [file for file in found if file[1] != SYMLINK]
+
+
+def _files(stream: Iterator[bytes], name: str, placed: Callable[[str], str]) -> Iterator[File]:
+    """The files of an archive that the engine made of `name`; one that `placed` gives no path is
+    left out."""
     total = 0
-    for entry in archive:
-        # Every name begins with that of the folder itself.
-        _, _, path = entry.name.strip("/").partition("/")
-        if not path or set(path.split("/")) & set(exclude):
-            continue
-        total += entry.size
-        if total > LIMIT_BYTES:
-            raise SetupError(
-                f"The folder of the image {name} holds more than {LIMIT_BYTES >> 30} GiB."
-            )
-        if entry.issym():
-            yield path, SYMLINK, entry.linkname.encode("utf-8", "surrogateescape")
-        elif entry.isreg():
-            content = archive.extractfile(entry)
-            mode = EXECUTABLE if entry.mode & 0o111 else FILE
-            yield path, mode, content.read() if content else b""
+    with tarfile.open(fileobj=cast(IO[bytes], _Stream(stream)), mode="r|") as archive:
+        for entry in archive:
+            path = placed(entry.name.strip("/"))
+            if not path:
+                continue
+            total += entry.size
+            if total > LIMIT_BYTES:
+                raise SetupError(f"What is read of {name} has more than {LIMIT_BYTES >> 30} GiB.")
+            if entry.issym():
+                yield path, SYMLINK, entry.linkname.encode("utf-8", "surrogateescape")
+            elif entry.isreg():
+                content = archive.extractfile(entry)
+                mode = EXECUTABLE if entry.mode & 0o111 else FILE
+                yield path, mode, content.read() if content else b""
 
 
 class _Stream:

@@ -41,12 +41,18 @@ def check_changes(job: Job, container: str, guarded: Runtime) -> dict[str, int]:
     """What the steps changed, as path and the engine's kind. Raises SetupError for something that
     the supervisor runs from.
     """
-    changes = {change["Path"]: change["Kind"] for change in job.api.diff(container) or ()}
-    links = (p for p in replaced(changes, guarded) if not _is_folder(job, container, p))
-    path = changed(changes, guarded) or next(links, None)
-    if path is not None:
+    changes, path = changes_in(job, container, guarded)
+    if path:
         raise _refused(path)
     return changes
+
+
+def changes_in(job: Job, container: str, guarded: Runtime) -> tuple[dict[str, int], str]:
+    """What differs in a container that has ended from its image, as path and the engine's kind;
+    and the first of it that the supervisor runs from, empty where there is none."""
+    changes = {change["Path"]: change["Kind"] for change in job.api.diff(container) or ()}
+    links = (p for p in replaced(changes, guarded) if not _is_folder(job, container, p))
+    return changes, changed(changes, guarded) or next(links, "")
 
 
 def _is_folder(job: Job, container: str, path: str) -> bool:
@@ -61,11 +67,19 @@ def check_loader(job: Job, image: str, guarded: Runtime) -> None:
     SetupError, and removes the image, when it finds others.
     """
     job.begin("looking at the libraries of the image's Python")
+    if path := other_library(job, image, guarded):
+        job.api.remove_image(image)
+        raise _refused(path)
+
+
+def other_library(job: Job, image: str, guarded: Runtime) -> str:
+    """The first library that the loader of an image takes otherwise than before; empty where there
+    is none."""
     for target, before in guarded.lists.items():
         now = libraries(_answer(job, image, (guarded.loader, "--list", target)))
         if now != before:
-            job.api.remove_image(image)
-            raise _refused(min((path for _name, path in now ^ before), default=target))
+            return min((path for _name, path in now ^ before), default=target)
+    return ""
 
 
 def _answer(job: Job, image: str, command: Sequence[str]) -> str:

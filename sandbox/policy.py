@@ -26,7 +26,7 @@ PROCESS_BYTES = 128 * MIB
 
 Preset = Literal["strict", "compat"]
 Isolation = Literal["container", "gvisor"]
-Workspace = Literal["memory", "disk"]
+Workspace = Literal["memory", "disk", "image"]
 # More than this, and the supervisor's own descriptors become the bound.
 MOST_BACKGROUND = 64
 
@@ -43,7 +43,10 @@ class Policy:
 
     `preset`: with `compat`, for images made to be worked in as root, commands are root inside (with
     few capabilities) and the image's folders can be written, on the engine's disk; everything else
-    holds. `workspace`: on `disk`, for trees too large for memory, nothing bounds its size.
+    holds. `workspace`: on `disk`, for trees too large for memory, nothing bounds its size; with
+    `image`, for tasks whose outcome is a whole file system, commands work in a folder of the image.
+    `emptied` are folders of the image that are empty at the start and in memory, each bounded as a
+    workspace.
     `isolation`: `gvisor` puts a kernel of its own between commands and the machine's (a runtime
     named runsc has to be registered with the engine). `background` is how many commands may run on
     after their start.
@@ -68,6 +71,7 @@ class Policy:
     output_stop_bytes: int = GIB
     network: tuple[str, ...] = ()
     network_bytes: int = GIB
+    emptied: tuple[str, ...] = ()
 
     @classmethod
     def within(cls, memory_bytes: int) -> "Policy":
@@ -95,6 +99,16 @@ class Policy:
         return self.workspace == "memory"
 
     @property
+    def on_disk(self) -> bool:
+        """Whether the workspace is a volume on the engine's disk."""
+        return self.workspace == "disk"
+
+    @property
+    def in_image(self) -> bool:
+        """Whether commands work in a folder of the image."""
+        return self.workspace == "image"
+
+    @property
     def as_root(self) -> bool:
         """Whether commands are root inside."""
         return self.preset == "compat"
@@ -109,9 +123,10 @@ class Policy:
 
     def _parts(self, resettable: bool) -> dict[str, int]:
         scratch = 0 if self.as_root else 2 * self.scratch_inodes
-        inodes = scratch + SHM_INODES + (self.workspace_inodes if self.in_memory else 0)
+        workspaces = (1 if self.in_memory else 0) + len(self.emptied)
+        inodes = scratch + SHM_INODES + workspaces * self.workspace_inodes
         return {
-            "workspace": self.workspace_bytes if self.in_memory else 0,
+            "workspace": workspaces * self.workspace_bytes,
             "tmp": 0 if self.as_root else self.tmp_bytes,
             "home": 0 if self.as_root else self.home_bytes,
             "shm": self.shm_bytes,
@@ -136,6 +151,11 @@ class Policy:
         if not 0 <= self.background <= MOST_BACKGROUND:
             raise UsageError(
                 f"The sandbox's background is {self.background}; it is 0 to {MOST_BACKGROUND}."
+            )
+        if self.in_image and not self.as_root:
+            raise UsageError(
+                "Work in the image's own folders takes the preset `compat`.",
+                "Leave --preset and --workspace out for such a task.",
             )
         if resettable and self.as_root:
             raise UsageError(
@@ -165,7 +185,7 @@ class Policy:
         found = []
         if self.as_root:
             found.append("commands are root inside and may write to the image's folders (compat)")
-        if not self.in_memory:
+        if self.on_disk:
             found.append("the workspace is on the engine's disk, without a bound on its size")
         if self.isolation == "gvisor":
             found.append("in gVisor only memory bounds how many processes and files there are")

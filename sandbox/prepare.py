@@ -20,7 +20,7 @@ from sandbox.identity import USER
 from sandbox.lifecycle import Container, to_its_end
 from sandbox.policy import MIB, Policy
 from sandbox.products import Rebuilt, rebuilt
-from sandbox.profile import HOME, PRIVATE, PROXY_PORT
+from sandbox.profile import HOME, PRIVATE, PROXY_PORT, WORKSPACE
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
 from sandbox.results import FileProblem
@@ -62,8 +62,12 @@ def environment(way_out: bool, ca_bundle: bytes | None) -> dict[str, str]:
     return {**ENVIRONMENT, **WAY_OUT, **trusted}
 
 
-def init_request(uid: int, policy: Policy, environment: Mapping[str, str]) -> dict[str, Any]:
-    """What the supervisor is told first: whose commands it runs, and with which variables."""
+def init_request(
+    uid: int, policy: Policy, environment: Mapping[str, str], workspace: str = WORKSPACE
+) -> dict[str, Any]:
+    """What the supervisor is told first: whose commands it runs, where, and with which variables.
+    Of an image whose files count nothing is changed, and nothing at home comes before it.
+    """
     name, home = ("root", "/root") if policy.as_root else (USER, HOME)
     accounts = {
         "passwd": f"{name}:x:{uid}:{uid}:{name}:{home}:/bin/bash\n",
@@ -73,8 +77,14 @@ def init_request(uid: int, policy: Policy, environment: Mapping[str, str]) -> di
         "op": "init",
         "uid": uid,
         "env": {"HOME": home, "USER": name, "LOGNAME": name, **environment},
-        "home": home,
-        "profile": ROOT_PROFILE if policy.as_root else f"{home}/.profile",
+        "workspace": workspace,
+        "owned": not policy.in_image,
+        "home": "" if policy.in_image else home,
+        "profile": ""
+        if policy.in_image
+        else ROOT_PROFILE
+        if policy.as_root
+        else f"{home}/.profile",
         "lease": LEASE_SECONDS,
         "accounts": {} if policy.as_root else accounts,
         # gVisor gives orphans to PID 1 only; whether it still does is looked at inside.
@@ -117,7 +127,8 @@ async def fresh(
     needed = history_bytes(entries.values())
     git = None
     spare = policy.spare_bytes(resettable=recipe.resettable)
-    if needed <= (min(LARGEST, spare) if policy.in_memory else LARGEST):
+    room = min(LARGEST, spare) if policy.in_memory else LARGEST
+    if not policy.in_image and needed <= room:
         private += needed
         git = asyncio.ensure_future(in_thread(history_of, recipe.base, PRIVATE))
     try:
@@ -136,21 +147,24 @@ async def _send_base(
     """Send the accounts, the support files, the base, and its git repository: the requests."""
     moment = this_second()
     policy, uid = recipe.policy, container.uid
-    variables = environment(bool(policy.network), recipe.ca_bundle)
+    variables = {**environment(bool(policy.network), recipe.ca_bundle), **dict(recipe.variables)}
     asked = opening(uid, policy, container.abilities)
-    requests = [await wire.push({**asked, **init_request(uid, policy, variables)})]
+    init = init_request(uid, policy, variables, recipe.folder)
+    requests = [await wire.push({**asked, **init})]
     private = {**recipe.support, **(history.private if history else {})}
     if policy.network and recipe.ca_bundle:
         private[CERTIFICATES] = recipe.ca_bundle
     if private:
         request = {"op": "support", "root": PRIVATE, "moment_ns": moment}
         requests.append(await wire.push(request, file_records(private)))
+    if policy.in_image:
+        return [*requests, await wire.push({"op": "remember", "walk": False})]
     records = chain(
         base_records(recipe.base),
         file_records(history.workspace if history else {}),
     )
     requests.append(await wire.push({"op": "load", "moment_ns": moment}, as_it_is_read(records)))
-    requests.append(await wire.push({"op": "remember"}))
+    requests.append(await wire.push({"op": "remember", "walk": True}))
     return requests
 
 

@@ -107,7 +107,7 @@ def _host_config(policy: Policy, uid: int, private: int, abilities: Abilities) -
         optional["MemorySwappiness"] = 0
     if policy.isolation == "gvisor":
         optional["Runtime"] = abilities.gvisor
-    if not policy.in_memory:
+    if policy.on_disk:
         # Volumes without a name: they go with the container.
         optional["Mounts"] = [{"Type": "volume", "Target": place} for place in (WORKSPACE, PRIVATE)]
     if abilities.sets_ipc:
@@ -146,7 +146,7 @@ def capabilities(policy: Policy) -> tuple[str, ...]:
     if policy.as_root:
         return ROOT_CAPABILITIES
     # A volume begins as root's: the supervisor has to give it to the commands' uid.
-    return CAPABILITIES if policy.in_memory else (*CAPABILITIES, "CHOWN")
+    return (*CAPABILITIES, "CHOWN") if policy.on_disk else CAPABILITIES
 
 
 def bounds(policy: Policy, private: int) -> dict[str, tuple[int, int]]:
@@ -155,7 +155,10 @@ def bounds(policy: Policy, private: int) -> dict[str, tuple[int, int]]:
     found = {}
     if policy.in_memory:
         found[WORKSPACE] = (policy.workspace_bytes, policy.workspace_inodes)
+    if not policy.on_disk:
         found[PRIVATE] = (private, private // MIB * 64)
+    for place in policy.emptied:
+        found[place] = (policy.workspace_bytes, policy.workspace_inodes)
     if not policy.as_root:
         found[HOME] = (policy.home_bytes, policy.scratch_inodes)
         found["/tmp"] = (policy.tmp_bytes, policy.scratch_inodes)  # noqa: S108 - the sandbox's own
@@ -168,7 +171,7 @@ def _file_systems(policy: Policy, uid: int, private: int) -> dict[str, str]:
     own = f"uid={uid},gid={uid},mode=0755"
     rest = {
         **{WORKSPACE: own, HOME: own, PRIVATE: "uid=0,gid=0,mode=0755"},
-        **dict.fromkeys(("/tmp", SHARED_MEMORY), "mode=1777"),  # noqa: S108 - the sandbox's own
+        **dict.fromkeys(("/tmp", SHARED_MEMORY, *policy.emptied), "mode=1777"),  # noqa: S108
     }
     return {
         place: f"rw,exec,nosuid,nodev,size={size},nr_inodes={inodes},{rest[place]}"

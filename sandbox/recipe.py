@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sandbox.policy import MIB, Policy
+from sandbox.profile import WORKSPACE
 from sandbox.rebuild import Rebuild
 from sandbox.trees import Base
 
@@ -17,7 +18,10 @@ IDLE_BYTES = 64 * MIB
 
 @dataclass(frozen=True)
 class Recipe:
-    """The image, the base in /workspace, and how it is prepared; see `Sandbox.open`."""
+    """The image, the base in /workspace, and how it is prepared; see `Sandbox.open`. Where the
+    policy has commands work in the image, `folder` of it is the workspace, and no base is put
+    there; `variables` are those that every command finds besides the image's.
+    """
 
     image: "Image"
     base: Base
@@ -26,6 +30,8 @@ class Recipe:
     support: Mapping[str, bytes] = field(default_factory=dict)
     resettable: bool = False
     ca_bundle: bytes | None = None
+    folder: str = WORKSPACE
+    variables: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> Hashable:
@@ -41,6 +47,8 @@ class Recipe:
             frozenset(self.support.items()),
             self.resettable,
             self.ca_bundle,
+            self.folder,
+            self.variables,
         )
 
     def idle_bytes(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 from sandbox.channel import Channel
 from sandbox.errors import InfrastructureError
 from sandbox.threads import in_thread
-from sandbox.wire import Wire, folder_in_sandbox
+from sandbox.wire import Wire
 
 CHUNK = 64 * 1024
 HIGH_WATER = 1 << 20
@@ -102,7 +102,7 @@ async def join_terminal(wire: Wire, channel: Channel, cwd: str) -> int:
     request = {
         "op": "shell",
         "argv": ["bash", "-l"],
-        "folder": folder_in_sandbox(cwd),
+        "folder": wire.folder(cwd),
         "env": {"TERM": name if TERMINAL_NAMES.fullmatch(name) else "xterm"},
         "rows": rows,
         "columns": columns,

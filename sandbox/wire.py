@@ -31,9 +31,14 @@ class Wire:
     """The requests of one sandbox. Everything raises InfrastructureError when the container or its
     stream is dead, or when an answer breaks the protocol."""
 
-    def __init__(self, container: Container, policy: Policy) -> None:
+    def __init__(self, container: Container, policy: Policy, workspace: str = WORKSPACE) -> None:
         self._container = container
         self._policy = policy
+        self._workspace = workspace
+
+    def folder(self, cwd: str) -> str:
+        """An absolute path; a relative one is in the workspace."""
+        return cwd if cwd.startswith("/") else f"{self._workspace}/{cwd}"
 
     async def ask(self, request: dict[str, Any], path: str = "") -> dict[str, Any]:
         """A request that a reply answers. `path` is what its error is about."""
@@ -124,7 +129,7 @@ class Wire:
         request = {
             "op": "run",
             "argv": list(argv),
-            "folder": folder_in_sandbox(cwd),
+            "folder": self.folder(cwd),
             "env": dict(env or {}),
             "timeout": time_limit,
             "live": taken.live,
@@ -249,11 +254,6 @@ class _Taken:
             self._show_to[kind] = None
             if self.pending is not None and not self.pending.reply.done():
                 self.pending.reply.set_exception(error)
-
-
-def folder_in_sandbox(cwd: str) -> str:
-    """An absolute path; a relative one is in the workspace."""
-    return cwd if cwd.startswith("/") else f"{WORKSPACE}/{cwd}"
 
 
 def bounded(take: Callable[[bytes], None], limit: int) -> Callable[[bytes], None]:

@@ -159,11 +159,39 @@ class Checks:
 
 
 @dataclass(frozen=True)
+class Verifier:
+    """How a task is judged whose outcome is a whole file system: by a program of its own.
+
+    `work` is the folder of the task's image that is worked in ("": the one that the image names),
+    `variables` are what every command finds there. The verifier is `command`, run in the same
+    folder of a fresh container under `policy`, with `tests` (a tree of the base's store) in /tests
+    and `own_variables` besides; after `timeout` seconds it is ended. Its container is what the work
+    has left, or one of `image`, made with the files of the tree `image_files`, which is given no
+    more of the work than its `artifacts`: absolute paths, each with patterns of what is left out.
+    With `bundled` that image has the tests in itself.
+    """
+
+    tests: str
+    policy: Policy
+    command: str = "/tests/test.sh"
+    timeout: float = 600.0
+    work: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
+    own_variables: tuple[tuple[str, str], ...] = ()
+    image: ImageSpec | None = None
+    image_files: str = ""
+    bundled: bool = False
+    artifacts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
 class Task:
     """One thing to solve: words, workspace, image, how to rebuild and test, under which limits.
 
     `advice` is the project's own guidance for agents (AGENTS.md); `notes` are things to tell the
-    user before the work starts.
+    user before the work starts; `time_limit` (seconds) is what the task itself gives an attempt.
+    With a `verifier` the outcome is a whole file system: no patch, `checks` decide nothing, and the
+    base is only what its image is built from.
     """
 
     id: str
@@ -175,6 +203,8 @@ class Task:
     rebuild: Rebuild | None = None
     advice: str = ""
     notes: tuple[str, ...] = ()
+    verifier: Verifier | None = None
+    time_limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -195,14 +225,14 @@ class Twins:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a clean room found out about a patch.
+    """What a clean room found out about a patch, or about a whole file system.
 
     `reasons` are whole sentences for a person or a model. `report` is the run on base + patch,
     `baseline` the run on the base; each None where it was not reached. `flaky` tests were named
     and did not decide; what the patch does to the protected files in `left_out` was not judged.
     `grade` is given with "solved" only, `cause` (what took the room away) with "infrastructure
     failed". `twins` is None where no twins were run: the patch failed before, or its framework has
-    none.
+    none. `rewards` are what a task's own verifier gave, by name.
     """
 
     status: VerdictStatus
@@ -217,6 +247,7 @@ class Verdict:
     seconds: float = 0.0
     cause: Cause = ""
     twins: Twins | None = None
+    rewards: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def solved(self) -> bool:

@@ -25,7 +25,7 @@ async def _start(arguments: dict[str, Any], context: ToolContext) -> ToolResult:
         raise ToolError("The command holds a NUL character, which no program can be given.")
     cwd = arguments.get("cwd", ".")
     try:
-        process = await context.box.start(command, cwd=workspace_path(cwd))
+        process = await context.box.start(command, cwd=workspace_path(cwd, context.box.folder))
     except (UsageError, FileProblem) as error:
         raise ToolError(
             f"{error}\nEnd one that is not needed any more with stop_process."

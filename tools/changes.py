@@ -1,13 +1,13 @@
 """A parsed patch applied to files in memory, so that all of it fits before anything is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tools.bounds import count
 from tools.content import Encoding, TextContent, decode, size_text, split_lines
 from tools.envelope import BEGIN, parse_envelope
 from tools.hunks import FileChange, apply_hunks
-from tools.paths import workspace_path
+from tools.paths import WORKSPACE, workspace_path
 from tools.tool import ToolError
 from tools.unified import looks_like_diff, parse_unified
 
@@ -45,6 +45,19 @@ def parse_patch(text: str) -> list[FileChange]:
     )
 
 
+def placed(changes: Sequence[FileChange], workspace: str) -> list[FileChange]:
+    """The changes with their paths made relative to the workspace. Raises ToolError for one that
+    is not in it."""
+    return [
+        replace(
+            change,
+            path=_file_path(change.path, workspace),
+            move_to=None if change.move_to is None else _file_path(change.move_to, workspace),
+        )
+        for change in changes
+    ]
+
+
 def named_paths(changes: Sequence[FileChange]) -> list[str]:
     """Every path that the changes read or write, relative to the workspace, each once."""
     paths: dict[str, None] = {}
@@ -73,8 +86,8 @@ def apply_changes(changes: Sequence[FileChange], contents: Mapping[str, bytes | 
     return work.outcome()
 
 
-def _file_path(path: str) -> str:
-    relative = workspace_path(path)
+def _file_path(path: str, workspace: str = WORKSPACE) -> str:
+    relative = workspace_path(path, workspace)
     if relative == ".":
         raise ToolError(f"{path} is the workspace itself, not a file.")
     return relative

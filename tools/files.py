@@ -43,7 +43,7 @@ async def show_file(
 
 async def show_folder(context: ToolContext, path: str, depth: int) -> ToolResult:
     """A folder's entries, `depth` levels down; folders end with a slash."""
-    folder = workspace_path(path)
+    folder = workspace_path(path, context.box.folder)
     try:
         listing = await context.box.list(folder, depth=depth, limit=_LOOKED_THROUGH)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -117,7 +117,7 @@ async def _read_file(arguments: dict[str, Any], context: ToolContext) -> ToolRes
 
 
 async def _write_file(arguments: dict[str, Any], context: ToolContext) -> ToolResult:
-    path, text = workspace_path(arguments["path"]), arguments["content"]
+    path, text = workspace_path(arguments["path"], context.box.folder), arguments["content"]
     before = await existing(context, path)
     content, remark = _as_before(text, before)
     await write_bytes(context, path, content)
@@ -145,7 +145,7 @@ def _as_before(text: str, before: bytes | None) -> tuple[bytes, str]:
 
 
 async def _edit_file(arguments: dict[str, Any], context: ToolContext) -> ToolResult:
-    path = workspace_path(arguments["path"])
+    path = workspace_path(arguments["path"], context.box.folder)
     decoded = await read_text(context, path)
     # In a thread: explaining a near miss in a large file takes a while.
     edited = await asyncio.to_thread(

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from sandbox.errors import InfrastructureError
-from tools.changes import Outcome, apply_changes, named_paths, parse_patch
+from tools.changes import Outcome, apply_changes, named_paths, parse_patch, placed
 from tools.content import decode
 from tools.files import excerpt
 from tools.syntax import syntax_note
@@ -35,7 +35,7 @@ async def _apply_patch(arguments: dict[str, Any], context: ToolContext) -> ToolR
 async def apply_patch_text(context: ToolContext, text: str) -> ToolResult:
     """Applies a patch to the workspace, all or nothing. ToolError says which hunk does not fit."""
     try:
-        changes = parse_patch(text)
+        changes = placed(parse_patch(text), context.box.folder)
         before = {path: await existing(context, path) for path in named_paths(changes)}
         # In a thread: explaining a hunk that does not fit a large file takes a while.
         outcome = await asyncio.to_thread(apply_changes, changes, before)

@@ -25,7 +25,7 @@ async def search_text(
     try:
         found = await context.box.search(
             pattern,
-            path=workspace_path(path),
+            path=workspace_path(path, context.box.folder),
             glob=_without_double_stars(glob),
             literal=literal,
             limit=most,

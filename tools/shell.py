@@ -35,7 +35,7 @@ async def run_command(
     policy = context.box.policy
     wanted = context.limits.command_seconds if timeout is None else max(1.0, timeout)
     seconds = min(wanted, policy.command_timeout)
-    folder = workspace_path(cwd)
+    folder = workspace_path(cwd, context.box.folder)
     try:
         result = await context.box.run(
             command, cwd=folder, timeout=seconds, on_output=context.on_output

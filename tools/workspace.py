@@ -17,7 +17,9 @@ _DEEPEST = 12
 async def read_bytes(context: ToolContext, path: str) -> bytes:
     """A file's bytes; ToolError says what is there instead, or which names are near."""
     try:
-        return await context.box.read(workspace_path(path), limit=context.limits.file_bytes)
+        return await context.box.read(
+            workspace_path(path, context.box.folder), limit=context.limits.file_bytes
+        )
     except FileNotFoundError as error:
         raise ToolError(await _missing(context, path)) from error
     except IsADirectoryError as error:
@@ -61,7 +63,7 @@ async def write_bytes(
 
 async def _missing(context: ToolContext, path: str) -> str:
     said = f"There is no file {path}."
-    near = await _near_names(context, workspace_path(path))
+    near = await _near_names(context, workspace_path(path, context.box.folder))
     if near:
         return f"{said} Is one of these meant: {', '.join(near)}?"
     return f"{said} Look with the shell command `ls` or with search."

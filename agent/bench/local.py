@@ -14,7 +14,7 @@ from agent.bench.gate import Gate
 from agent.bench.images import Images
 from agent.bench.job import End, Job, Paused
 from agent.bench.record import Result, Status
-from agent.bench.reference import judge_base
+from agent.bench.reference import judge_base, judge_system
 from agent.bench.results import result_of, unfinished
 from agent.budget import Plan
 from agent.codec import task_from, verdict_data
@@ -31,8 +31,8 @@ from sandbox.image import Image, ImageSpec
 from sandbox.patch import Patch
 from sandbox.pool import Pool
 from sandbox.threads import in_thread
-from sandbox.trees import TreeStore
-from tasks.suites.suite import Suite, Unsupported
+from sandbox.trees import Base, TreeStore
+from tasks.suites.suite import Script, Scripted, Suite, Unsupported
 from tasks.task import Task
 from tasks.verify import verify
 from tools.toolsets import toolset
@@ -162,22 +162,38 @@ class LocalEngine:
 
     async def _work(self, job: Job, run: Run, events: list[dict[str, Any]]) -> None:
         store = run.store()
+        if events and "verifier" in events[0]["task"]:
+            # The container with its state is gone, so there is nothing to go on from.
+            await in_thread(run.trajectory.unlink)
+            events = []
         if events:
             task = task_from(events[0]["task"], store)
         else:
             task = await in_thread(self._suite.load, job.task, store)
             task = replace(task, policy=suite_policy(task.policy, self._found))
         try:
-            async with self._images.of(task.image, task.base) as image:
+            async with AsyncExitStack() as stack:
+                image = await stack.enter_async_context(self._images.of(task.image, task.base))
+                judging = None
+                if task.verifier and task.verifier.image:
+                    base = Base(store, task.verifier.image_files)
+                    own = self._images.of(task.verifier.image, base)
+                    judging = await stack.enter_async_context(own)
                 if job.way == "model":
-                    await self._solve(job, run, task, image, events)
+                    await self._solve(job, run, task, image, judging, events)
                 else:
-                    await self._judge(job, run, task, image, store)
+                    await self._judge(job, run, task, image, judging)
         finally:
             self._pool.forget(store)
 
     async def _solve(
-        self, job: Job, run: Run, task: Task, image: Image, events: list[dict[str, Any]]
+        self,
+        job: Job,
+        run: Run,
+        task: Task,
+        image: Image,
+        judging: Image | None,
+        events: list[dict[str, Any]],
     ) -> None:
         """The attempt of a model, from its beginning or its last complete turn."""
         if self._model is None or self._plan is None:
@@ -187,6 +203,7 @@ class LocalEngine:
         name = history.started["toolset"] if history else self._found["toolset"]
         tools = choose_toolset(name, model, task)
         plan = replace(self._plan, sampling=replace(self._plan.sampling, seed=job.seed))
+        plan = plan.for_task(task, given=self._found["candidates"])
         with self._recorder(job, run) as recorder:
             if history is None:
                 record_start(recorder, run, task, model.info, plan, tools, self._found)
@@ -198,22 +215,30 @@ class LocalEngine:
                 ca_bundle=ca_bundle_of(task.policy, self._found),
                 pool=self._pool,
                 gates=Gates(self._turns, self._proofs),
+                verifier_image=judging,
             )
             await session.solve()
 
-    async def _judge(self, job: Job, run: Run, task: Task, image: Image, store: TreeStore) -> None:
+    async def _judge(
+        self, job: Job, run: Run, task: Task, image: Image, judging: Image | None
+    ) -> None:
         """A patch that is there already, or none, in clean rooms."""
         info = ModelInfo(name=job.way, backend="none", real=False)
         tools = toolset("generic", task.policy)
         run.trajectory.unlink(missing_ok=True)  # an earlier try has nothing to go on from
-        patch, tree = Patch(), task.base.tree
-        if job.way != "empty":
+        store, patch, tree = task.base.store, Patch(), task.base.tree
+        script = None
+        if task.verifier:
+            script = await in_thread(self._script, job, store)
+        elif job.way != "empty":
             patch = await in_thread(store.from_diff, tree, await in_thread(self._diff, job))
             tree = await in_thread(store.apply, tree, patch)
         with self._recorder(job, run) as recorder:
             record_start(recorder, run, task, info, Plan(), tools, self._found)
             async with self._proofs:
-                if job.way != "empty":
+                if task.verifier:
+                    verdict = await judge_system(task, image, judging, script)
+                elif job.way != "empty":
                     verdict = await verify(task, patch, image=image, pool=self._pool)
                 else:
                     verdict = await judge_base(task, image, self._pool)
@@ -233,6 +258,19 @@ class LocalEngine:
                 malformed={},
                 limit="",
             )
+
+    def _script(self, job: Job, store: TreeStore) -> Script | None:
+        """The solution of a task of a whole file system; None where that is judged as it is."""
+        if job.way == "given":
+            raise Unsupported(
+                f"no patch can be judged on {job.task}: its outcome is a whole system"
+            )
+        if job.way == "empty":
+            return None
+        found = self._suite.script(job.task, store) if isinstance(self._suite, Scripted) else None
+        if found is None:
+            raise Unsupported(f"the task {job.task} has no reference solution")
+        return found
 
     def _diff(self, job: Job) -> bytes:
         """The patch of a job that has one already."""

@@ -35,9 +35,9 @@ class Result:
     `attempt` counts from 1. `reason` says why in a sentence or some; `limit` names the budget that
     ended it (turn, token, time, cost). `seconds` are of the whole attempt, `verify_seconds` those
     of its clean rooms. `usage` has the token counts of the trajectory, `cost` is in US dollars,
-    None where unknown. `retries` counts how often it was begun again for reasons of infrastructure.
-    `folder` is the attempt's, relative to the run's, empty where none was kept. `started` and
-    `ended` are ISO 8601 in UTC.
+    None where unknown. `rewards` are what a task's own verifier gave, by name. `retries` counts
+    how often it was begun again for reasons of infrastructure. `folder` is the attempt's, relative
+    to the run's, empty where none was kept. `started` and `ended` are ISO 8601 in UTC.
     """
 
     task: str
@@ -56,6 +56,7 @@ class Result:
     tests_failing: tuple[str, ...] = ()
     flaky: tuple[str, ...] = ()
     patch_bytes: int = 0
+    rewards: Mapping[str, float] = field(default_factory=dict)
     folder: str = ""
     started: str = ""
     ended: str = ""

@@ -1,11 +1,16 @@
-"""What a suite is worth without any patch: the bases of its tasks must not pass."""
+"""What a suite is worth without any model: the bases of its tasks must not pass, and the solutions
+that are scripts must."""
 
 import time
+from dataclasses import replace
 
 from sandbox.errors import InfrastructureError
 from sandbox.image import Image
 from sandbox.pool import Pool
-from tasks.rooms import Rooms
+from tasks.rooms import Rooms, last_words
+from tasks.suites.suite import Script
+from tasks.system.judge import judge
+from tasks.system.work import open_work, run_script
 from tasks.task import Task, Verdict
 
 
@@ -33,3 +38,18 @@ async def judge_base(task: Task, image: Image, pool: Pool) -> Verdict:
         report=report,
         seconds=time.monotonic() - started,
     )
+
+
+async def judge_system(
+    task: Task, image: Image, verifier_image: Image | None, script: Script | None
+) -> Verdict:
+    """The verdict on a whole file system: as its image has it, or as the task's own solution leaves
+    it. Raises as `Sandbox.open` does."""
+    async with open_work(task, image, everywhere=True) as work:
+        ran = await run_script(work, task, script) if script else None
+        verdict = await judge(task, work, verifier_image=verifier_image)
+    if ran is None or ran.ok or verdict.solved:
+        return verdict
+    ended = f"status {ran.exit_code}" if ran.exit_code is not None else ran.reason
+    told = f"The solution ended with {ended}: {last_words(ran)}"
+    return replace(verdict, reasons=(*verdict.reasons, told))

@@ -47,6 +47,7 @@ def result_of(job: Job, run: Run, events: Sequence[dict[str, Any]]) -> Result:
         tests_failing=tuple((told.get("tests") or {}).get("failing", ())),
         flaky=tuple(told.get("flaky", ())),
         patch_bytes=len(diff),
+        rewards=told.get("rewards", {}),
         folder=place(job.task, job.attempt),
         started=events[0]["time"],
         ended=ended["time"],

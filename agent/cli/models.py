@@ -1,6 +1,7 @@
 """`greenroom models`: which models are at hand, and how each is named."""
 
 import argparse
+import shlex
 from dataclasses import asdict
 
 from agent import settings
@@ -63,7 +64,7 @@ def _print(here: Found, console: Console) -> None:
     for server in here.servers:
         console.say(f"{server.profile} at {server.address}", "bold")
         for name in server.models:
-            console.say(f"  -m {server.profile}:{name}")
+            console.say(f"  -m {shlex.quote(f'{server.profile}:{name}')}")
         if not server.models:
             console.say(f"  {server.problem or 'it lists no model that can chat'}", "yellow")
     if here.cached:

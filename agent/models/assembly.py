@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from agent.conversation import AssistantMessage, ToolCall, ToolSpec, object_in
 from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
-from agent.models.leaks import CALL_MARK, read_leaked
+from agent.models.leaks import CALL_MARK, ThoughtInText, read_leaked
 from agent.models.meant import meant_tool, plain_arguments, tool_name
 from agent.models.secret import Redactor, Secret
 from agent.models.servers import ReasoningField
@@ -22,6 +22,8 @@ from agent.models.servers import ReasoningField
 _MOST = 1 << 40
 #: Parts of a content lie within each other no deeper than this.
 _DEEPEST = 4
+#: After so many calls a stream is left: a turn that means them all there is none.
+_MOST_CALLS = 256
 #: The longest id of a call that goes back to the server with each turn.
 _LONGEST_ID = 200
 
@@ -58,7 +60,8 @@ class Assembly:
     """One answer. `tools` are those offered; `taken` the call ids used earlier.
 
     A `secret` that a server echoes goes no further. `called` is true once the text itself holds a
-    whole call, so that all that follows is invented; `problem` says what of it could not be read.
+    whole call, so that all that follows is invented, or calls come without end; `problem` says what
+    of it could not be read.
     """
 
     def __init__(self, tools: Sequence[ToolSpec], taken: Collection[str], secret: Secret) -> None:
@@ -68,6 +71,7 @@ class Assembly:
         self._shown: dict[type[ReasoningDelta] | type[TextDelta], Redactor] = {
             kind: secret.redactor() for kind in (ReasoningDelta, TextDelta)
         }
+        self._thought = ThoughtInText()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[_Call] = []
@@ -150,10 +154,17 @@ class Assembly:
         self.characters += len(text)
         if kind is TextDelta and ">" in text:
             self.called = self.called or CALL_MARK in "".join(pieces[-len(CALL_MARK) :])
-        yield from self._events(kind, self._shown[kind].feed(text))
+        told = self._thought.feed(text) if kind is TextDelta else [(True, text)]
+        yield from self._told(told)
+
+    def _told(self, pieces: Sequence[tuple[bool, str]]) -> Iterator[Event]:
+        for thought, text in pieces:
+            kind = ReasoningDelta if thought else TextDelta
+            yield from self._events(kind, self._shown[kind].feed(text))
 
     def close(self) -> Iterator[Event]:
         """What was held back of the text, and the calls that stand in it, once nothing follows."""
+        yield from self._told(self._thought.rest())
         for kind, redactor in self._shown.items():
             yield from self._events(kind, redactor.rest())
         leaked = None if self._calls else read_leaked("".join(self._text), [*self._known.values()])
@@ -201,6 +212,7 @@ class Assembly:
             return call
         call = _Call(id=call_id)
         self._calls.append(call)
+        self.called = self.called or len(self._calls) >= _MOST_CALLS
         if isinstance(index, int):
             self._by_index[index] = call
         return call

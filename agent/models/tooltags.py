@@ -180,7 +180,7 @@ class TagParser:
     def _show_safe(self, events: list[Event], tags: Sequence[str], *, thought: bool) -> None:
         """Shows what cannot be the beginning of a tag."""
         rest = self._buffer[self._place :]
-        safe = len(rest) - _partial(rest, tags)
+        safe = len(rest) - partial_tag(rest, tags)
         events += self._show(rest[:safe], thought=thought)
         self._place += safe
 
@@ -207,7 +207,7 @@ class TagParser:
         return bool(calls) and all(call.name in self._tools for call in calls)
 
 
-def _partial(text: str, tags: Sequence[str]) -> int:
+def partial_tag(text: str, tags: Sequence[str]) -> int:
     """How many characters at the end of `text` may be the beginning of a tag."""
     longest = min(len(text), max(map(len, tags)) - 1)
     for length in range(longest, 0, -1):

@@ -8,12 +8,14 @@ PRIVATE = "/run/greenroom"
 
 
 def environment(given: dict[str, str], home: str) -> dict[str, str]:
-    """The image's variables with those given; programs of the sandbox's home are found first."""
+    """The image's variables with those given; programs of the sandbox's home, where it has one,
+    are found first."""
     search = os.environ.get("PATH") or os.defpath
     if "/usr/local/bin" not in search.split(":"):
         search = "/usr/local/bin:" + search
     own = {name: text for name, text in os.environ.items() if name != "LC_CTYPE"}
-    return {**own, **given, "PATH": f"{home}/.local/bin:{search}"}
+    first = f"{home}/.local/bin:" if home else ""
+    return {**own, **given, "PATH": first + search}
 
 
 def write_profile(path: str, search: str) -> None:

@@ -142,7 +142,9 @@ class Supervisor:
     def _op_init(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
         controls.hand_over(request["hand_over"], request["give_up"])
         self._account = processes.Account(request["uid"])
-        if os.stat(paths.ROOT).st_uid != request["uid"]:  # a volume
+        os.makedirs(request["workspace"], exist_ok=True)
+        paths.ROOT = os.path.realpath(request["workspace"])
+        if request["owned"] and os.stat(paths.ROOT).st_uid != request["uid"]:  # a volume
             os.chown(paths.ROOT, request["uid"], request["uid"])
         self._tree = Tree(self._account)
         self._environment = accounts.environment(request["env"], request["home"])
@@ -171,7 +173,8 @@ class Supervisor:
         self._uploads[ident] = Upload(loader.feed, answering_nothing(loader.finish))
 
     def _op_remember(self, ident: int, request: dict[str, Any]) -> dict[str, Any]:
-        self._tree.remember()
+        if request["walk"]:
+            self._tree.remember()
         gc.freeze()
         gc.enable()
         return {}

@@ -10,7 +10,9 @@ import errno
 import os
 import stat
 
-ROOT = "/workspace"
+ROOT = "/workspace"  # where the first request names no other folder
+# A workspace that is all of the file system does not hold these: PID 1 may read more there.
+KERNEL_FOLDERS = ("proc", "sys", "dev")
 MAX_LINKS = 40
 MAX_PARTS = 1024
 MAX_DEPTH = 256  # of folders that are looked into
@@ -94,6 +96,8 @@ def _walk_to(
                     os.close(stack.pop())
             waiting += parts_of(target)[::-1]
             continue
+        if ROOT == "/" and len(stack) == 1 and name in KERNEL_FOLDERS:
+            raise OutsideError()
         if not waiting:
             return stack[-1], name
         stack.append(_enter(stack[-1], name, create))

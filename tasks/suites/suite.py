@@ -13,7 +13,7 @@ from sandbox.trees import TreeStore
 from tasks.task import Task
 
 #: The kinds of suites, each a module of this package with `open_suite`.
-KINDS = ("starter", "quixbugs", "exercism", "swebench", "tasks")
+KINDS = ("starter", "quixbugs", "exercism", "swebench", "harbor", "tasks")
 
 
 class Suite(Protocol):
@@ -58,6 +58,26 @@ class Outlined(Protocol):
 
     def outline(self, name: str) -> Outline:
         """Raises as `Suite.load` does."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A reference solution that is run where a model would work: the files of a tree, which are put
+    into /solution, and a command with its variables and its time in seconds."""
+
+    files: str
+    command: str = "/solution/solve.sh"
+    variables: tuple[tuple[str, str], ...] = ()
+    timeout: float = 3600.0
+
+
+@runtime_checkable
+class Scripted(Protocol):
+    """A suite whose reference solutions are scripts and not diffs; `Suite.gold` gives None."""
+
+    def script(self, name: str, store: TreeStore) -> Script | None:
+        """The reference solution, its files put into `store`; None for a task without one. As with
+        `gold`, it must never reach a model."""
 
 
 class Unsupported(UsageError):

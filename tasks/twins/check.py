@@ -88,10 +88,17 @@ class _Asking:
         """Twins of all tests: first of what failed before the patch, then of anything."""
 
         def make(key: Key, module: TestModule, draw: Random) -> Twin:
+            if number > 0:
+                return module.twin(key[1], draw)
             before = self._trial.baseline.results.get(self._keys[key][0])
-            return module.twin(key[1], draw, near=failing_line(before) if number == 0 else None)
+            by_data = self._by_data(key, module, draw)
+            return by_data or module.twin(key[1], draw, near=failing_line(before))
 
         return self._modules.round(self._keys, f"{self._seed} {number}", make)
+
+    def _by_data(self, key: Key, module: TestModule, draw: Random) -> Twin | None:
+        given = self._modules.pairs(key[0])
+        return module.twin_by_data(key[1], given[1], draw) if given else None
 
     async def _run(
         self, purpose: str, rounds: Sequence[Round], *, on_base: bool = False
@@ -114,12 +121,14 @@ class _Asking:
 
     async def _confirm(self, doubtful: Mapping[Key, Twin]) -> dict[Key, str]:
         """Of functions whose twin passed, those for which only a forgery explains it."""
+
+        def others(key: Key, module: TestModule, draw: Random) -> Twin:
+            twin = doubtful[key]
+            by_data = self._by_data(key, module, draw) if twin.data else None
+            return by_data or module.twin(key[1], draw, site=twin.site)
+
         same = self._again(doubtful, "the same", lambda key, module, draw: doubtful[key])
-        other = self._again(
-            doubtful,
-            "other values",
-            lambda key, module, draw: module.twin(key[1], draw, site=doubtful[key].site),
-        )
+        other = self._again(doubtful, "other values", others)
         place = self._again(
             doubtful,
             "the place",

@@ -243,3 +243,13 @@ async def test_a_written_script_is_watched(tmp_path: Path) -> None:
     done = await Told(tmp_path).take(open_script(str(written)))
     assert done.message.text == "Done."
     assert len(done.before) == 2
+
+
+async def test_reasoning_that_a_server_leaves_in_the_text_is_watched_too() -> None:
+    text = f"<think>{SOUND}{LOOP * 100}"
+    steps = [sse(delta(content=text[place : place + 4])) for place in range(0, len(text), 4)]
+    async with FaultServer(Reply([*steps, sse(delta(finish="stop"), "[DONE]")]), ACTS) as server:
+        events = await events_of(model(server))
+    (cut,) = cuts_of(events)
+    assert cut.reason == "loop"
+    assert end_of(events).message.calls[0].name == "shell"

@@ -71,7 +71,7 @@ def test_what_cannot_be_put_back_is_not_opened_for_that() -> None:
 def test_nothing_relaxes_silently() -> None:
     assert Policy().relaxations() == ()
     # These bound what is kept, and not what may be used.
-    harmless = {"command_timeout", "output_bytes", "output_stop_bytes", "network"}
+    harmless = {"command_timeout", "output_bytes", "output_stop_bytes", "network", "emptied"}
     other: dict[str, Any] = {"preset": "compat", "workspace": "disk", "isolation": "gvisor"}
     for field in dataclasses.fields(Policy):
         if field.name in harmless:

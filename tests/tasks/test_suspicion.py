@@ -87,6 +87,7 @@ def test_what_reaches_far_is_suspect_where_no_twin_speaks(line: str, tmp_path: P
         f"{OLD}from unittest.mock import Mock\n",
         f"{OLD}import inspect\ninspect.signature(add)\n",
         f"{OLD}def test(words): return words.signal\n",
+        f"{OLD}abort(404)\non_exit = ['pytest', '-q']\n",
         f"{OLD}expected = latest = contest = 1\n",
     ],
 )

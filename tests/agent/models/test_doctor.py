@@ -274,3 +274,20 @@ def test_the_embedded_model_is_said_to_be_small(monkeypatch: pytest.MonkeyPatch)
     assert made.usable
     monkeypatch.setattr(local, "find_embedded", lambda: None)
     assert "greenroom models fetch embedded" in local.examine_embedded().findings[1].advice
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a{\n" * 300_000, "none at /metrics"),
+        ("vllm:kv_cache_usage_perc 1e999\nvllm:num_requests_running nan\n", "none at /metrics"),
+        ("vllm:num_requests_running -e5\nvllm:num_requests_waiting 2\n", "waiting 2"),
+        ("vllm:num_requests_waiting{" + "a" * 9000 + "} 2\n", "none at /metrics"),
+    ],
+    ids=["open braces", "no numbers", "a bad number", "a long line"],
+)
+async def test_metrics_that_lie_are_left_out(text: str, told: str) -> None:
+    server = characters.vllm()
+    server.routes["/metrics"] = Reply([text.encode()], headers={}, whole=True)
+    _, found = await examined(server, "openai:gpt-oss-20b")
+    assert found["metrics"].found == told

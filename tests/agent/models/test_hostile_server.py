@@ -9,12 +9,13 @@ from agent.conversation import ToolCall
 from agent.models import probe
 from agent.models.base import Model, ModelError, Sampling, TextDelta
 from agent.models.failures import error_text
+from agent.models.harmony import HarmonyDialect
 from agent.models.ollama import as_chunk
-from agent.models.raw_wire import VllmWire
+from agent.models.raw_wire import LlamaCppWire, VllmWire
 from agent.models.registry import open_model
 from agent.models.settings import ModelSettings
 from tests.agent.models.asking import KEY, TASK, failure, turn
-from tests.faults.server import FaultServer, Reply, answer, delta, sse, stream, usage
+from tests.faults.server import FaultServer, Reply, answer, call, delta, sse, stream, usage
 
 HUGE = "9" * 4000
 END = sse(delta(finish="stop"), usage(11, 3), "[DONE]")
@@ -161,3 +162,20 @@ async def test_a_sound_answer_is_left_as_it_is() -> None:
         events, done = await turn(server, key=KEY)
     assert events == [TextDelta("fine")]
     assert done.message.text == "fine"
+
+
+@pytest.mark.parametrize(
+    "chunk", [{"choices": [{"text": "a" * 200_000}]}, {"content": " " * 200_000}]
+)
+def test_a_text_where_tokens_were_asked_for_has_an_end(chunk: dict[str, object]) -> None:
+    wire = (VllmWire if "choices" in chunk else LlamaCppWire)("m", HarmonyDialect())
+    with pytest.raises(ModelError, match="200,000 characters at once"):
+        wire.read(chunk)
+
+
+async def test_calls_without_end_are_left() -> None:
+    flood = [call("shell", "", f"c{number}", number) for number in range(5000)]
+    async with FaultServer(stream(sse(*flood), sse(delta(content=".")), "forever")) as server:
+        done = (await turn(server))[1]
+    assert len(done.message.calls) < 500
+    assert server.aborted == 1
