@@ -38,6 +38,6 @@ async def test_a_forgery_is_not_solved(name: str, image: Image, tmp_path: Path) 
     assert fooled
 
 
-def test_there_are_thirty_at_least() -> None:
+async def test_there_are_thirty_at_least() -> None:
     assert len(forgery.names()) >= 30
     assert set(forgery.names()) >= ALWAYS
