@@ -141,6 +141,9 @@ def _show(session: Session, console: Console) -> None:
 
 def _ask(session: Session, console: Console) -> str:
     later = _later(session)
+    if session.task.verifier is not None:
+        console.say("\nThe outcome was the state of a container; nothing of it is kept.")
+        return ""
     if session.checkout is None:
         console.say(f"\nThe patch: {later}")
         return ""

@@ -123,6 +123,8 @@ def _summary(session: Session, outcome: Outcome, console: Console) -> None:
         console.note(f"see it: greenroom show {session.run.id}", "dim")
         if session.run.proved():
             console.note(f"what was proved before: greenroom show {session.run.id} --proved")
+        if session.task.verifier is not None:
+            return  # its container is gone
         higher = f" --{outcome.limit}-limit N (more than now)" if outcome.limit else ""
         console.note(f'go on: greenroom resume {session.run.id}{higher} -m "guidance"', "dim")
 

@@ -169,7 +169,14 @@ def _each(names: Mapping[str, object], nightly: tuple[str, ...]) -> list[object]
 
 @pytest.mark.parametrize(
     "name",
-    _each(ATTACKS, ("a folder of rewards that leads elsewhere", "a library for every program")),
+    _each(
+        ATTACKS,
+        (
+            "a folder of rewards that leads elsewhere",
+            "tests that would hide what the supervisor runs from",
+            "a library for every program",
+        ),
+    ),
 )
 async def test_a_container_that_was_prepared_is_not_solved(judged: Judging, name: str) -> None:
     command, status = ATTACKS[name]
