@@ -79,7 +79,10 @@ def notes_in(messages: Conversation) -> str:
 
 
 def _untagged(notes: str) -> str:
-    return re.sub(r"</?notes>", "", notes).strip()
+    # What is left may make a tag of its halves.
+    while (less := re.sub(r"</?notes>", "", notes)) != notes:
+        notes = less
+    return notes.strip()
 
 
 def request(limit: int) -> UserMessage:

@@ -5,7 +5,7 @@ from typing import Protocol
 from agent.models.base import Model, ModelInfo, Price
 from agent.models.discovery import Found, discover
 from agent.models.registry import open_model
-from agent.models.settings import ModelSettings
+from agent.models.settings import LEAST_WINDOW, ModelSettings
 from agent.settings import Settings
 from sandbox.errors import UsageError
 
@@ -36,6 +36,15 @@ def announce(info: ModelInfo, say: Say) -> None:
         open_line = " (unencrypted: what is sent can be read on the way)"
         how = open_line if info.address.startswith("http:") else ""
         say(f"the model is not on this machine: {info.name} at {info.address}{how}", always=True)
+
+
+def warn_of_window(info: ModelInfo, say: Say) -> None:
+    """Says of a prepared model that its context is too small, before time goes into an attempt."""
+    if info.real and info.context_window is not None and info.context_window < LEAST_WINDOW:
+        say(
+            f"{info.name} has a context of {info.context_window:,} tokens, with which hardly a task"
+            " can be done; `greenroom doctor --model` says how it gets more"
+        )
 
 
 def model_settings(found: Settings, *, retries: int = ModelSettings.retries) -> ModelSettings:

@@ -50,13 +50,13 @@ KEYS: Mapping[str, Key] = {
             example="ollama:gpt-oss:20b"),
         Key("base_url", "text", None, "guarded", "address of an OpenAI-compatible server",
             example="http://127.0.0.1:8000/v1"),
-        Key("api_key_variable", "text", None, "guarded", "variable that holds the server's key",
+        Key("api_key_variable", "text", None, "guarded", "name of the variable with the key",
             example="OPENAI_API_KEY"),
         Key("protocol", "text", "auto", "free", "raw: gpt-oss in its own tokens; or chat",
             choices=("auto", "raw", "chat")),
         Key("vllm_args", "list", (), "guarded", "arguments of vllm-engine, NAME=VALUE",
             separator="\n"),
-        Key("context_window", "integer", None, "guarded", "tokens that the model takes",
+        Key("context_window", "integer", None, "guarded", "tokens that the model takes, e.g. 32k",
             minimum=512, example=131072),
         Key("context_high", "number", 0.9, "guarded",
             "share of the window, less the answer, at which old turns are cut", minimum=0.2),
@@ -174,6 +174,7 @@ KEYS: Mapping[str, Key] = {
 MODEL = (
     "model",
     "base_url",
+    "api_key_variable",
     "protocol",
     "vllm_args",
     "context_window",
@@ -219,6 +220,7 @@ SANDBOX = (
 )
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 
 
 class BadValue(ValueError):
@@ -254,6 +256,8 @@ def parse_text(key: Key, text: str) -> Value:
             return check(key, parse_size(text))
         case "integer" | "number":
             try:
+                if key.name == "context_window" and text[-1:] in ("k", "K"):
+                    return check(key, int(text[:-1]) * 1024)  # as `greenroom plan` takes it
                 return check(key, int(text) if key.kind == "integer" else float(text))
             except ValueError as problem:
                 if isinstance(problem, BadValue):
@@ -302,6 +306,9 @@ def check(key: Key, value: Value) -> Value:
     if key.name == "reasoning_patterns" and isinstance(value, tuple):
         for pattern in value:
             _check_pattern(pattern)
+    if key.name.endswith("_variable") and not _VARIABLE.fullmatch(str(value)):
+        # What stands there may be the secret itself.
+        raise BadValue("expected the name of a variable in capitals, not what it holds")
     if key.kind == "text" and not str(value).strip():
         raise BadValue("expected a text, got an empty one")
     return value

@@ -90,10 +90,28 @@ class Monitor:
         self.judge = judge
         self.patterns = Patterns(bounds.patterns, say)
         self.spent = spent
+        self._say = say
 
     def watch(self, cuts: int = 0) -> "Watch":
         """The watch over the reasoning of a turn that was cut so many times already."""
         return Watch(self, cuts)
+
+    def ask(self, text: str) -> Keep | Cut | Steer:
+        """What the judge says of a text. One that fails is not asked again, and that is said."""
+        if self.judge is None:
+            return Keep()
+        try:
+            said: object = self.judge(text)
+        # It is the user's own program, and no reason to lose the attempt.
+        except Exception as error:
+            failed = f"{type(error).__name__}: {error}"
+        else:
+            if isinstance(said, Keep | Cut | Steer):
+                return said
+            failed = f"it gives {said!r:.60}, and neither Keep, Cut nor Steer"
+        self.judge = None
+        self._say(f"the judge of the reasoning fails and is not asked any more: {failed}")
+        return Keep()
 
     def close(self) -> None:
         self.patterns.close()
@@ -122,13 +140,14 @@ class Watch:
     def feed(self, text: str) -> Decision | None:
         """Reads on; None while the model may think on."""
         before = self.tokens
-        self._waiting += text.encode("utf-8", "replace")
+        data = self._waiting + text.encode("utf-8", "replace")
         self._received += size(text)
         self._monitor.spent += self.tokens - before
-        decision = None
-        while decision is None and len(self._waiting) >= BLOCK:
-            block, self._waiting = self._waiting[:BLOCK], self._waiting[BLOCK:]
-            decision = self._block(block)
+        decision, place = None, 0
+        while decision is None and len(data) - place >= BLOCK:
+            decision = self._block(data[place : place + BLOCK])
+            place += BLOCK
+        self._waiting = data[place:]
         return decision
 
     def _block(self, block: bytes) -> Decision | None:
@@ -171,7 +190,7 @@ class Watch:
         if self._monitor.judge is None or len(self._pieces) < self._asked + _PAUSE:
             return None
         self._asked = len(self._pieces)
-        match self._monitor.judge("".join(self._pieces)):
+        match self._monitor.ask("".join(self._pieces)):
             case Cut(why):
                 return self._decision("judge", why or "the judge cut it", self._read)
             case Steer(text):

@@ -12,20 +12,23 @@ from typing import Any
 
 #: Bytes that are looked at together.
 BLOCK = 64
-#: An exact cycle is one when it fills so many bytes, and so many times its own length.
-_CYCLE = 900
+#: An exact cycle is one when it fills so many bytes, and so many times its own length; more where
+#: it is no prose: a board of zeros, rows of a table and padding are sound.
+_CYCLE, _DATA_CYCLE = 900, 3600
 _TURNS = 2.25
-#: The bytes that are kept to find it, and those by which it is found.
-_TAIL = 4096
-_NEEDLE = 48
+#: The bytes that are kept to find it, those by which it is found, and how many places are tried.
+_TAIL = 16_384
+_NEEDLE, _PLACES = 48, 32
+#: Prose has letters and marks for so much of it, and a gap for so many characters.
+_TALK, _WORD_LENGTH = 0.8, 15
 
 #: A sentence counts with so many words, so much of it prose.
 _WORDS = 6
 _PROSE = 0.85
 #: A sentence is a repetition when it was said twice among the last ones; so many of the latest have
-#: to be one.
+#: to be one. Whoever goes through an algorithm step by step says few sentences in turns, too.
 _SENTENCES = 60
-_LATEST_SENTENCES, _REPEATED_SENTENCES = 12, 9
+_LATEST_SENTENCES, _REPEATED_SENTENCES = 24, 20
 
 #: A run of words, so many of them no numbers, is a repetition when it was said three times within
 #: the last ones; so much of the latest words has to be one.
@@ -55,15 +58,22 @@ class Cycles:
         size = len(self._tail)
         needle = self._tail[-_NEEDLE:]
         place = size - _NEEDLE
-        while size >= _CYCLE:
+        for _ in range(_PLACES if size >= _CYCLE else 0):
             place = self._tail.rfind(needle, 0, place + _NEEDLE - 1)
             period = size - _NEEDLE - place
             length = max(_CYCLE, int(_TURNS * period))
             if place < 0 or length > size:
                 return ""
-            if self._tail[size - length + period :] == self._tail[size - length : size - period]:
-                return self._found(size - length, period)
+            if self._repeats(length, period):
+                talk = _is_talk(self._tail[size - length :])
+                going = talk or self._repeats(_DATA_CYCLE, period)
+                return self._found(size - length, period) if going else ""
         return ""
+
+    def _repeats(self, length: int, period: int) -> bool:
+        """Whether the last `length` bytes are a cycle."""
+        begin = len(self._tail) - length
+        return begin >= 0 and self._tail[begin + period :] == self._tail[begin:-period]
 
     def _found(self, begin: int, period: int) -> str:
         while begin and self._tail[begin - 1] == self._tail[begin - 1 + period]:
@@ -168,6 +178,14 @@ class Runs:
 def size(text: str) -> int:
     """Bytes of a text that may hold half surrogates."""
     return len(text.encode("utf-8", "replace"))
+
+
+def _is_talk(cycle: bytes) -> bool:
+    """Whether somebody speaks, rather than that rows or signs are written."""
+    text = cycle.decode("utf-8", "ignore")
+    plain = sum(letter.isalpha() or letter in " ,.;:!?'\u2019\uff0c\u3002" for letter in text)
+    gaps = sum(letter == " " or letter > "\u2e80" for letter in text)
+    return "|" not in text and plain >= _TALK * len(text) and gaps * _WORD_LENGTH >= len(text)
 
 
 def _is_prose(sentence: str) -> bool:

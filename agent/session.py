@@ -15,7 +15,7 @@ from typing import Any
 
 from agent import runs, settings, trajectory
 from agent.budget import Limits, Plan, check_cost_limit
-from agent.choice import Say, announce, choose_model
+from agent.choice import Say, announce, choose_model, warn_of_window
 from agent.codec import task_data, task_from, verdict_data
 from agent.context import ContextShares
 from agent.gates import OPEN, Gates
@@ -295,6 +295,7 @@ async def _ready(
         for unfinished in both:
             unfinished.cancel()
         await asyncio.gather(*both, return_exceptions=True)
+    warn_of_window(model.info, say)
     return imaging.result(), ready_at[0] - begun
 
 

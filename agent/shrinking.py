@@ -29,7 +29,10 @@ _ARGUMENTS = (400, 200, 100)
 STRENGTHS = len(_RESULTS)
 #: A text is cut only where more than this is left out: the mark takes room, too.
 _SLACK = 240
-_LEFT_OUT = re.compile(r"\[([\d,]+) characters left out to save room[^\]\n]*\]")
+#: As it is written here; a file may hold anything that looks like it, but no larger number counts.
+_LEFT_OUT = re.compile(
+    r"\[([0-9]{1,3}(?:,[0-9]{3}){0,4}) characters left out to save room[^\]\n]{0,200}\]"
+)
 
 #: Tokens that messages take in a prompt.
 Size = Callable[[Conversation], int]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from agent import prompts
 from agent.budget import Ledger, Plan
 from agent.checkpoint import Work, note
+from agent.cleanroom import CleanRoom
 from agent.codec import message_from, report_from, verdict_data
 from agent.compaction import Compactor
 from agent.conversation import UserMessage
@@ -31,12 +32,9 @@ from agent.watching import watched
 from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import GreenroomError, InfrastructureError
 from sandbox.image import Image
-from sandbox.patch import Patch
 from sandbox.pool import Pool
 from tasks.screening import knowing
-from tasks.system.judge import judge as judge_system
 from tasks.task import Task, TestReport, Verdict
-from tasks.verify import verify
 from tools.tool import Toolbox, ToolContext
 
 #: Turns in a row that may be unusable, or end with nothing changed, before the attempt gives up.
@@ -88,8 +86,8 @@ async def solve(
         async with opened as bench, watching as watched_model:
             retried = RetriedModel(watched_model, toolbox, retries_of(model, plan))
             attempt = _Attempt(
-                *(task, retried, model, image, toolbox, recorder, plan, bench, gates),
-                verifier_image,
+                *(task, retried, model, toolbox, recorder, plan, bench, gates),
+                CleanRoom(image, verifier_image, bench, recorder),
             )
             try:
                 if history and history.messages:
@@ -114,18 +112,16 @@ class _Attempt:
         task: Task,
         model: Model,
         backend: Model,
-        image: Image,
         toolbox: Toolbox,
         recorder: Recorder,
         plan: Plan,
         bench: Workbench,
         gates: Gates,
-        verifier_image: Image | None,
+        clean_room: CleanRoom,
     ) -> None:
-        self._verifier_image = verifier_image
+        self._clean_room = clean_room
         self._task = task
         self._backend = backend
-        self._image = image
         self._toolbox = toolbox
         self._recorder = recorder
         self._plan = plan
@@ -311,7 +307,7 @@ class _Attempt:
         self._recorder.emit("progress", text="proving the change in a clean room")
         patch = await self._bench.patch()
         async with self._gates.proof(self._ledger.waited):
-            verdict = await self._verdict_on(patch)
+            verdict = await self._clean_room.judge(self._task, patch, self._baseline)
         self._recorder.emit("verdict", verdict=verdict_data(verdict), tree=self._tree)
         self._verdict = verdict
         if verdict.status == "infrastructure failed":
@@ -322,10 +318,10 @@ class _Attempt:
             proved = patch.only(path for path in patch.paths if path not in verdict.left_out)
             self._tree = self._bench.tree(proved)
             raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "")
+        self._refused_tree = self._tested_tree = self._tree
         if verdict.status in ("tampered", "suspect"):
             # Never back to the model: told what gave it away, it would learn to hide it.
             raise _Stop("not solved", f"{verdict.status}: {verdict.reasons[0]}")
-        self._refused_tree = self._tested_tree = self._tree
         self._tried += 1
         if self._task.checks.tries is not None and self._tried >= self._task.checks.tries:
             told = " ".join(verdict.reasons)
@@ -333,27 +329,6 @@ class _Attempt:
         seen = self._task.checks.visible
         situation = Situation(verdict.report or self._report, verdict=verdict, seen=seen)
         await self._reflect(situation, False)
-
-    async def _verdict_on(self, patch: Patch) -> Verdict:
-        """What a clean room says of a patch, or of all that was made of a whole file system."""
-
-        def told(text: str) -> None:
-            self._recorder.emit("progress", text=text)
-
-        if self._bench.work is not None:
-            own = self._verifier_image
-            return await judge_system(
-                self._task, self._bench.work, verifier_image=own, progress=told
-            )
-        return await verify(
-            self._task,
-            patch,
-            image=self._image,
-            baseline=self._baseline if self._task.checks.visible else None,
-            progress=told,
-            testing=self._bench.show_testing,
-            pool=self._bench.pool,
-        )
 
     async def last_try(self, stop: _Stop) -> _Stop:
         """Hands in what is there when a budget ends before the model has, and a whole file system

@@ -165,8 +165,12 @@ class WatchedModel(Wrapper):
         return cut, self._model.generate(turn.messages, turn.tools, turn.sampling)
 
     def _saved(self, turn: _Turn) -> int | None:
-        bound = turn.sampling.max_output_tokens or self._model.output_bound
-        return None if bound is None else max(0, bound - turn.spent)
+        """What the request could still have taken, by its limit and by the window."""
+        bounds = [turn.sampling.max_output_tokens or self._model.output_bound]
+        window = self._model.info.context_window
+        bounds.append(window and window - turn.usage.input_tokens)
+        known = [bound for bound in bounds if bound is not None]
+        return max(0, min(known) - turn.spent) if known else None
 
     def branches(
         self,

@@ -96,7 +96,7 @@ class Pool:
 
     def forget(self, store: TreeStore) -> None:
         """Closes what waits with a base of this store: nobody will ask for it again."""
-        for warm in [one for one in self._warm if one.recipe.base.store is store]:
+        for warm in [one for one in self._warm if one.recipe.base.store.folder == store.folder]:
             self._discard(warm)
 
     async def settled(self) -> None:

@@ -35,7 +35,10 @@ _MACHINERY = (
         rf"(?:{_IMPORT})(?:_?pytest|pluggy|greenroom_\w+|unittest(?!\.mock))\b"
         r"|modules\b.{0,20}['\"](?:_?pytest|unittest|greenroom_)",
     ),
-    _sign("asks whether tests run", r"PYTEST_|GREENROOM_|['\"]_?pytest\b"),
+    _sign(
+        "asks whether tests run",
+        r"PYTEST_(?:CURRENT_TEST|VERSION|ADDOPTS)|GREENROOM_|['\"]_?pytest['\"]\s+(?:not\s+)?in\b",
+    ),
 )
 #: These are, where no twin speaks for a test that the verdict rests on.
 _REACHING = (
@@ -49,7 +52,7 @@ _REACHING = (
     ),
     _sign(
         "ends the process, or acts when it ends",
-        r"\b_exit\b|\batexit\b|\bsignal\.signal\b|\bos\.kill\b|\bexcepthook\b|\babort\(",
+        r"\b_exit\b|\batexit\b|\bsignal\.signal\b|\bos\.kill\b|\bexcepthook\b|\bos\.abort\b",
     ),
     _sign(
         "reaches into the process",

@@ -7,6 +7,7 @@ only what is sent back to here is logged, none is counted twice.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,6 +52,8 @@ class RayEngine:
         self._address = address
         self._say = say
         self._members: dict[str, _Member] = {}
+        #: Nodes that were lost, which the cluster may still take for alive.
+        self._gone: set[str] = set()
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -84,8 +87,8 @@ class RayEngine:
 
     @property
     def room(self) -> int:
-        """How many attempts the nodes that are ready do at a time."""
-        return sum(member.room for member in self._members.values() if member.ready)
+        """How many attempts the nodes do at a time that are ready or may be."""
+        return sum(member.room for member in self._members.values() if not member.problem)
 
     @property
     def proving(self) -> int:
@@ -151,6 +154,7 @@ class RayEngine:
                 await self._changed.wait()
 
     async def _lost(self, member: _Member) -> None:
+        self._gone.add(member.id)
         if self._members.pop(member.id, None) is not None:
             self._say(f"node {member.address} was lost; its attempts are begun again elsewhere")
 
@@ -159,8 +163,13 @@ class RayEngine:
     def _connect(self) -> None:
         # Ray tells its makers how it is used, unless it is told not to.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        ray = _ray()
+        # What a node says as it dies would come to standard output, amid ours. There is no setting.
+        if hasattr(ray._private.worker, "print_to_stdstream"):
+            ray._private.worker.print_to_stdstream = lambda *_, **__: None
         try:
-            _ray().init(
+            ray.init(
                 address=self._address,
                 namespace="greenroom",
                 log_to_driver=False,
@@ -180,7 +189,7 @@ class RayEngine:
             await self._lost(self._members[id])
         for id, node in alive.items():
             room = int(node["Resources"].get(RESOURCE, 0))
-            if room and id not in self._members:
+            if room and id not in self._members and id not in self._gone:
                 actor = self._actor(id, room)
                 self._members[id] = _Member(id, node["NodeManagerAddress"], room, actor)
                 self._begin(self._open(self._members[id]))

@@ -135,7 +135,10 @@ def _prediction(data: Any, where: str) -> tuple[str, bytes, str]:
     if patch is not None and not isinstance(patch, str):
         raise UsageError(f"{where}: model_patch has to be a diff's text, or null")
     name = data.get("model_name_or_path")
-    diff = (patch or "").encode("utf-8", "surrogatepass")
+    try:
+        diff = (patch or "").encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise UsageError(f"{where}: model_patch holds what is no text") from None
     return data["instance_id"], diff, name if isinstance(name, str) else ""
 
 

@@ -154,7 +154,7 @@ class LocalEngine:
         if not job.path.exists():
             await in_thread(runs.begin, job.path)
         with run.lock():
-            events = await in_thread(run.events) if run.trajectory.exists() else []
+            events = await in_thread(_so_far, run)
             if not events or not _over(events):
                 await self._work(job, run, events)
                 events = await in_thread(run.events)
@@ -295,6 +295,18 @@ class LocalEngine:
             yield recorder
         finally:
             recorder.close()
+
+
+def _so_far(run: Run) -> list[dict[str, Any]]:
+    """The log of an attempt that was begun; one that cannot be read, as a power cut may leave it,
+    is put aside, and the attempt begun anew."""
+    if not run.trajectory.exists():
+        return []
+    try:
+        return run.events()
+    except UsageError:
+        run.trajectory.rename(run.folder / "damaged.jsonl")
+        return []
 
 
 def _over(events: list[dict[str, Any]]) -> bool:

@@ -30,6 +30,8 @@ class Meter:
         self.written = 0
         self.first_token_seconds = 0.0
         self.began = time.monotonic()
+        #: What each attempt at work does now, in words.
+        self.doing: dict[tuple[str, int], str] = {}
         #: Is called when something was spent.
         self.told: Callable[[], None] = lambda: None
 
@@ -37,6 +39,10 @@ class Meter:
         """Takes an event of an attempt at work."""
         if event["type"] == "run.started":
             self._spent[job.key] = Spent()
+        elif event["type"] == "turn.started":
+            self.doing[job.key] = f"turn {event['turn']}"
+        elif event["type"] == "progress":
+            self.doing[job.key] = str(event["text"]).rstrip(".")
         if event["type"] not in ("turn", "malformed", "checkpoint"):
             return
         now = self._read(event["usage"])
@@ -51,6 +57,7 @@ class Meter:
     def forget(self, key: tuple[str, int]) -> None:
         """Leaves out an attempt that has its result."""
         self._spent.pop(key, None)
+        self.doing.pop(key, None)
 
     def in_flight(self) -> tuple[int, float]:
         """Tokens and US dollars spent on attempts that have no result yet."""

@@ -30,7 +30,7 @@ async def judge_base(task: Task, image: Image, pool: Pool) -> Verdict:
     wanted = task.checks.expected
     lacking = set(wanted) - set(report.passed)
     passes = not lacking if wanted else report.green
-    reason = "The base passes the tests: nothing is to be done."
+    reason = "Its base passes the tests: nothing is to be done."
     if not passes:
         many = f"{len(lacking)} of {len(wanted)} expected tests" if wanted else "The tests"
         reason = f"{many} do not pass on the base."

@@ -64,7 +64,7 @@ class Runner:
         *,
         most: int,
         limits: RunLimits | None = None,
-        waits: tuple[float, ...] = WAITS,
+        waits: tuple[float, ...] | None = None,
         in_flight: Callable[[], tuple[int, float]] = lambda: (0, 0.0),
     ) -> None:
         """`jobs` are those without a result, `tally` counts the results that there are; at most
@@ -77,7 +77,7 @@ class Runner:
         self._watcher = watcher
         self._most = self._turns = most
         self._limits = limits or RunLimits()
-        self._waits = waits
+        self._waits = WAITS if waits is None else waits
         self._in_flight = in_flight
         self._coming: deque[Job] = deque()
         self._later: list[tuple[float, int, Job]] = []

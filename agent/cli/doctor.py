@@ -26,7 +26,15 @@ with 0 when the model is fit for work, and with 3 when it is not.\
 
 
 #: What says which model is examined, and how it is asked or held.
-_MODEL = ("model", "base_url", "context_window", "model_timeout", "tool_calls", "precision")
+_MODEL = (
+    "model",
+    "base_url",
+    "api_key_variable",
+    "context_window",
+    "model_timeout",
+    "tool_calls",
+    "precision",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

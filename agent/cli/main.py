@@ -28,7 +28,9 @@ COMMANDS = {
     "prune": "remove what killed processes left; old runs and images",
 }
 #: Commands with further commands of their own; without one of them the first is meant.
-GROUPS = {"bench": ("run", "verify", "rescore", "report", "compare")}
+GROUPS = {
+    "bench": ("run", "verify", "rescore", "report", "compare", "validate", "new"),
+}
 _EPILOG = """\
 `greenroom COMMAND --help` says more of each.
 

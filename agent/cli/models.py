@@ -1,6 +1,7 @@
 """`greenroom models`: which models are at hand, and how each is named."""
 
 import argparse
+import shlex
 from dataclasses import asdict
 
 from agent import settings
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=["fetch"], help="get a model")
     parser.add_argument("name", nargs="?", choices=["embedded"], help="which one")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    add_settings(parser, ["base_url"])
+    add_settings(parser, ["base_url", "api_key_variable"])
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
@@ -62,8 +63,10 @@ def _document(here: Found) -> dict[str, object]:
 def _print(here: Found, console: Console) -> None:
     for server in here.servers:
         console.say(f"{server.profile} at {server.address}", "bold")
-        for name in server.models or ("(it lists no model that can chat)",):
-            console.say(f"  -m {server.profile}:{name}" if server.models else f"  {name}")
+        for name in server.models:
+            console.say(f"  -m {shlex.quote(f'{server.profile}:{name}')}")
+        if not server.models:
+            console.say(f"  {server.problem or 'it lists no model that can chat'}", "yellow")
     if here.cached:
         console.say("cached weights", "bold")
         for model in here.cached:

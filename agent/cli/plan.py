@@ -228,20 +228,26 @@ def _print_cards(plans: Sequence[Plan], console: Console) -> None:
 
 def _row(each: Fit) -> tuple[str, ...]:
     longest = tokens(each.context // 256 * 256 or each.context) if each.context else "-"
+    many = f"{each.conversations:,}" if each.conversations else "-"
+    if not each.able:
+        longest = many = "-"
     sizes = (each.each_weights, each.each_cache, each.each_workspace, each.each_usable)
     return (
         each.precision.name,
         str(each.gpus),
         *map(gib, sizes),
-        f"{each.conversations:,}" if each.conversations else "-",
+        many,
         longest,
         _short(each),
     )
 
 
 def _short(each: Fit) -> str:
-    if each.fits or not each.able:
-        return each.reason or "fits"
+    if not each.able:
+        return each.reason
+    if each.fits:
+        note = each.precision.note
+        return f"fits; {note}" if note.startswith("needs") else "fits"
     if not each.conversations and not each.context:
         return "the weights alone are too much"
     return "too long" if not each.conversations else "too many at once"

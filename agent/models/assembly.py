@@ -13,10 +13,19 @@ from typing import Any, Literal
 
 from agent.conversation import AssistantMessage, ToolCall, ToolSpec, object_in
 from agent.models.base import CallStarted, Event, ReasoningDelta, TextDelta, Usage
-from agent.models.leaks import CALL_MARK, read_leaked
+from agent.models.leaks import CALL_MARK, ThoughtInText, read_leaked
 from agent.models.meant import meant_tool, plain_arguments, tool_name
 from agent.models.secret import Redactor, Secret
 from agent.models.servers import ReasoningField
+
+#: Beyond these a number of tokens or of milliseconds is no count, and arithmetic with it fails.
+_MOST = 1 << 40
+#: Parts of a content lie within each other no deeper than this.
+_DEEPEST = 4
+#: After so many calls a stream is left: a turn that means them all there is none.
+_MOST_CALLS = 256
+#: The longest id of a call that goes back to the server with each turn.
+_LONGEST_ID = 200
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 #: What servers call the end by a limit of output.
@@ -51,7 +60,8 @@ class Assembly:
     """One answer. `tools` are those offered; `taken` the call ids used earlier.
 
     A `secret` that a server echoes goes no further. `called` is true once the text itself holds a
-    whole call, so that all that follows is invented; `problem` says what of it could not be read.
+    whole call, so that all that follows is invented, or calls come without end; `problem` says what
+    of it could not be read.
     """
 
     def __init__(self, tools: Sequence[ToolSpec], taken: Collection[str], secret: Secret) -> None:
@@ -61,6 +71,7 @@ class Assembly:
         self._shown: dict[type[ReasoningDelta] | type[TextDelta], Redactor] = {
             kind: secret.redactor() for kind in (ReasoningDelta, TextDelta)
         }
+        self._thought = ThoughtInText()
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[_Call] = []
@@ -109,7 +120,8 @@ class Assembly:
         """llama.cpp's own clock, in milliseconds."""
         for theirs, ours in (("prompt_ms", "prompt_seconds"), ("predicted_ms", "output_seconds")):
             value = timings.get(theirs)
-            if isinstance(value, int | float):
+            # NaN is not between two numbers.
+            if isinstance(value, int | float) and 0 <= value <= _MOST:
                 self.timings[ours] = value / 1000
 
     def _take_delta(self, delta: Mapping[str, Any]) -> Iterator[Event]:
@@ -142,10 +154,17 @@ class Assembly:
         self.characters += len(text)
         if kind is TextDelta and ">" in text:
             self.called = self.called or CALL_MARK in "".join(pieces[-len(CALL_MARK) :])
-        yield from self._events(kind, self._shown[kind].feed(text))
+        told = self._thought.feed(text) if kind is TextDelta else [(True, text)]
+        yield from self._told(told)
+
+    def _told(self, pieces: Sequence[tuple[bool, str]]) -> Iterator[Event]:
+        for thought, text in pieces:
+            kind = ReasoningDelta if thought else TextDelta
+            yield from self._events(kind, self._shown[kind].feed(text))
 
     def close(self) -> Iterator[Event]:
         """What was held back of the text, and the calls that stand in it, once nothing follows."""
+        yield from self._told(self._thought.rest())
         for kind, redactor in self._shown.items():
             yield from self._events(kind, redactor.rest())
         leaked = None if self._calls else read_leaked("".join(self._text), [*self._known.values()])
@@ -168,7 +187,7 @@ class Assembly:
         name = function.get("name") if isinstance(function.get("name"), str) else ""
         arguments = function.get("arguments")
         if arguments is not None and not isinstance(arguments, str):
-            arguments = json.dumps(arguments, ensure_ascii=False)
+            arguments = _written(arguments)
         call = self._call_of(piece, name or "", arguments or "")
         self._name(call, name or "")
         if arguments:
@@ -193,6 +212,7 @@ class Assembly:
             return call
         call = _Call(id=call_id)
         self._calls.append(call)
+        self.called = self.called or len(self._calls) >= _MOST_CALLS
         if isinstance(index, int):
             self._by_index[index] = call
         return call
@@ -215,7 +235,7 @@ class Assembly:
         taken = set(self._taken)
         for call in self._calls:
             if made := self._tool_name(call):
-                call_id = _unused(call.id, taken)
+                call_id = _unused("" if self._is_odd(call.id) else call.id, taken)
                 taken.add(call_id)
                 name = _whole(self._redact(made))
                 arguments = plain_arguments(call.arguments.strip() or "{}")
@@ -226,6 +246,11 @@ class Assembly:
             reasoning=_whole(self._redact("".join(self._reasoning))),
             calls=tuple(calls),
         )
+
+    def _is_odd(self, call_id: str) -> bool:
+        """Whether an id is none that should go into the log, and back with each turn."""
+        odd = len(call_id) > _LONGEST_ID or not call_id.isprintable()
+        return odd or self._redact(call_id) != call_id
 
     @property
     def nameless_calls(self) -> int:
@@ -276,14 +301,21 @@ def _unused(given: str, taken: Collection[str]) -> str:
     return given
 
 
-def _parts(content: object, kind: str) -> str:
+def _parts(content: object, kind: str, depth: int = _DEEPEST) -> str:
     """The text of a content field: a string, or a list of typed parts."""
     if isinstance(content, str):
         return content
-    if not isinstance(content, list):
+    if not isinstance(content, list) or not depth:
         return ""
     parts = (part for part in content if isinstance(part, dict) and part.get("type") == kind)
-    return "".join(_parts(part.get(kind), "text") for part in parts)
+    return "".join(_parts(part.get(kind), "text", depth - 1) for part in parts)
+
+
+def _written(arguments: object) -> str:
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:  # nested as deep as reading just bears, and writing does not
+        return ""
 
 
 def _thoughts(content: object) -> str:
@@ -305,4 +337,5 @@ def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _count(data: Mapping[str, Any], name: str) -> int:
     value = data.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    known = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
+    return value if isinstance(value, int) and known else 0

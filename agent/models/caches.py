@@ -6,6 +6,7 @@ caches share what they have in common until each reads on.
 
 import copy
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,10 +30,9 @@ class Held:
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        pairs = [(getattr(e, "keys", None), getattr(e, "values", None)) for e in self.cache.layers]
-        tensors = [tensor for pair in pairs for tensor in pair if tensor is not None]
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        """Bytes, those of the copies included."""
+        copies = (layer for kept in self.copies.values() for layer in kept.values())
+        return _bytes([*self.cache.layers, *copies])
 
     def reach(self, ids: list[int]) -> int:
         """How many tokens at the start of `ids` it can serve."""
@@ -132,7 +132,7 @@ class Caches:
 
     def rows(self, held: Held, wanted: int) -> int:
         """How many copies of a cache there is room for at once; one at least."""
-        return max(1, min(wanted, self._limit // max(1, held.size)))
+        return max(1, min(wanted, self._limit // max(1, _bytes(held.cache.layers))))
 
     def clear(self) -> None:
         self._held = []
@@ -157,6 +157,13 @@ def kind_of(model: Any, limit: int) -> Kind:
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     token = 2 * config.num_hidden_layers * heads * size * model.dtype.itemsize
     return "sliding" if config.max_position_embeddings * token > limit // 2 else "plain"
+
+
+def _bytes(layers: Sequence[Any]) -> int:
+    pairs = [(getattr(each, "keys", None), getattr(each, "values", None)) for each in layers]
+    # A copy has the very tensors of its layer until that reads on.
+    tensors = {id(tensor): tensor for pair in pairs for tensor in pair if tensor is not None}
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 def _copy(layer: Any) -> Any:

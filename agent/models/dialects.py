@@ -3,6 +3,7 @@
 from typing import Any
 
 from agent.models.dialect import Dialect
+from agent.models.folder_checks import check_generation
 from agent.models.harmony import HarmonyDialect
 from agent.models.harmony_turn import CHANNEL
 from agent.models.templates import TemplateDialect
@@ -13,9 +14,10 @@ def dialect_of(name: str, config: Any, generation: Any, tokenizer: Any) -> Diale
     """Harmony for gpt-oss and what was made of it, else the tokenizer's template.
 
     `config`, `generation` and `tokenizer` are those of transformers; without a tokenizer it is a
-    gpt-oss. Raises SetupError where a harmony model has too small a vocabulary, ModelError where
-    the template is of no use.
+    gpt-oss. Raises SetupError where a harmony model has too small a vocabulary or the generation
+    configuration makes no sense, ModelError where the template is of no use.
     """
+    check_generation(name, generation)
     if tokenizer is not None and not _is_harmony(tokenizer):
         return TemplateDialect(tokenizer, _stop_ids(generation))
     dialect = HarmonyDialect()

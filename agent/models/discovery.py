@@ -33,12 +33,13 @@ _CHAT_ARCHITECTURES = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 class FoundServer:
     """A server that answered. `profile` and a name make the model's name, as in `ollama:qwen3`.
 
-    `models` are the names it lists that may be able to chat.
+    `models` are the names it lists that may be able to chat; `problem` is why there are none.
     """
 
     profile: str
     address: str
     models: tuple[str, ...]
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ async def _servers(
         secret = Secret(settings.key_variable or KEY_VARIABLE, environment)
         asked = [_ask(PROFILES["openai"], parse_endpoint(settings.base_url), secret)]
     else:
-        none = Secret(KEY_VARIABLE, {})
+        none = Secret("", {})
         asked = [_ask(profile, endpoint, none) for profile, endpoint in _local(environment)]
     return tuple(server for server in await asyncio.gather(*asked) if server is not None)
 
@@ -126,22 +127,32 @@ def _local(environment: Mapping[str, str]) -> Iterable[tuple[Profile, Endpoint]]
 async def _ask(profile: Profile, endpoint: Endpoint, secret: Secret) -> FoundServer | None:
     """The server at `endpoint`, or None where nothing of the kind answers.
 
-    Anything may listen there, so whatever is no list of models in time is passed over.
+    Anything may listen at a usual address, so whatever is no list of models in time is passed over
+    there; of an address that the user configured it is said.
     """
     # Imported here: the cached weights alone need no HTTP client.
-    from agent.models.failures import Refused, Transient, UnknownModel  # noqa: PLC0415
+    from agent.models.failures import (  # noqa: PLC0415
+        KeyRefused,
+        Refused,
+        Transient,
+        UnknownModel,
+    )
     from agent.models.probe import list_models  # noqa: PLC0415
     from agent.models.stream import Stalled  # noqa: PLC0415
     from agent.models.transport import Transport  # noqa: PLC0415
 
     transport = Transport(profile, endpoint, secret, _DEFAULTS)
+    configured = profile.name == "openai"
     try:
         entries = await list_models(transport, _PATIENCE)
-    except (ModelError, Refused, Stalled, Transient, UnknownModel):
-        return None
+    except (ModelError, Refused, Stalled, Transient, UnknownModel) as problem:
+        if not configured and not isinstance(problem, KeyRefused):
+            return None
+        said = str(problem).replace("\n", ". ") or "no answer in time"
+        return FoundServer(profile.name, endpoint.base, (), said)
     finally:
         await transport.close()
-    if not entries:
+    if not entries and not configured:
         return None
     kind = _kind(profile, entries, transport.software)
     names = (str(entry["id"]) for entry in entries)

@@ -47,6 +47,8 @@ _NO_TOOLS = re.compile(
     r"|no endpoints found that support tool use",
     re.IGNORECASE,
 )
+#: Errors are wrapped in each other by proxies, but not more often than this.
+_DEEPEST = 8
 #: With less room than this for an answer, the conversation has to shrink instead.
 _USEFUL_ROOM = 1024
 _BUSY = frozenset({408, 409, 425, 429})
@@ -65,6 +67,18 @@ class Transient(Exception):
 
 class Unreachable(Unanswered):
     """No connection: nobody listens, or the way there is barred."""
+
+
+class NoEntry(ModelError):
+    """Nothing can be asked here: the key is missing or refused, or a web page answers."""
+
+
+class KeyRefused(NoEntry):
+    """The server wants a key, or another one (HTTP 401)."""
+
+
+class NoModel(ModelError):
+    """The server does not have the model."""
 
 
 class NoTools(ModelError):
@@ -114,19 +128,22 @@ def read_answer(status: int, headers: Mapping[str, str], body: str) -> Answer:
     return Answer(status, headers, shorten(said), is_page, code)
 
 
-def error_text(data: object) -> tuple[str, str]:
-    """The message and the code or type in the JSON of an error; empty where there is none."""
+def error_text(data: object, depth: int = _DEEPEST) -> tuple[str, str]:
+    """The message and the code or type in the JSON of an error; empty where there is none, or it
+    lies more than `depth` steps within."""
     if isinstance(data, str):
         return data, ""
+    if not depth:
+        return "", ""
     if isinstance(data, list):
-        texts = [error_text(item)[0] for item in data[:3]]
+        texts = [error_text(item, depth - 1)[0] for item in data[:3]]
         return "; ".join(text for text in texts if text), ""
     if not isinstance(data, dict):
         return "", ""
     code = next((str(data[key]) for key in ("code", "type") if data.get(key)), "")
     for key in ("error", "detail", "message", "msg", "errors"):
         if data.get(key):
-            text, inner = error_text(data[key])
+            text, inner = error_text(data[key], depth - 1)
             if text:
                 return text, inner or code
     return "", code

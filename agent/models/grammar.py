@@ -31,6 +31,9 @@ _SPACES: Mapping[str, object] = {
     "key_separator": ": ?",
 }
 _LARGEST = 10**12
+#: Tables of schemas by names that are the user's, and values that stand for themselves.
+_TABLES = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+_VALUES = frozenset({"enum", "const"})
 
 
 class Vocabulary:
@@ -118,6 +121,8 @@ def inexpressible(tools: Sequence[ToolSpec]) -> dict[str, str]:
 def _refusal(schema: Mapping[str, object]) -> str:
     import llguidance  # noqa: PLC0415
 
+    if _has_fraction(schema):
+        return "a multipleOf that is no whole number is checked in floating point"
     text = llguidance.LLMatcher.grammar_from_json_schema(_json(schema))
     said: str = llguidance.LLMatcher.validate_grammar(text)
     return " ".join(said.split())[:200]
@@ -138,17 +143,45 @@ def _json(schema: Mapping[str, object]) -> str:
     return json.dumps({**_bare(schema), "x-guidance": _SPACES})
 
 
+def _has_fraction(schema: object) -> bool:
+    if isinstance(schema, list):
+        return any(map(_has_fraction, schema))
+    if not isinstance(schema, Mapping):
+        return False
+    step = schema.get("multipleOf")
+    inner = (value for key, value in schema.items() if key not in _VALUES)
+    return (isinstance(step, float) and not step.is_integer()) or any(map(_has_fraction, inner))
+
+
 def _bare(schema: Mapping[str, object]) -> dict[str, object]:
-    """The schema without what says nothing of the values, and with bounds for whole numbers."""
-    made = {
-        key: _bare_fields(value) if key == "properties" else _bare_value(value)
-        for key, value in schema.items()
-        if key not in _NOTES
-    }
+    """The schema without what says nothing of the values, and with bounds for numbers."""
+    made = {key: _bare_field(key, value) for key, value in schema.items() if key not in _NOTES}
     kinds = schema.get("type")
-    if kinds == "integer" or (isinstance(kinds, list) and "integer" in kinds):
-        made = {"minimum": -_LARGEST, "maximum": _LARGEST, **made}
+    numbers = {"integer", "number"} & set(kinds if isinstance(kinds, list) else [kinds])
+    return {**_bounds(schema), **made} if numbers and not _VALUES & schema.keys() else made
+
+
+def _bounds(schema: Mapping[str, object]) -> Mapping[str, int]:
+    """Those of a number that has none of its own, so that its digits come to an end."""
+    least = _bound(schema, "minimum", "exclusiveMinimum")
+    most = _bound(schema, "maximum", "exclusiveMaximum")
+    made = {}
+    if least is None:
+        made["minimum"] = min(-_LARGEST, (most or 0) - _LARGEST)
+    if most is None:
+        made["maximum"] = max(_LARGEST, (least or 0) + _LARGEST)
     return made
+
+
+def _bound(schema: Mapping[str, object], *names: str) -> int | None:
+    values = [value for name in names if isinstance(value := schema.get(name), int | float)]
+    return int(values[0]) if values else None
+
+
+def _bare_field(key: str, value: object) -> object:
+    if key in _VALUES:
+        return value
+    return _bare_fields(value) if key in _TABLES else _bare_value(value)
 
 
 def _bare_fields(fields: object) -> object:

@@ -16,7 +16,7 @@ _NOBODY = frozenset({"assistant", "user", "all"})
 _RECIPIENT = re.compile(r"\bto=([^\s<{]+)")
 _CHANNEL = re.compile(rf"{re.escape(_MARK)}\s*(analysis|commentary|final)")
 #: A channel where its mark was left out.
-_UNMARKED = re.compile(r"\A\s*(?:assistant)?\s*(analysis|commentary|final)")
+_UNMARKED = re.compile(r"\A\s*(?:assistant\s*)?(analysis|commentary|final)")
 _TYPE = re.compile(r"(?:<\|constrain\|>\s*)?\b(?:json|code|text)\b|<\|constrain\|>")
 
 

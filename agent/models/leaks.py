@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from agent.conversation import ToolSpec
 from agent.models.dialect import CallIds
-from agent.models.tooltags import TAGS, THOUGHTS, TagParser
+from agent.models.tooltags import TAGS, THOUGHTS, TagParser, partial_tag
 
 #: Ends a call in harmony: whatever follows is an invented result.
 CALL_MARK = "<|call|>"
@@ -31,6 +31,52 @@ class Leaked:
     reasoning: str
     calls: tuple[tuple[str, str], ...]
     problem: str = ""
+
+
+class ThoughtInText:
+    """Tells the reasoning that a server leaves in the text from the answer, while it comes, so that
+    it is shown and watched as what it is: it stands first, in tags."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._closing: str | None = None
+        self._past = False
+
+    def feed(self, text: str) -> list[tuple[bool, str]]:
+        """Pieces of the text without the tags, each with whether it is reasoning."""
+        if self._past:
+            return [(False, text)]
+        self._held += text
+        if self._closing is None and not self._opened():
+            return self._shown()
+        before, found, after = self._held.partition(self._closing or "")
+        if found:
+            self._held, self._past = "", True
+            return [(True, before), (False, after)]
+        kept = partial_tag(before, (self._closing or "",))
+        self._held = before[len(before) - kept :]
+        return [(True, before[: len(before) - kept])]
+
+    def rest(self) -> list[tuple[bool, str]]:
+        """What was held back, once nothing follows."""
+        held, self._held = self._held, ""
+        return [(self._closing is not None and not self._past, held)]
+
+    def _opened(self) -> bool:
+        start = self._held.lstrip()
+        tag = next((tag for tag in THOUGHTS if start.startswith(tag)), None)
+        if tag is not None:
+            self._closing, self._held = TAGS[tag], start[len(tag) :]
+        return tag is not None
+
+    def _shown(self) -> list[tuple[bool, str]]:
+        """What is no reasoning, as far as that is certain."""
+        start = self._held.lstrip()
+        if start and any(tag.startswith(start) for tag in THOUGHTS):
+            return []
+        self._past = bool(start)
+        held, self._held = self._held, ""
+        return [(False, held)]
 
 
 def read_leaked(text: str, tools: Sequence[ToolSpec]) -> Leaked | None:

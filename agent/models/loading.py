@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.models.checkpoint_files import lacking
 from agent.models.extra import check_packages
+from agent.models.folder_checks import check_config
 from agent.models.gguf_files import check_file
 from agent.models.precisions import Holding, choose, method_of, unpacked
-from agent.models.room import file_bytes
 from agent.models.settings import ModelSettings
 from agent.models.weights import quiet_libraries
 from sandbox.errors import SetupError
@@ -28,9 +29,11 @@ class Weights:
 
     @property
     def source(self) -> dict[str, Any]:
-        """How the library is told of it."""
+        """How the library is told of it. Code that lies there is never run: without a word on it
+        the library asks on the terminal."""
         more = {"gguf_file": self.file} if self.file else {}
-        return {"pretrained_model_name_or_path": self.folder, "local_files_only": True, **more}
+        kept = {"local_files_only": True, "trust_remote_code": False}
+        return {"pretrained_model_name_or_path": self.folder, **kept, **more}
 
 
 @dataclass
@@ -57,14 +60,14 @@ def load(name: str, settings: ModelSettings) -> Loaded:
     if weights.file:
         check_file(weights.folder / weights.file, device, settings.precision)
     config = read_config(weights)
+    hold_rotation(config, settings.context_window)
     harmony = config.model_type == "gpt_oss"
     tokenizer = None if harmony else read_tokenizer(weights)
     if weights.file:
         holding = _unpacked_file(settings.precision)
     else:
         holding = choose(weights.name, weights.folder, config, settings.precision, device)
-        if not file_bytes(weights.folder):
-            raise _incomplete(weights.name, "there are no weights (*.safetensors)")
+        check_whole(weights)
     model = _model(weights, config, holding, device)
     text = config.get_text_config(decoder=True)
     places = (getattr(model, "hf_device_map", None) or {}).values()
@@ -138,11 +141,16 @@ def _cached(name: str) -> Weights:
 
     try:
         folder = Path(snapshot_download(name, local_files_only=True))
-    except LocalEntryNotFoundError:
-        raise SetupError(
-            f"the model {name} is not on this machine, and Greenroom downloads none by itself",
-            f"Get it with: hf download {name}",
-        ) from None
+    except LocalEntryNotFoundError as error:
+        # Some files of a repository may be the whole model: vLLM, for one, fetches no others. What
+        # is missing of those that are needed is told later.
+        partial = getattr(error, "snapshot_path", None)
+        if partial is None:
+            raise SetupError(
+                f"the model {name} is not on this machine, and Greenroom downloads none by itself",
+                f"Get it with: {_download(name)}",
+            ) from None
+        folder = Path(partial)
     except HFValidationError as error:
         raise SetupError(
             f"{name!r} is neither a folder nor the name of a model: {error}",
@@ -153,11 +161,24 @@ def _cached(name: str) -> Weights:
     return Weights(name, folder, folder.name)
 
 
+def check_whole(weights: Weights) -> None:
+    """Raises SetupError where files of the weights are missing or cut off."""
+    if not weights.file and (reason := lacking(weights.folder)):
+        raise _incomplete(weights.name, reason)
+
+
 def _incomplete(name: str, reason: str) -> SetupError:
-    return SetupError(
-        f"the model {name} is not whole on this machine: {reason}",
-        f"If it came from the hub, get the rest with: hf download {name}",
-    )
+    hint = "Copy the whole folder again: config.json, the weights and the tokenizer."
+    if not Path(name).expanduser().exists():
+        hint = f"Get the rest with: {_download(name)}"
+    return SetupError(f"the model {name} is not whole on this machine: {reason}", hint)
+
+
+def _download(name: str) -> str:
+    """The command that gets a model, without the copies of its weights in other formats. `hf` is
+    on no path where Greenroom is installed as a tool."""
+    others = "--exclude 'original/*' --exclude 'metal/*'"
+    return f"uvx --from huggingface_hub hf download {name} {others}"
 
 
 def first_line(error: BaseException) -> str:
@@ -169,13 +190,32 @@ def read_config(weights: Weights) -> Any:
     """The configuration in the folder, as transformers has it."""
     from transformers import AutoConfig  # noqa: PLC0415
 
+    if not weights.file:
+        check_config(weights.name, weights.folder / "config.json")
     try:
         return AutoConfig.from_pretrained(**weights.source)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    # A library of many authors: what it raises on fields that make no sense has no pattern.
+    except Exception as error:
         raise SetupError(
             f"transformers cannot use the model {weights.name}: {first_line(error)}",
             "It may need a newer transformers, or code of its own, which Greenroom does not run.",
         ) from error
+
+
+def hold_rotation(config: Any, window: int | None) -> None:
+    """Makes a model with LongRoPE (Phi-3 and later) use one table of rotations for texts of every
+    length up to `window` (None: all that it can have), as vLLM and llama.cpp do.
+
+    The library takes another table once a text is long. What a cache has kept of its beginning
+    then fits no longer, nor does it fit to other conversations.
+    """
+    text = config.get_text_config(decoder=True)
+    table = getattr(text, "rope_parameters", None)
+    if not isinstance(table, dict) or table.get("rope_type") != "longrope":
+        return
+    short = table.get("original_max_position_embeddings") or text.max_position_embeddings
+    if min(window or text.max_position_embeddings, text.max_position_embeddings) > short:
+        table["short_factor"] = table["long_factor"]
 
 
 def read_tokenizer(weights: Weights) -> Any:

@@ -1,5 +1,6 @@
 """How a server does, as its metrics tell: vLLM, SGLang and llama.cpp publish them at /metrics."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +9,9 @@ from agent.models.failures import Refused, Transient, UnknownModel
 from agent.models.stream import Stalled
 from agent.models.transport import Transport
 
-_METRIC = re.compile(r"^([A-Za-z_:]+)(?:\{[^}]*\})? ([0-9.eE+-]+)\s*$", re.MULTILINE)
+_METRIC = re.compile(r"([A-Za-z_:]+)(?:\{[^}]*\})? ([0-9.eE+-]+)\s*", re.ASCII)
+#: The longest line that is read.
+_LONGEST = 4096
 #: The servers that publish them.
 TELLING = frozenset({"vllm", "sglang", "llamacpp"})
 CACHE = (
@@ -41,11 +44,14 @@ async def read_metrics(transport: Transport, seconds: float) -> Mapping[str, Seq
     except (ModelError, Transient, Refused, UnknownModel, Stalled):
         return {}
     values: dict[str, list[float]] = {}
-    for name, value in _METRIC.findall(text):
+    for line in text.splitlines():
+        found = _METRIC.fullmatch(line) if len(line) <= _LONGEST else None
         try:
-            values.setdefault(name, []).append(float(value))
+            value = float(found[2]) if found else math.nan
         except ValueError:
             continue
+        if found and math.isfinite(value):
+            values.setdefault(found[1], []).append(value)
     return values
 
 

@@ -14,12 +14,13 @@ from agent.conversation import Conversation, ToolSpec
 from agent.models.base import ModelError, Sampling
 from agent.models.failures import Refused, Transient, UnknownModel
 from agent.models.probe import LOADING, Facts, ollama_loaded, positive
+from agent.models.settings import LEAST_WINDOW, USEFUL_WINDOW
 from agent.models.stream import Stalled
 from agent.models.transport import Transport
 from agent.models.wire import Dialect, encoded, limit_of, messages, tool
 
-#: What a coding task needs at least, where the model has it and nobody chose.
-USEFUL_WINDOW = 32_768
+#: A year in nanoseconds; a number beyond fits into no float.
+_LONGEST = 1 << 55
 
 
 def wanted_window(facts: Facts, asked: int | None) -> int | None:
@@ -36,19 +37,31 @@ def wanted_window(facts: Facts, asked: int | None) -> int | None:
 async def settle_window(
     transport: Transport, model: str, facts: Facts, asked: int | None, say: Callable[[str], None]
 ) -> int | None:
-    """Loads the model with the window that is wanted; returns the one it has then."""
+    """Loads the model with the window that is wanted, or with less where that does not load and
+    nobody asked for it; returns the one it has then."""
     wanted, loaded = wanted_window(facts, asked), facts.context_window
     if wanted is None or wanted == loaded:
         return wanted
     from_now = "" if loaded is None else f" instead of {loaded:,}"
-    say(f"Ollama loads {model} with a context of {wanted:,} tokens{from_now}")
-    body = {"model": model, "options": {"num_ctx": wanted}}
-    try:
-        await transport.post_json(f"{transport.endpoint.root}/api/generate", body, LOADING)
-    except (ModelError, Transient, Refused, UnknownModel, Stalled) as problem:
-        say(f"it does not load so ({problem}); the context stays as it is")
-        return loaded
-    return positive(await ollama_loaded(transport, model), "context_length") or wanted
+    for window in _windows(wanted, loaded, asked):
+        say(f"Ollama loads {model} with a context of {window:,} tokens{from_now}")
+        body = {"model": model, "options": {"num_ctx": window}}
+        try:
+            await transport.post_json(f"{transport.endpoint.root}/api/generate", body, LOADING)
+        except (ModelError, Transient, Refused, UnknownModel, Stalled) as problem:
+            say(f"it does not load so ({problem})")
+        else:
+            return positive(await ollama_loaded(transport, model), "context_length") or window
+    say("the context stays as it is")
+    return loaded
+
+
+def _windows(wanted: int, loaded: int | None, asked: int | None) -> Sequence[int]:
+    """The windows to try, one after the other."""
+    if asked is not None:
+        return [wanted]
+    halves = [wanted // 2, wanted // 4]
+    return [wanted, *(half for half in halves if half >= LEAST_WINDOW and half > (loaded or 0))]
 
 
 def request_body(
@@ -119,7 +132,7 @@ def as_chunk(line: Mapping[str, Any]) -> dict[str, Any]:
             "completion_tokens": line.get("eval_count"),
         }
         chunk["timings"] = {
-            ours: line[theirs] / 1e6
+            ours: min(line[theirs], _LONGEST) / 1e6
             for theirs, ours in (
                 ("prompt_eval_duration", "prompt_ms"),
                 ("eval_duration", "predicted_ms"),

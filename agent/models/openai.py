@@ -29,7 +29,7 @@ from agent.models.base import (
     Unanswered,
     Usage,
 )
-from agent.models.failures import NoTools, Refused, Transient, UnknownModel
+from agent.models.failures import NoModel, NoTools, Refused, Transient, UnknownModel
 from agent.models.metrics import TELLING, load_of
 from agent.models.pace import Pace
 from agent.models.retries import persist
@@ -103,7 +103,8 @@ class OpenAIModel(Model):
         )
 
     async def prepare(self, say: Callable[[str], None] = lambda _: None) -> None:
-        """Asks the server what it is. Raises ModelError when nothing answers at its address."""
+        """Asks the server what it is. Raises ModelError when nothing answers at its address, or
+        when it is known already that a turn could not be had."""
         facts = self.facts = await probe.ask(self.transport, self._name)
         self._prepared = True
         if facts.server and self._profile.name == "openai":
@@ -120,6 +121,22 @@ class OpenAIModel(Model):
             quantisation=facts.quantisation,
             context_window=window,
         )
+        self._check_name(say)
+
+    def _check_name(self, say: Callable[[str], None]) -> None:
+        """Raises NoModel where the server has what it lists and no other."""
+        listed, names = self.facts.models, self._profile.names
+        if not listed or names == "any" or self.listed:
+            return
+        if names == "listed":
+            raise self._no_model(listed)
+        say(f"{self._name} is not among the models that {self.transport.server} lists")
+
+    @property
+    def listed(self) -> bool:
+        """Whether the server lists the model, in its own spelling or without its usual tag."""
+        known = {name.lower() for name in self.facts.models}
+        return not known.isdisjoint((self._name.lower(), f"{self._name.lower()}:latest"))
 
     def _take_for(self, profile: Profile) -> None:
         """Uses the server as what it turned out to be."""
@@ -272,16 +289,19 @@ class OpenAIModel(Model):
         except (ModelError, Transient, Refused, UnknownModel, Stalled):
             names = []
         if not names:
-            return ModelError(
+            return NoModel(
                 f"{server} knows no model {self._name!r} ({said})",
                 f"{self._profile.get_model.format(model=self._name)} The address given with"
                 " --base-url usually ends in /v1.",
             )
+        return self._no_model(names, f" ({said})")
+
+    def _no_model(self, names: Sequence[str], said: str = "") -> NoModel:
         near = difflib.get_close_matches(self._name, names, n=len(names), cutoff=0.4)
         shown = [*near, *(name for name in names if name not in near)]
         more = f" and {len(shown) - _SHOWN_MODELS} more" if len(shown) > _SHOWN_MODELS else ""
-        return ModelError(
-            f"{server} has no model {self._name!r} ({said})",
+        return NoModel(
+            f"{self.transport.server} has no model {self._name!r}{said}",
             f"It has: {', '.join(shown[:_SHOWN_MODELS])}{more}."
             f" {self._profile.get_model.format(model=self._name)}",
         )

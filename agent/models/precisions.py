@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agent.models.kernels import check_repository, how_to_install
 from agent.models.room import GIB, file_bytes, free_memory
 from agent.planning.find import Model as Planned
 from agent.planning.find import find as find_planned
@@ -159,6 +160,7 @@ class _Choice:
         quantizer.validate_environment()
         if quantizer.quantization_config.dequantize:
             raise unpacked(self._name)
+        check_repository(self._name)
 
     def _refusal(self, wanted: str, reason: str) -> SetupError:
         return SetupError(f"{self._name} cannot be run at {wanted}: {reason}", self._nearest())
@@ -196,9 +198,23 @@ def unpacked(name: str) -> SetupError:
     return SetupError(
         f"the model {name} is quantised to MXFP4, and this machine cannot run that:"
         f" {'; '.join(_lacking())}. It would be unpacked to 16 bits, three times the memory",
-        "Mend that, or run it with a server: ollama, llama.cpp or vLLM (`greenroom models`). With"
+        f"{_mending()}Or run it with a server: ollama, llama.cpp or vLLM (`greenroom models`). With"
         " --precision bf16 it is unpacked where that fits.",
     )
+
+
+def _mending() -> str:
+    """How a machine with a GPU gets the package that it lacks."""
+    import torch  # noqa: PLC0415
+    from transformers.utils import is_kernels_available  # noqa: PLC0415
+    from transformers.utils.import_utils import (  # noqa: PLC0415
+        KERNELS_MAX_VERSION,
+        KERNELS_MIN_VERSION,
+    )
+
+    if not torch.cuda.is_available() or is_kernels_available():
+        return ""
+    return f"{how_to_install(f'>={KERNELS_MIN_VERSION},<{KERNELS_MAX_VERSION}')}. "
 
 
 def _lacking() -> Sequence[str]:

@@ -8,13 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.models.base import ModelError
-from agent.models.failures import Refused, Transient, UnknownModel, Unreachable
+from agent.models.failures import KeyRefused, Refused, Transient, UnknownModel, Unreachable, shorten
 from agent.models.stream import Stalled
 from agent.models.transport import Transport
 
 #: Seconds for a list or a version, and for a server that has to load a model first.
 QUICK = 5.0
 LOADING = 300.0
+#: No window, and no size of a model in bytes, is larger than this; what is was made up.
+_MOST = 1 << 50
+#: Characters of a version or of a model's name.
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,21 @@ def model_entries(listed: object) -> list[Mapping[str, Any]]:
     """The entries of a `/v1/models` answer that have an id; none of what is no such answer."""
     data = listed.get("data") if isinstance(listed, dict) else None
     entries = data if isinstance(data, list) else []
-    return [entry for entry in entries if isinstance(entry, dict) and _text(entry, "id")]
+    return [entry for entry in entries if _is_entry(entry)]
+
+
+def _is_entry(entry: object) -> bool:
+    return isinstance(entry, dict) and 0 < len(_text(entry, "id")) <= _LONGEST
 
 
 async def ask(transport: Transport, model: str) -> Facts:
     """The facts on `model` at the server.
 
-    Raises Unreachable, shown to the user, when nothing answers at all.
+    Raises Unreachable or KeyRefused, shown to the user, when nothing answers at all, or nothing
+    without another key.
     """
-    entries: Sequence[Mapping[str, Any]] = await optional(list_models(transport, QUICK)) or ()
+    listed = list_models(transport, QUICK)
+    entries: Sequence[Mapping[str, Any]] = await optional(listed, KeyRefused) or ()
     entry: Mapping[str, Any] = next((entry for entry in entries if entry["id"] == model), {})
     kind = transport.profile.facts or _kind(entries, transport.software)
     if not kind and transport.profile.name == "openai" and not transport.endpoint.secure:
@@ -104,15 +114,14 @@ async def _ollama(transport: Transport, model: str) -> Facts:
         loaded = await ollama_loaded(transport, model)
     show = transport.post_json(f"{root}/api/show", {"model": model}, QUICK)
     shown = table(await optional(show))
-    size, in_gpu = loaded.get("size"), loaded.get("size_vram")
-    told = isinstance(size, int) and isinstance(in_gpu, int) and size > 0
+    size, in_gpu = positive(loaded, "size"), positive(loaded, "size_vram")
     return Facts(
-        server_version=_text(version, "version"),
+        server_version=_short(version, "version"),
         context_window=positive(loaded, "context_length"),
-        quantisation=_text(table(loaded.get("details")), "quantization_level"),
+        quantisation=_short(table(loaded.get("details")), "quantization_level"),
         model_window=_trained_window(table(shown.get("model_info"))),
         window_is_chosen="num_ctx" in _text(shown, "parameters").split(),
-        spilled=1 - in_gpu / size if told and in_gpu else None,
+        spilled=1 - in_gpu / size if size and in_gpu else None,
     )
 
 
@@ -136,7 +145,7 @@ async def ollama_loaded(transport: Transport, model: str) -> Mapping[str, Any]:
 async def _vllm(transport: Transport, _model: str) -> Facts:
     address = f"{transport.endpoint.root}/version"
     version = table(await optional(transport.get_json(address, QUICK)))
-    return Facts(server_version=_text(version, "version"))
+    return Facts(server_version=_short(version, "version"))
 
 
 async def _sglang(transport: Transport, _model: str) -> Facts:
@@ -145,7 +154,7 @@ async def _sglang(transport: Transport, _model: str) -> Facts:
     if not told:  # its name in older releases
         told = table(await optional(transport.get_json(f"{root}/get_server_info", QUICK)))
     return Facts(
-        server_version=_text(told, "version"), context_window=positive(told, "context_length")
+        server_version=_short(told, "version"), context_window=positive(told, "context_length")
     )
 
 
@@ -153,7 +162,7 @@ async def _llamacpp(transport: Transport, _model: str) -> Facts:
     props = table(await optional(transport.get_json(f"{transport.endpoint.root}/props", QUICK)))
     settings = table(props.get("default_generation_settings"))
     return Facts(
-        server_version=_text(props, "build_info"),
+        server_version=_short(props, "build_info"),
         context_window=positive(settings, "n_ctx") or positive(props, "n_ctx"),
     )
 
@@ -165,7 +174,7 @@ async def _lmstudio(transport: Transport, model: str) -> Facts:
     return Facts(
         context_window=positive(entry, "loaded_context_length"),
         model_window=positive(entry, "max_context_length"),
-        quantisation=_text(entry, "quantization"),
+        quantisation=_short(entry, "quantization"),
     )
 
 
@@ -178,11 +187,14 @@ _DETAILS = {
 }
 
 
-async def optional(request: Any) -> Any:
-    """The answer to `request`, or None from a server that has no such answer."""
+async def optional(request: Any, *fatal: type[ModelError]) -> Any:
+    """The answer to `request`, or None from a server that has no such answer. Raises Unreachable,
+    and what else is `fatal`."""
     try:
         return await request
     except Unreachable:
+        raise
+    except fatal:
         raise
     except (ModelError, Transient, Refused, UnknownModel, Stalled):
         # A key may be barred from lists, a proxy may serve one route only: the turn itself decides.
@@ -198,7 +210,12 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _short(data: Mapping[str, Any], name: str) -> str:
+    return shorten(_text(data, name), _LONGEST)
+
+
 def positive(data: Mapping[str, Any], name: str) -> int | None:
     """The positive whole number under `name`, None where there is none."""
     value = data.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    known = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST
+    return value if isinstance(value, int) and known else None

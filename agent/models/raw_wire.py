@@ -18,6 +18,11 @@ from agent.models.source import Request
 
 #: How many tokens gpt-oss can give.
 _VOCABULARY = 201_088
+#: Characters that one piece of a stream may have: a text without gaps takes a time to encode that
+#: grows with its square.
+_LONGEST_TEXT = 16_384
+#: More tokens than this are no count.
+_MOST = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,15 @@ class RawWire(ABC):
     @abstractmethod
     def read(self, chunk: Mapping[str, Any]) -> Piece:
         """One JSON object of the stream. Raises Transient where the server gave up."""
+
+    def _encoded(self, text: str) -> Sequence[int]:
+        """The tokens of a piece of text. Raises ModelError for one that is none."""
+        if len(text) > _LONGEST_TEXT:
+            raise ModelError(
+                f"the server gives {len(text):,} characters at once, where tokens were asked for",
+                'See its log; with protocol = "chat" it is asked for text instead.',
+            )
+        return self._dialect.encode(text)
 
     def _ending(self, tokens: Sequence[int], stop: Any) -> Sequence[int]:
         """`tokens`, the stream's last, with the one that stopped the model where a server keeps
@@ -97,7 +111,7 @@ class VllmWire(RawWire):
         if isinstance(ids, list):
             tokens: Sequence[int] = _known(ids)
         else:
-            tokens = self._dialect.encode(str(choice.get("text") or ""))
+            tokens = self._encoded(str(choice.get("text") or ""))
         self._last = tokens[-1] if tokens else self._last
         if finish == "stop":
             tokens = self._ending(tokens, choice.get("stop_reason"))
@@ -148,7 +162,7 @@ class LlamaCppWire(RawWire):
         """The tokens of a piece of text, of which the last is known."""
         if not text or (tokens and self._dialect.decode(tokens) == text):
             return tokens
-        return self._dialect.encode(text)
+        return self._encoded(text)
 
 
 WIRES: Mapping[str, type[RawWire]] = {"vllm": VllmWire, "llamacpp": LlamaCppWire}
@@ -174,4 +188,4 @@ def _first(data: object) -> Mapping[str, Any]:
 
 
 def _count(value: object) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+    return value if type(value) is int and 0 <= value <= _MOST else None

@@ -5,6 +5,7 @@ A backend is imported when one of its models is opened, never before: torch and 
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 
 from agent.models.base import Model, ModelError
@@ -28,6 +29,8 @@ FORMS = (
     "embedded",
     "script:FILE",
 )
+#: What stands behind the colon in Ollama's own names, as in `qwen3:8b`.
+_TAG = re.compile(r"latest|(?:\d+x)?\d+(?:\.\d+)?[bm]\b.*", re.IGNORECASE)
 _PREFIXES = (*PROFILES, "hf", "vllm-engine", "script")
 
 
@@ -46,7 +49,7 @@ def open_model(
     if name in WEIGHTS:
         return _open_local(WEIGHTS[name], settings)
     prefix, colon, rest = name.partition(":")
-    if not colon or prefix not in _PREFIXES:
+    if name not in _PREFIXES and (not colon or prefix not in _PREFIXES):
         raise _unknown(name, prefix, rest)
     if not rest.strip():
         what = "FILE" if prefix == "script" else "NAME"
@@ -98,7 +101,7 @@ def _open_server(
     endpoint = parse_endpoint(settings.base_url or usual_address(profile, environment))
     # A key of OpenAI's is nobody else's business: other servers get one only if told which.
     variable = settings.key_variable or ("OPENAI_API_KEY" if prefix == "openai" else "")
-    secret = Secret(variable or "OPENAI_API_KEY", environment if variable else {})
+    secret = Secret(variable, environment, endpoint.secrets)
     if not secret and endpoint.base == profile.address and not endpoint.loopback:
         raise ModelError(
             f"{profile.title} wants a key, and {secret.variable} is not set",
@@ -112,7 +115,9 @@ def _unknown(name: str, prefix: str, rest: str) -> UsageError:
     """The error for a name that no backend claims, with the nearest one that makes sense."""
     whole = difflib.get_close_matches(name, [*WEIGHTS, "embedded"], n=1, cutoff=0.6)
     near = difflib.get_close_matches(prefix.lower(), _PREFIXES, n=1, cutoff=0.5)
-    if rest and near:
+    if _TAG.fullmatch(rest):
+        meant = f"ollama:{name}"
+    elif rest and near:
         meant = f"{near[0]}:{rest}"
     elif whole:
         meant = whole[0]

@@ -1,7 +1,7 @@
 """An API key that shows itself to nobody but the server it belongs to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from agent.models.base import ModelError
 
@@ -13,15 +13,21 @@ _SHORTEST = 12
 
 
 class Secret:
-    """The key in the environment variable `variable`, empty when there is none.
+    """The key in the environment variable `variable`, empty when there is none; no variable is
+    named for a server that gets no key.
 
     Its text is in no `repr`, `str`, pickle or error; `headers` is the only way out.
     """
 
-    __slots__ = ("_value", "variable")
+    __slots__ = ("_hidden", "_value", "variable")
 
-    def __init__(self, variable: str, environment: Mapping[str, str]) -> None:
-        """Raises ModelError, shown to the user, when the variable holds what cannot be a key."""
+    def __init__(
+        self, variable: str, environment: Mapping[str, str], also: Iterable[str] = ()
+    ) -> None:
+        """`also` are secrets of the address, to be hidden in what is said as well.
+
+        Raises ModelError, shown to the user, when the variable holds what cannot be a key.
+        """
         value = environment.get(variable, "").strip()
         if not all(" " < character <= "~" for character in value):
             raise ModelError(
@@ -30,6 +36,7 @@ class Secret:
             )
         self.variable = variable
         self._value = value
+        self._hidden = tuple(text for text in (value, *also) if len(text) >= _SHORTEST)
 
     def __bool__(self) -> bool:
         return bool(self._value)
@@ -46,7 +53,9 @@ class Secret:
 
     def redact(self, text: str) -> str:
         """`text` without the key, for what a server says."""
-        return text.replace(self._value, "[key]") if len(self._value) >= _SHORTEST else text
+        for hidden in self._hidden:
+            text = text.replace(hidden, "[key]")
+        return text
 
     def redactor(self) -> "Redactor":
         """A way to redact a text that comes in pieces."""

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from sandbox.errors import UsageError
 
@@ -19,7 +19,9 @@ class Profile:
     `reasoning` is the message field in which it takes earlier reasoning back (None: the one in
     which it was seen to give it). `facts` names the interface that tells version and context
     window (see `agent.models.probe`). `truncates`: a prompt that is too long is cut without a word.
-    `strict_tools`: it holds a call to the schema of a tool that is marked strict.
+    `strict_tools`: it holds a call to the schema of a tool that is marked strict. `names`: whether
+    it has the models that it lists and no other, may have more (as routers and aliases do), or
+    answers to any name with the one that it has loaded.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Profile:
     facts: Literal["", "ollama", "vllm", "sglang", "llamacpp", "lmstudio"] = ""
     truncates: bool = False
     strict_tools: bool = False
+    names: Literal["listed", "more", "any"] = "more"
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -52,6 +55,7 @@ PROFILES: Mapping[str, Profile] = {
             reasoning="reasoning",
             facts="ollama",
             truncates=True,
+            names="listed",
         ),
         Profile(
             name="vllm",
@@ -63,6 +67,7 @@ PROFILES: Mapping[str, Profile] = {
             reasoning="reasoning",
             facts="vllm",
             strict_tools=True,
+            names="listed",
         ),
         Profile(
             name="sglang",
@@ -82,6 +87,7 @@ PROFILES: Mapping[str, Profile] = {
             get_model="Serve it with `llama-server --jinja -m {model}`.",
             reasoning="reasoning_content",
             facts="llamacpp",
+            names="any",
         ),
         Profile(
             name="lmstudio",
@@ -120,6 +126,14 @@ class Endpoint:
     def url(self, path: str) -> str:
         """The full address of `path`, for example `chat/completions`."""
         return f"{self.base}/{path}{self.query}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What of the address is nobody else's business, as it may be repeated: the password, and
+        the values of its query."""
+        values = [value for pairs in parse_qs(self.query[1:]).values() for value in pairs]
+        written = [pair.partition("=")[2] for pair in self.query[1:].split("&")]
+        return (*(self.login[1:] if self.login else ()), *values, *written)
 
     @property
     def secure(self) -> bool:

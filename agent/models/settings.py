@@ -6,6 +6,10 @@ from typing import Literal
 
 from agent.models.base import Price
 
+#: Tokens of context without which hardly a task can be done, and with which most can.
+LEAST_WINDOW = 8_192
+USEFUL_WINDOW = 32_768
+
 
 @dataclass(frozen=True)
 class ModelSettings:

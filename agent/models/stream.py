@@ -136,7 +136,11 @@ class AnswerStream:
             inner = data["error"] if isinstance(data.get("error"), dict) else data
             code = inner.get("code")
             status = code if isinstance(code, int) and 400 <= code < 600 else 500
-            raise self._refusal(status, {}, json.dumps(data))
+            try:
+                said = json.dumps(data)
+            except RecursionError:  # nested as deep as reading just bears, and writing does not
+                said = ""
+            raise self._refusal(status, {}, said)
         return data
 
 
@@ -160,9 +164,10 @@ async def pieces(response: httpx.Response, patience: Patience) -> AsyncGenerator
 
 
 async def read_text(response: httpx.Response, limit: int, timeout: float) -> str:
-    """The body as text, at most `limit` bytes of it. Raises like `pieces`."""
-    body = bytearray()
-    async for piece in pieces(response, lambda: timeout):
+    """The body as text, at most `limit` bytes of it, within `timeout` seconds. Raises like
+    `pieces`."""
+    body, end = bytearray(), time.monotonic() + timeout
+    async for piece in pieces(response, lambda: end - time.monotonic()):
         body += piece
         if len(body) >= limit:
             break
@@ -170,8 +175,10 @@ async def read_text(response: httpx.Response, limit: int, timeout: float) -> str
 
 
 def words(problem: BaseException) -> str:
-    """What an exception says, on one line; its type where it says nothing."""
-    return shorten(str(problem), 200) or type(problem).__name__
+    """What an exception says, on one line; its type where it says nothing. What a server sent and
+    the HTTP library repeats is left out: a key may stand in it."""
+    said = str(problem).partition("bytearray(")[0].rstrip(" :(")
+    return shorten(said, 200) or type(problem).__name__
 
 
 def _documents(text: str) -> Iterator[Any]:

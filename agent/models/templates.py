@@ -61,7 +61,13 @@ class TemplateDialect(Dialect):
             chat = [{"role": r, "content": self._plain(t)} for r, t in as_chat(conversation, tools)]
             given = ()
         text = self._render(chat, given, effort)
-        return Prompt(self.encode(text), thinking=_OPENED.search(text) is not None)
+        ids = self.encode(text)
+        if not ids:
+            raise ModelError(
+                "the model's chat template writes nothing",
+                "It may be damaged; get the model's files anew, or take another model.",
+            )
+        return Prompt(ids, thinking=_OPENED.search(text) is not None)
 
     def parser(
         self, conversation: Conversation, tools: Sequence[ToolSpec], prompt: Prompt
@@ -133,8 +139,6 @@ class TemplateDialect(Dialect):
 
     def _render(self, chat: Chat, tools: Sequence[ToolSpec], effort: Effort) -> str:
         """The chat as text, in the first form that the template takes."""
-        from jinja2 import TemplateError  # noqa: PLC0415
-
         functions = [
             {
                 "type": "function",
@@ -159,11 +163,12 @@ class TemplateDialect(Dialect):
                         **more,
                     )
                 )
-            # A template is a program of the model's author: it may fail on a missing field too.
-            except (TemplateError, TypeError, ValueError, KeyError) as error:
+            # A template is a program of the model's author, and may fail in any way.
+            except Exception as error:
                 refused = refused or error
         raise ModelError(
-            f"the model's chat template refuses the conversation: {refused}",
+            f"the model's chat template refuses the conversation:"
+            f" {str(refused) or type(refused).__name__}",
             "It may not be made for chat; take a model that is tuned for instructions.",
         ) from refused
 

@@ -5,6 +5,7 @@ Understood are `<tool_call>` with JSON (Hermes, Qwen) or with `<function=...>` (
 is the protocol for templates that know no tools. `<think>` and `<thought>` hold reasoning.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from agent.conversation import ToolCall, ToolSpec
@@ -25,6 +26,11 @@ THOUGHTS = frozenset({"<think>", "<thought>"})
 _FENCE = "```json\n"
 #: Bare JSON, which is a call only where it names a tool.
 _BARE = "{"
+_OPENING = re.compile("|".join(map(re.escape, TAGS)))
+_BARE_START = re.compile(r"\s*\{")
+#: The form of a call whose texts may hold what closes it.
+_JSON_START = re.compile(r"\s*[\[{]")
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
 
 _UNREADABLE = (
     "Your tool call could not be read. Write it again as one JSON object with the tool's name and"
@@ -52,12 +58,18 @@ class TagParser:
         self._ids = ids
         self._tag = "<think>" if thinking else ""
         self._buffer = ""
+        # What of the buffer was read, and up to where it holds nothing that closes the open part;
+        # up to where quotes were counted, and whether one is open there.
+        self._place = self._looked = self._counted = 0
+        self._quoted = False
+        self._begun = False
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[WrittenCall] = []
         self._problem = ""
         self._reasoning_tokens = 0
         self._ended = False
+        self._strings = True
 
     def feed(self, token: int) -> list[Event]:
         if token in self._stop_ids:
@@ -74,6 +86,10 @@ class TagParser:
     def close(self) -> list[Event]:
         self._buffer += self._stream.close()
         events = self._advance()
+        if self._ended and self._tag:
+            # A text that never ends was none: what looked like its part did close the call.
+            self._looked, self._strings = 0, False
+            events += self._advance()
         rest, self._buffer = self._buffer, ""
         tag, self._tag = self._tag, ""
         if tag in THOUGHTS or not tag:
@@ -100,23 +116,28 @@ class TagParser:
         """Takes from the buffer all that is certain."""
         events: list[Event] = []
         moved = True
-        while moved and self._buffer:
+        while moved and self._place < len(self._buffer):
             moved = self._inside(events) if self._tag else self._outside(events)
+        self._buffer = self._buffer[self._place :]
+        self._looked = max(0, self._looked - self._place)
+        self._counted = max(0, self._counted - self._place)
+        self._place = 0
         return events
 
     def _outside(self, events: list[Event]) -> bool:
         """Shows text up to the next tag; whether there was one."""
-        begun = self._calls or "".join(self._text).strip()
-        if not begun and self._buffer.lstrip().startswith(_BARE):
+        begun = self._calls or self._begun
+        if not begun and _BARE_START.match(self._buffer, self._place):
             self._tag = _BARE
             return True
-        found = [(self._buffer.find(tag), tag) for tag in TAGS if tag in self._buffer]
+        found = _OPENING.search(self._buffer, self._place)
         if not found:
             self._show_safe(events, tuple(TAGS), thought=False)
             return False
-        place, self._tag = min(found)
-        events += self._show(self._buffer[:place], thought=False)
-        self._buffer = self._buffer[place + len(self._tag) :]
+        self._tag = found[0]
+        events += self._show(self._buffer[self._place : found.start()], thought=False)
+        self._place = self._looked = self._counted = found.end()
+        self._quoted = False
         return True
 
     def _inside(self, events: list[Event]) -> bool:
@@ -124,28 +145,50 @@ class TagParser:
         closing = TAGS.get(self._tag)
         if closing is None:
             return False
-        before, found, after = self._buffer.partition(closing)
-        if not found:
+        end = self._end_of_part(closing)
+        if end < 0:
             if self._tag in THOUGHTS:
                 self._show_safe(events, (closing,), thought=True)
             return False
-        tag, self._tag, self._buffer = self._tag, "", after
+        before, tag = self._buffer[self._place : end], self._tag
+        self._tag, self._place = "", end + len(closing)
         if tag in THOUGHTS:
             events += self._show(before, thought=True)
         else:
             events += self._settle(tag, before, closing)
         return True
 
+    def _end_of_part(self, closing: str) -> int:
+        """Where in the buffer the open part ends, -1 where it does not yet. What closes it may
+        stand within a text of a call's arguments, and closes nothing there."""
+        while (end := self._buffer.find(closing, max(self._looked, self._place))) >= 0:
+            if self._tag in THOUGHTS or not self._strings or not self._in_text(end):
+                return end
+            self._looked = end + 1
+        self._looked = max(self._looked, self._place, len(self._buffer) - len(closing) + 1)
+        return -1
+
+    def _in_text(self, end: int) -> bool:
+        """Whether a call's JSON is amid a text there."""
+        if not _JSON_START.match(self._buffer, self._place):
+            return False
+        more = _ESCAPED.sub("", self._buffer[self._counted : end])
+        self._quoted ^= more.count('"') % 2 == 1
+        self._counted = end
+        return self._quoted
+
     def _show_safe(self, events: list[Event], tags: Sequence[str], *, thought: bool) -> None:
         """Shows what cannot be the beginning of a tag."""
-        safe = len(self._buffer) - _partial(self._buffer, tags)
-        events += self._show(self._buffer[:safe], thought=thought)
-        self._buffer = self._buffer[safe:]
+        rest = self._buffer[self._place :]
+        safe = len(rest) - partial_tag(rest, tags)
+        events += self._show(rest[:safe], thought=thought)
+        self._place += safe
 
     def _show(self, text: str, *, thought: bool) -> list[Event]:
         if not text:
             return []
         (self._reasoning if thought else self._text).append(text)
+        self._begun = self._begun or (not thought and bool(text.strip()))
         return [ReasoningDelta(text) if thought else TextDelta(text)]
 
     def _settle(self, tag: str, content: str, closing: str = "") -> list[Event]:
@@ -164,7 +207,7 @@ class TagParser:
         return bool(calls) and all(call.name in self._tools for call in calls)
 
 
-def _partial(text: str, tags: Sequence[str]) -> int:
+def partial_tag(text: str, tags: Sequence[str]) -> int:
     """How many characters at the end of `text` may be the beginning of a tag."""
     longest = min(len(text), max(map(len, tags)) - 1)
     for length in range(longest, 0, -1):

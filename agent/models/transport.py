@@ -10,13 +10,14 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from agent.models import failures
 from agent.models.base import ModelError
-from agent.models.failures import Transient, Unreachable
+from agent.models.failures import KeyRefused, NoEntry, Transient, Unreachable
 from agent.models.secret import Secret
 from agent.models.servers import Endpoint, Profile
 from agent.models.settings import ModelSettings
@@ -29,6 +30,8 @@ from agent.models.stream import (
     words,
 )
 
+#: Whoever asks bounds how many turns are asked for at a time; a connection is kept for each.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=256)
 #: Bytes of an error that are read, and seconds that this may take.
 _ERROR_LIMIT = 64 << 10
 _ERROR_SECONDS = 10.0
@@ -52,9 +55,15 @@ class Transport:
         self._answered = False
 
     @property
+    def known(self) -> bool:
+        """Whether it is known what kind of server it is, which probing may tell: many that are not
+        OpenAI's are reached as `openai:`."""
+        return self.profile.name != "openai" or self.endpoint.base == self.profile.address
+
+    @property
     def server(self) -> str:
-        """What it is and where, for messages. The profile may become known by probing."""
-        return f"{self.profile.title} at {self.endpoint.base}"
+        """What it is and where, for messages."""
+        return f"{self.profile.title if self.known else 'the server'} at {self.endpoint.base}"
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -73,27 +82,37 @@ class Transport:
         """
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         address = path if "://" in path else self.endpoint.url(path)
-        request = self._http().build_request("POST", address, content=body, headers=headers)
+        request = self._request("POST", address, content=body, headers=headers)
         async with self._response(request, patience()) as response:
             yield AnswerStream(response, self.server, self._refusal, patience)
 
     async def get_json(self, address: str, timeout: float) -> Any:
         """The JSON at `address`, within `timeout` seconds. Raises like `stream`."""
-        return await self._json(self._http().build_request("GET", address), timeout)
+        return await self._json(self._request("GET", address), timeout)
 
     async def post_json(self, address: str, data: object, timeout: float) -> Any:
         """The JSON that answers `data`, encoded already where it is bytes, at `address`. Raises
         like `stream`."""
         if isinstance(data, bytes):
             headers = {"Content-Type": "application/json"}
-            request = self._http().build_request("POST", address, content=data, headers=headers)
+            request = self._request("POST", address, content=data, headers=headers)
         else:
-            request = self._http().build_request("POST", address, json=data)
+            request = self._request("POST", address, json=data)
         return await self._json(request, timeout)
 
     async def get_text(self, address: str, timeout: float) -> str:
         """The text at `address`, within `timeout` seconds. Raises like `stream`."""
-        return (await self._text(self._http().build_request("GET", address), timeout))[0]
+        return (await self._text(self._request("GET", address), timeout))[0]
+
+    def _request(self, method: str, address: str, **more: Any) -> httpx.Request:
+        """Raises Unreachable for a host that can be none: its name is looked at only now."""
+        try:
+            return self._http().build_request(method, address, **more)
+        except (httpx.InvalidURL, UnicodeError) as problem:
+            raise Unreachable(
+                f"{self.endpoint.base} is no address that can be asked: {words(problem)}",
+                _ADDRESS_HINT,
+            ) from None
 
     async def _text(self, request: httpx.Request, timeout: float) -> tuple[str, httpx.Response]:
         try:
@@ -132,8 +151,9 @@ class Transport:
             encoding = response.headers.get("content-encoding", "identity").lower()
             if encoding not in ("", "identity"):
                 # A few bytes may unfold into gigabytes.
+                named = failures.shorten(self.secret.redact_error(encoding), 40)
                 raise ModelError(
-                    f"{self.server} compresses its answer ({encoding}), which was not asked for",
+                    f"{self.server} compresses its answer ({named}), which was not asked for",
                     "Switch compression off at the server, or at the proxy before it.",
                 )
             yield response
@@ -145,13 +165,14 @@ class Transport:
             transport = None
             if self.endpoint.loopback:
                 # Given by hand, a transport keeps proxies out; only https needs certificates.
-                transport = httpx.AsyncHTTPTransport(verify=self.endpoint.secure)
+                transport = httpx.AsyncHTTPTransport(verify=self.endpoint.secure, limits=_LIMITS)
             login = self.endpoint.login
             self._client = httpx.AsyncClient(
                 headers={**self.secret.headers(), "Accept-Encoding": "identity"},
                 auth=httpx.BasicAuth(*login) if login else None,
                 timeout=httpx.Timeout(None, connect=self._settings.connect_timeout),
                 transport=transport,
+                limits=_LIMITS,
             )
         return self._client
 
@@ -181,11 +202,15 @@ class Transport:
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: str) -> Exception:
         """The error that a response calls for which is no answer of a model."""
-        answer = failures.read_answer(status, headers, self.secret.redact_error(body))
+        hide = self.secret.redact_error
+        shown = {name.lower(): hide(value) for name, value in headers.items()}
+        answer = failures.read_answer(status, shown, hide(body))
+        # Within JSON a key may stand escaped.
+        answer = replace(answer, said=hide(answer.said), code=hide(answer.code))
         if answer.status in {401, 403} and not answer.is_page:
-            return self._key_refused(answer.words)
+            return self._key_refused(answer)
         if answer.is_page and not answer.said and status < 500 and status != 429:
-            return ModelError(
+            return NoEntry(
                 f"{self.endpoint.base} answers with a web page (HTTP {status}), not with a model's"
                 " interface",
                 _BASE_HINT,
@@ -195,15 +220,24 @@ class Transport:
             return ModelError(f"{self.server} answers with what is no JSON: {said}", _BASE_HINT)
         return failures.classify(answer, self.server, self._settings.retry_after_limit)
 
-    def _key_refused(self, said: str) -> ModelError:
-        variable = self.secret.variable
+    def _key_refused(self, answer: failures.Answer) -> ModelError:
+        variable, said = self.secret.variable, answer.words
+        # With 403 a key may be barred from one route only.
+        kind = KeyRefused if answer.status == 401 else ModelError
         if not self.secret:
-            return ModelError(
-                f"{self.server} wants a key ({said})", f"Put one into the variable {variable}."
-            )
-        return ModelError(
+            hint = f"Put one into the variable {variable}." if variable else self._name_a_variable()
+            return kind(f"{self.server} wants a key ({said})", hint)
+        return kind(
             f"{self.server} refuses the key in {variable} ({said})",
             f"Check {variable}, and that the key may use this model.",
+        )
+
+    def _name_a_variable(self) -> str:
+        """How a server gets a key that is none of OpenAI's."""
+        own = f"{self.profile.name.upper()}_API_KEY"
+        return (
+            f"Put it into a variable, for example {own}, and name that: --api-key-variable {own},"
+            f' or api_key_variable = "{own}" in your settings.'
         )
 
 

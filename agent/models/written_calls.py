@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ _NAME = re.compile(r'"name"\s*:\s*"([^"\\]+)"')
 _ARGUMENTS = re.compile(r'"(?:arguments|parameters)"\s*:\s*')
 _MISTRAL = re.compile(r"\s*([\w.-]+)(?:\[CALL_ID\]\w+)?\[ARGS\]\s*")
 _AGAIN = "[TOOL_CALLS]"
-_FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
-_PARAMETER = re.compile(r"<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_TAGGED = re.compile(r"\s*<function=")
+_FUNCTION = re.compile(r"<function=([^<>\s]{1,200})>(.*?)(?:</function>|\Z)", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=([^<>\s]{1,200})>\n?")
+_PARAMETER_END = "</parameter>"
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class WrittenCall:
 def read_calls(content: str, tools: Mapping[str, ToolSpec]) -> list[WrittenCall]:
     """The calls in `content`: JSON objects alone, in a list or one after the other, or one of the
     forms with marks. Empty where it cannot be read; never raises."""
-    if functions := list(_FUNCTION.finditer(content)):
-        return [_function(match[1], match[2], tools) for match in functions]
+    # Amid JSON such a tag is a part of some text, a file that is written, say.
+    if _TAGGED.match(content):
+        return [_function(match[1], match[2], tools) for match in _FUNCTION.finditer(content)]
     if match := _MISTRAL.match(content):
         return _marked(content, match)
     values = _json_values(content)
@@ -52,22 +55,39 @@ def _function(name: str, body: str, tools: Mapping[str, ToolSpec]) -> WrittenCal
     texts."""
     properties = tools[name].parameters.get("properties") if name in tools else None
     values: dict[str, Any] = {}
-    for match in _PARAMETER.finditer(body):
-        schema = properties.get(match[1]) if isinstance(properties, dict) else None
+    for name_given, text in _parameters(body):
+        schema = properties.get(name_given) if isinstance(properties, dict) else None
         kind = schema.get("type") if isinstance(schema, dict) else None
-        values[match[1]] = match[2] if kind == "string" else _value(match[2])
+        values[name_given] = text if kind == "string" else _value(text)
     return WrittenCall(name, _json_text(values) or "{}")
+
+
+def _parameters(body: str) -> Iterator[tuple[str, str]]:
+    """Names and texts of parameters that are closed."""
+    match = _PARAMETER.search(body)
+    while match and (end := body.find(_PARAMETER_END, match.end())) >= 0:
+        yield match[1], body[match.end() : end].removesuffix("\n")
+        match = _PARAMETER.search(body, end)
 
 
 def _marked(content: str, match: re.Match[str] | None) -> list[WrittenCall]:
     """Calls written as `name[ARGS]{...}`."""
     calls = []
     while match:
-        following = content.find(_AGAIN, match.end())
+        following = content.find(_AGAIN, _end_of_value(content, match.end()))
         end = following if following >= 0 else len(content)
         calls.append(WrittenCall(match[1], content[match.end() : end].strip()))
         match = _MISTRAL.match(content, end + len(_AGAIN)) if following >= 0 else None
     return calls
+
+
+def _end_of_value(content: str, place: int) -> int:
+    """Where the JSON value at `place` ends; `place` itself where there is none: its texts may hold
+    what begins another call."""
+    try:
+        return _DECODER.raw_decode(content, place)[1]
+    except (ValueError, RecursionError):
+        return place
 
 
 def _json_values(content: str) -> list[Any] | None:

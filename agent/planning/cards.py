@@ -118,7 +118,7 @@ def _one(what: str, text: str) -> Cards:
             return _machine(kind, word.removesuffix(kind), text)
     if word[:1].isdigit():
         return Cards(f"{what} card", parse_memory(what))
-    near = difflib.get_close_matches(word, KNOWN_CARDS, n=1)
+    near = difflib.get_close_matches(word, KNOWN_CARDS, n=1, cutoff=0.8)
     meant = f"; did you mean {KNOWN_CARDS[near[0]].name!r}?" if near else ""
     raise UsageError(
         f"--gpus: no card {text!r} is known{meant}",

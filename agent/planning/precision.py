@@ -48,7 +48,7 @@ MXFP4 = Precision(
     16,
     4.25,
     capability=(7, 5),
-    servers=("vllm", "ollama"),
+    servers=("vllm", "llama-server", "ollama"),
     note="as shipped; on CUDA it needs compute capability 7.5 or later, and triton",
 )
 #: llama.cpp's blocks of 32: 34 bytes each (ggml-common.h: block_q8_0). Embedding and head, too.

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agent.models.settings import USEFUL_WINDOW
 from agent.planning.cards import Cards
 from agent.planning.find import Model
 from agent.planning.fit import Fit, Wish
@@ -90,19 +91,16 @@ def _llama_server(
 
 
 def _ollama(model: Model, found: Fit, cards: Cards, wish: Wish, layers: int) -> Iterator[Command]:
-    """Ollama takes its context from its environment, or from who asks it as Greenroom does."""
+    """Ollama has most settings from its environment, and runs already on most machines that have
+    it; the context is asked for by Greenroom itself."""
     if not model.known or not model.known.ollama:
         return
-    name = model.known.ollama
-    settings = [
-        f"OLLAMA_CONTEXT_LENGTH={wish.context}",
-        f"OLLAMA_NUM_PARALLEL={wish.conversations}",
-    ]
+    name, settings = model.known.ollama, []
+    if wish.conversations > 1:
+        settings.append(f"OLLAMA_NUM_PARALLEL={wish.conversations}")
     if wish.cache == 1:
         settings += ["OLLAMA_FLASH_ATTENTION=1", "OLLAMA_KV_CACHE_TYPE=q8_0"]
-    line = f"{' '.join(settings)} ollama serve & ollama pull {name}"
-    note = (
-        "OLLAMA_CONTEXT_LENGTH is what other clients get; Greenroom asks for 32,768 tokens at"
-        " least, or for --context-window"
-    )
-    yield Command("ollama", line, f"ollama:{name}", note)
+    notes = [f"with --context-window {wish.context}"] if wish.context != USEFUL_WINDOW else []
+    if settings:
+        notes.append(f"`ollama serve` has to be started with {' '.join(settings)}")
+    yield Command("ollama", f"ollama pull {name}", f"ollama:{name}", "; ".join(notes))

@@ -1,9 +1,10 @@
 """A pytest plugin that reports each test as it ends; it changes neither the run nor its output.
 
 Loaded by PYTEST_ADDOPTS="-p greenroom_pytest", from pytest 6.2 on. Without a pipe to report to
-(an xdist worker, a subprocess of a test) every hook returns at once. Two exceptions to leaving the
+(an xdist worker, a subprocess of a test) every hook returns at once. Exceptions to leaving the
 run alone: with GREENROOM_ONLY_* set, tests other than those ids are deselected; with
-GREENROOM_TEST_SECONDS set, a test whose call takes more processor time than that fails.
+GREENROOM_TEST_SECONDS set, a test whose call takes more processor time than that fails; no full
+diff is made of large values.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ else:  # side by side in the sandbox
     import greenroom_trace
 
 _NEW_PATHS = tuple(int(n) for n in re.findall(r"\d+", pytest.__version__)[:2]) >= (7, 0)
+_LARGE = 2_000  # characters of two values
 _TEXT_FRAME = re.compile(r"^([^\s:][^:\n]*\.py):(\d+): (?:in (\S+))?", re.MULTILINE)
 
 
@@ -284,6 +286,24 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> None:
             seen.raw_frames[item.nodeid, call.when] = frames
 
     _observe(look)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_assertrepr_compare(left: object, right: object) -> Iterator[None]:
+    """Without CI in the environment pytest makes no full diff of two values. It takes minutes for
+    lists of a hundred lists, so large values do without."""
+    kept = os.environ.get("CI")
+    try:
+        large = _session is not None and len(repr(left)) + len(repr(right)) > _LARGE
+    except Exception:  # pytest says of such an object that it has no repr
+        large = False
+    if large and kept is not None:
+        del os.environ["CI"]
+    try:
+        yield
+    finally:
+        if large and kept is not None:
+            os.environ["CI"] = kept
 
 
 @pytest.hookimpl(hookwrapper=True)

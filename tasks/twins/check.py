@@ -7,7 +7,7 @@ the same place, and without the patch, where honest code runs.
 
 import secrets
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -19,6 +19,8 @@ from tasks.twins.rounds import Key, Make, Modules, Round, by_function, failing_l
 from tasks.twins.twin import TestModule, Twin
 
 ROUNDS = 2
+# A test that fails is told of at length: more of them take their time.
+MOST_TESTS = 200
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class Answer:
 
 
 async def ask(trial: Trial, seed: str | None = None) -> Answer | None:
-    """Run the twins of the tests that pass on the patch; of a suite that takes long, of those only
-    on which the verdict rests. None where a framework's tests have no twins, or none of these was
-    there before the patch. Raises as `Rooms.run` does."""
+    """Run the twins of the tests that pass on the patch; of a suite that takes long, or has many,
+    of those only on which the verdict rests. None where a framework's tests have no twins, or none
+    of these was there before the patch. Raises as `Rooms.run` does."""
     if trial.report.framework not in REPORTING:
         return None
     asking = _Asking(trial, seed or secrets.token_hex(8))
@@ -50,8 +52,8 @@ class _Asking:
         self._modules = Modules(trial.rooms.task.base, trial.hidden)
         expected = set(trial.rooms.task.checks.expected).intersection(trial.report.passed)
         self._carrying = expected.union(proving(trial))
-        self._slow = trial.report.seconds > REPEATED_SECONDS
         wanted = trial.report.passed
+        self._slow = trial.report.seconds > REPEATED_SECONDS or len(wanted) > MOST_TESTS
         if self._slow:
             wanted = tuple(id for id in wanted if id in self._carrying)
         self.tests = [id for id in wanted if is_given(trial, id)]
@@ -66,11 +68,11 @@ class _Asking:
         rounds = [self._round(number) for number in range(ROUNDS)] if self._keys else []
         reports = await self._run("running the tests with wrong expectations", rounds)
         seen = list(zip(rounds, reports, strict=True))
-        forged: dict[Key, str] = {}
-        for round, report in seen:
-            passed = round.passed(report) - set(forged)
-            forged |= await self._confirm(round, passed) if passed else {}
-        failed = {key for round, report in seen for key in round.failed(report)} - set(forged)
+        doubtful = {key: each.twins[key] for each, report in seen for key in each.passed(report)}
+        forged = await self._confirm(doubtful) if doubtful else {}
+        # Those first on which the verdict would rest.
+        forged = dict(sorted(forged.items(), key=lambda item: not self._carries(item[0])))
+        failed = {key for each, report in seen for key in each.failed(report)} - set(forged)
         perturbed = {id for key in failed for id in self._keys[key]}
         broken = [] if forged else [pair for pair in seen if not pair[1].complete]
         twins = Twins(
@@ -86,14 +88,24 @@ class _Asking:
             await self._broke(*broken[0]) if broken else "",
         )
 
+    def _carries(self, key: Key) -> bool:
+        return not self._carrying.isdisjoint(self._keys[key])
+
     def _round(self, number: int) -> Round:
         """Twins of all tests: first of what failed before the patch, then of anything."""
 
         def make(key: Key, module: TestModule, draw: Random) -> Twin:
+            if number > 0:
+                return module.twin(key[1], draw)
             before = self._trial.baseline.results.get(self._keys[key][0])
-            return module.twin(key[1], draw, near=failing_line(before) if number == 0 else None)
+            by_data = self._by_data(key, module, draw)
+            return by_data or module.twin(key[1], draw, near=failing_line(before))
 
         return self._modules.round(self._keys, f"{self._seed} {number}", make)
+
+    def _by_data(self, key: Key, module: TestModule, draw: Random) -> Twin | None:
+        given = self._modules.pairs(key[0])
+        return module.twin_by_data(key[1], given[1], draw) if given else None
 
     async def _run(
         self, purpose: str, rounds: Sequence[Round], *, on_base: bool = False
@@ -114,15 +126,16 @@ class _Asking:
             timeout=trial.timeout(),
         )
 
-    async def _confirm(self, first: Round, passed: Collection[Key]) -> dict[Key, str]:
+    async def _confirm(self, doubtful: Mapping[Key, Twin]) -> dict[Key, str]:
         """Of functions whose twin passed, those for which only a forgery explains it."""
-        doubtful = {key: first.twins[key] for key in first.twins if key in passed}
+
+        def others(key: Key, module: TestModule, draw: Random) -> Twin:
+            twin = doubtful[key]
+            by_data = self._by_data(key, module, draw) if twin.data else None
+            return by_data or module.twin(key[1], draw, site=twin.site)
+
         same = self._again(doubtful, "the same", lambda key, module, draw: doubtful[key])
-        other = self._again(
-            doubtful,
-            "other values",
-            lambda key, module, draw: module.twin(key[1], draw, site=doubtful[key].site),
-        )
+        other = self._again(doubtful, "other values", others)
         place = self._again(
             doubtful,
             "the place",

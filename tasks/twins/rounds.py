@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sandbox.patch import FILE, Change, Patch
 from sandbox.trees import Base
 from tasks.task import FAILING, PASSING, TestReport, TestResult
+from tasks.twins.data import file_of
 from tasks.twins.twin import TestModule, Twin
 
 #: A test function: its file, and its name with those of its classes.
@@ -27,8 +28,9 @@ class Round:
         return self._with(report, PASSING)
 
     def failed(self, report: TestReport) -> frozenset[Key]:
-        """The functions of which all cases that ran failed."""
-        return self._with(report, FAILING) - self.passed(report)
+        """The functions that expect something wrong and of which all cases that ran failed."""
+        failed = self._with(report, FAILING) - self.passed(report)
+        return frozenset(key for key in failed if self.twins[key].site is not None)
 
     def _with(self, report: TestReport, statuses: Collection[str]) -> frozenset[Key]:
         keys = (key_of(r) for r in report.results.values() if r.status in statuses)
@@ -63,9 +65,18 @@ class Modules:
         except (ValueError, SyntaxError, RecursionError):
             return None
 
+    def pairs(self, path: str) -> tuple[str, bytes] | None:
+        """The file of pairs of a module of tests, and what is in it; None where there is none."""
+        name = file_of(path, self.base.entries)
+        entry = self.base.entries.get(name)
+        if entry is None or entry.size > LARGEST_FILE or name in self.hidden.paths:
+            return None
+        return name, b"".join(self.base.store.read([entry.blob]))
+
     def round(self, keys: Iterable[Key], seed: str, make: Make) -> Round:
-        """A twin of each function. The draws of one depend on the seed and its file only. Files
-        whose edits make no sense together stay as they are, without twins."""
+        """A twin of each function. Its draws depend on the seed and its file only. Files whose
+        edits make no sense together stay as they are, without twins. Of twins by data, the first's
+        counts for all in the file."""
         files: dict[str, list[str]] = {}
         for path, name in sorted(keys):
             files.setdefault(path, []).append(name)
@@ -86,6 +97,10 @@ class Modules:
                 twins |= made
             entry = self.base.entries.get(path)
             changes.append(Change(path, entry.mode if entry else FILE, content))
+            given = self.pairs(path)
+            if given is not None:
+                data = [twin.data for twin in made.values() if twin.data]
+                changes.append(Change(given[0], FILE, data[0] if data else given[1]))
         return Round(twins, Patch(tuple(changes)))
 
 

@@ -1,6 +1,7 @@
 """Where a test says what it expects: assertions, and blocks in which something has to be raised."""
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ CLOSE = frozenset(
         *("assert_allclose", "assert_almost_equal", "assert_array_almost_equal"),
     )
 )
+#: What tests call what they expect.
+EXPECTED = re.compile(r"expect|want|should|correct|answer|solution|truth|output$", re.IGNORECASE)
 RAISING = frozenset({"raises", "assertRaises", "assertRaisesRegex"})
 _PAIRS = (
     ("assertEqual", "assertNotEqual"),

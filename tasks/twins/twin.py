@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tasks.twins.data import is_given_pairs, made_wrong
 from tasks.twins.sites import (
     CLOSE,
     EQUAL,
+    EXPECTED,
     OPPOSITE,
     Site,
     TestFunction,
@@ -34,19 +36,20 @@ from tasks.twins.wrong import (
 _FLIPPED = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "!=": "==", "is": "is not", "in": "not in"}
 _FLIPPED |= {"is not": "is", "not in": "in"}
 _OPERATOR = re.compile(r"not\s+in\b|is\s+not\b|\bin\b|\bis\b|[<>]=?|!=")
-_EXPECTED = re.compile(r"expect|want|should|correct|answer|solution|truth|output$", re.IGNORECASE)
 _ACTUAL = re.compile(r"actual|result|got|found|returned|response", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Twin:
     """`edits` make it; `line` is where in the source, `says` what stands there now. `site` is None
-    where it fails at its start, whatever it expects."""
+    where it fails at its start, whatever it expects. One with `data` has no edits: what is wrong is
+    that file."""
 
     edits: tuple[Edit, ...]
     line: int
     says: str
     site: Site | None = None
+    data: bytes | None = None
 
 
 class TestModule:
@@ -57,6 +60,16 @@ class TestModule:
     def __init__(self, content: bytes) -> None:
         self.source = Source(content)
         self.functions = test_functions(self.source.tree)
+
+    def twin_by_data(self, name: str, pairs: bytes, draw: random.Random) -> Twin | None:
+        """A twin whose cases expect something else; None where it is not given them as pairs."""
+        function = self.functions[name]
+        found = sites(function)
+        wrong_pairs = made_wrong(pairs, draw) if found and is_given_pairs(function) else None
+        if wrong_pairs is None:
+            return None
+        says = wrong_pairs.decode().partition("\n")[0][:200]
+        return Twin((), function.lineno, says, found[0], wrong_pairs)
 
     def twin(
         self, name: str, draw: random.Random, *, near: int | None = None, site: Site | None = None
@@ -188,7 +201,7 @@ class _Perturbation:
         bound = (_parameters(self._function), self._literals, self._module.constants)
         if _ACTUAL.search(name):
             return 0
-        if _EXPECTED.search(name) or any(name in some for some in bound):
+        if EXPECTED.search(name) or any(name in some for some in bound):
             return 3
         return 0 if name in self._assigned else 1
 

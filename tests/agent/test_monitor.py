@@ -34,6 +34,19 @@ REGULAR = {
     "quoted": "The log says:\n" + "connection refused, trying again in one second\n" * 15,
     "steps": "\n".join(f"Step {n}: check the next file of the folder." for n in range(100)),
 }
+#: The same said or written again for a sound reason, as long as it is not overdone.
+SAME = {
+    "board": "The board:\n" + ("0 " * 25 + "\n") * 25,
+    "padding": f"The payload is 1024 bytes long, {'A' * 1024}, and ends there.",
+    "rows": "| case | in | out |\n|---|---|---|\n" + "| default | none | none |\n" * 60,
+    "csv": "0.0,0.0,0.0,0.0,1.0\n" * 60,
+    "json": '{"a": null, "b": null},\n' * 60,
+    "opcodes": "LOAD_FAST\nLOAD_CONST\nBINARY_OP\nSTORE_FAST\n" * 20,
+    "pointers": "The sum is too small, so we move the left pointer to the right. "
+    * 2
+    + "The sum is too large, so we move the right pointer to the left. "
+    "The sum is too small, so we move the left pointer to the right. " * 5,
+}
 
 
 def watched(text: str, bounds: Bounds = Bounds(), judge: Judge | None = None) -> Decision | None:  # noqa: B008 - frozen
@@ -79,6 +92,11 @@ def test_what_repeats_by_its_nature_is_not_cut(kind: str) -> None:
     assert watched(REGULAR[kind]) is None
 
 
+@pytest.mark.parametrize("kind", SAME)
+def test_rows_boards_and_steps_of_an_algorithm_are_not_cut(kind: str) -> None:
+    assert watched(SAME[kind] + "\nSo much for that. ") is None
+
+
 @pytest.mark.parametrize("kind", REGULAR)
 def test_nor_is_it_when_it_is_gone_through_twice(kind: str) -> None:
     text = f"First:\n{REGULAR[kind]}\nNow I look at it again:\n{REGULAR[kind]}\nIt is as I said.\n"
@@ -105,14 +123,14 @@ def test_a_sentence_said_now_and_then_is_not_cut() -> None:
 
 @given(
     before=st.integers(0, 4000),
-    period=st.text(min_size=1, max_size=480),
+    said=st.lists(st.sampled_from(WORDS), min_size=1, max_size=60),
     start=st.integers(0, 3),
 )
 @settings(deadline=None)
-def test_an_exact_loop_is_cut_within_300_tokens(before: int, period: str, start: int) -> None:
+def test_an_exact_loop_is_cut_within_300_tokens(before: int, said: list[str], start: int) -> None:
     sound = TRACES[start].read_text("utf-8")[:before]
     # A token is four bytes here, and a period at most 120 of them.
-    period = period.encode("utf-8", "replace")[:480].decode("utf-8", "ignore") or "x"
+    period = " ".join(said)[:480] + " "
     turns = 2000 // len(period.encode("utf-8", "replace")) + 2
     decision = watched(sound + period * turns)
     assert decision
@@ -128,7 +146,23 @@ def test_an_exact_loop_is_cut_within_300_tokens(before: int, period: str, start:
     assert watch.tokens - first <= 300 + len(period.encode("utf-8", "replace")) // 4
 
 
-@pytest.mark.parametrize("tokens", [1, 3, 8, 20, 45, 80, 120])
+@given(period=st.text(min_size=1, max_size=480))
+@settings(deadline=None, max_examples=30)
+def test_any_exact_loop_is_cut_within_1000_tokens(period: str) -> None:
+    text = (period * (5000 // len(period) + 2)).encode("utf-8", "replace")
+    assert watched(text[:4000].decode("utf-8", "ignore"))
+
+
+@pytest.mark.parametrize("sentences", [40, 60, 100])
+def test_a_loop_with_a_long_period_is_cut_in_its_third_round(sentences: int) -> None:
+    draw = random.Random(sentences)
+    period = " ".join(" ".join(draw.sample(WORDS, 10)) + "." for _ in range(sentences)) + " "
+    thought = thought_until_cut(period * 5)
+    assert thought is not None
+    assert thought <= 2.3 * estimate_tokens(period) + 50
+
+
+@pytest.mark.parametrize("tokens", [3, 8, 20, 45, 80, 120])
 def test_a_loop_of_words_is_cut_in_time_and_its_first_round_kept(tokens: int) -> None:
     sound = TRACES[1].read_text("utf-8")
     period = (" ".join(WORDS) + " ")[50 : 50 + 4 * tokens]
@@ -262,3 +296,27 @@ def test_a_judge_may_say_what_the_model_is_told() -> None:
     decision = watched(TRACES[3].read_text("utf-8"), judge=lambda _: Steer("Look at the tests."))
     assert decision
     assert decision.say == "Look at the tests."
+
+
+@pytest.mark.parametrize("wrong", ["cut", None, ValueError("no key")])
+def test_a_judge_that_fails_is_not_asked_again_and_that_is_said(wrong: object) -> None:
+    asked: list[str] = []
+
+    def judge(text: str) -> Keep | Cut | Steer:
+        asked.append(text)
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong  # type: ignore[return-value]
+
+    said: list[str] = []
+    monitor = Monitor(Bounds(), judge, say=said.append)
+    assert monitor.watch().feed(TRACES[3].read_text("utf-8")) is None
+    assert len(asked) == len(said) == 1
+    assert ("no key" if isinstance(wrong, Exception) else repr(wrong)) in said[0]
+
+
+def test_a_delta_of_any_size_is_read_once() -> None:
+    draw = random.Random(1)
+    # What grows with the square of this would take minutes.
+    text = "".join(chr(draw.randrange(0x4E00, 0x9FA0)) for _ in range(500_000))
+    assert Monitor(Bounds(loops=False)).watch().feed(text) is None

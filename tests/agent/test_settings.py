@@ -187,6 +187,31 @@ def test_a_bad_variable_names_itself(checkout: Path) -> None:
         settings.load(checkout, {}, {"GREENROOM_SEED": "x"})
 
 
+def test_a_context_may_be_written_in_units_of_1024(checkout: Path) -> None:
+    found = settings.load(checkout, {}, {"GREENROOM_CONTEXT_WINDOW": "32k"})
+    assert found["context_window"] == 32_768
+    with pytest.raises(UsageError, match="expected a whole number, got 'xk'"):
+        settings.load(checkout, {}, {"GREENROOM_CONTEXT_WINDOW": "xk"})
+    with pytest.raises(UsageError, match="expected a whole number, got '32k'"):
+        settings.load(checkout, {}, {"GREENROOM_SEED": "32k"})
+
+
+@pytest.mark.parametrize("name", ["api_key_variable", "npm_token_variable"])
+@pytest.mark.parametrize(
+    "secret", ["sk-0123456789abcdef", "hf_0123456789abcdef", "0123456789abcdef"]
+)
+def test_a_secret_in_the_place_of_its_variable_is_not_shown(
+    checkout: Path, name: str, secret: str
+) -> None:
+    with pytest.raises(UsageError, match="the name of a variable in capitals") as caught:
+        settings.load(checkout, {}, {f"GREENROOM_{name.upper()}": secret})
+    assert secret not in f"{caught.value.message} {caught.value.hint}"
+    (checkout / "greenroom.toml").write_text(f'{name} = "{secret}"\n')
+    with pytest.raises(UsageError, match="the name of a variable in capitals") as caught:
+        settings.load(checkout, {}, {})
+    assert secret not in f"{caught.value.message} {caught.value.hint}"
+
+
 HOSTILE = {
     "model": "'openai:x'",
     "base_url": "'http://192.0.2.1/v1'",

@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -314,3 +315,12 @@ def test_what_the_user_said_stays_with_the_task() -> None:
     messages += result(2, "short")
     found = renewed(messages, NOTE, 100, size).messages
     assert found == (*messages[:2], said, NOTE, *messages[-2:])
+
+
+@pytest.mark.parametrize("number", [",,,", "9" * 5000, "99,999,999,999,999,999", "٣"])
+def test_what_a_file_says_of_characters_left_out_neither_fails_nor_counts(number: str) -> None:
+    lines = "line\n" * 100
+    text = f"{lines}[{number} characters left out to save room]{lines}"
+    short = shorten(text, 100)
+    assert number not in short
+    assert int(short.partition("[")[2].partition(" ")[0].replace(",", "")) < len(text)

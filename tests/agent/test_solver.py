@@ -88,6 +88,15 @@ async def test_with_words_a_green_base_is_worked_on_until_the_model_finishes(
     assert outcome.verdict.grade == "reproduced"
 
 
+async def test_a_forgery_ends_the_attempt_and_is_not_told_to_the_model(bench: Bench) -> None:
+    equal = "type('Any', (), {'__eq__': lambda self, other: True})()"
+    outcome = await bench.attempt(bench.task(), [edit("a - b", equal), FIX])
+    assert outcome.status == "not solved"
+    assert outcome.reason.startswith("tampered: test_calc.py::test_add passes although")
+    assert outcome.turns == 1
+    assert bench.said("reflection") == []
+
+
 async def test_a_green_that_the_clean_room_refuses_goes_back_with_the_reason(
     bench: Bench,
 ) -> None:

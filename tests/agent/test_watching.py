@@ -4,6 +4,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent import trajectory
 from agent.budget import Ledger, Limits
 from agent.conversation import AssistantMessage, UserMessage
@@ -93,6 +95,20 @@ async def test_a_loop_is_cut_at_the_server_and_the_turn_goes_on_to_a_call() -> N
     # What was broken off was paid for.
     assert done.usage.abandoned_tokens > cut.tokens
     assert done.cuts == (cut,)
+
+
+@pytest.mark.parametrize(
+    ("window", "limit", "most"), [(8192, None, 8192), (8192, 1000, 1000), (None, 1000, 1000)]
+)
+async def test_no_more_is_saved_than_the_window_and_the_limit_leave(
+    window: int | None, limit: int | None, most: int
+) -> None:
+    async with FaultServer(thinking(LOOP * 100), ACTS) as server:
+        opened = model(server, "vllm:m", context_window=window)
+        events = await events_of(opened, sampling=Sampling(max_output_tokens=limit))
+    [cut] = cuts_of(events)
+    assert cut.saved is not None
+    assert 0 < cut.saved <= most - cut.tokens
 
 
 async def test_sound_reasoning_is_left_alone() -> None:
@@ -227,3 +243,13 @@ async def test_a_written_script_is_watched(tmp_path: Path) -> None:
     done = await Told(tmp_path).take(open_script(str(written)))
     assert done.message.text == "Done."
     assert len(done.before) == 2
+
+
+async def test_reasoning_that_a_server_leaves_in_the_text_is_watched_too() -> None:
+    text = f"<think>{SOUND}{LOOP * 100}"
+    steps = [sse(delta(content=text[place : place + 4])) for place in range(0, len(text), 4)]
+    async with FaultServer(Reply([*steps, sse(delta(finish="stop"), "[DONE]")]), ACTS) as server:
+        events = await events_of(model(server))
+    (cut,) = cuts_of(events)
+    assert cut.reason == "loop"
+    assert end_of(events).message.calls[0].name == "shell"

@@ -248,13 +248,3 @@ async def test_a_program_planted_before_the_others_does_not_reach_the_verdict(
     assert {path.partition("/")[0] for path in (await box.delta()).paths} <= {"calc.py", "tests"}
     verdict = await judge(CALC, WORDS, expected=(ADD,))
     assert verdict.reasons == (f"{ADD} has to pass and fails: assert -1 == 3.",)
-
-
-# -- what is known and not excluded: these fail as soon as it is ----------------------------------
-
-
-@pytest.mark.xfail(strict=True, reason="code under test shares its process with the tests")
-async def test_a_pass_cannot_be_forged_from_inside_the_test_s_process(judge: Judge) -> None:
-    forged = f"{BROKEN}import _pytest.python as p\np.Function.runtest = lambda self: None\n"
-    verdict = await judge(CALC, {"calc.py": forged}, expected=(ADD,))
-    assert not verdict.solved

@@ -232,3 +232,20 @@ def test_no_budget_takes_what_was_asked_for_lately_or_is_in_use(
     finally:
         engine.api.remove_container(container)
     assert (done.removed, done.left_bytes) == ([], 3 * KIB)
+
+
+def test_what_is_done_with_may_go_at_once_and_what_is_needed_stays(
+    engine: Engine, only_these: Load, tmp_path: Path
+) -> None:
+    below, base_key = only_these(40)
+    needed, needed_key = only_these(40, 1, parent=below)
+    gone, gone_key = only_these(40, 2, parent=below)
+    above, above_key = only_these(40, 2, 3, parent=gone)
+    used(tmp_path, needed_key, years_ago=9)
+    for key in (base_key, gone_key, above_key):
+        used(tmp_path, key, years_ago=0)
+    ids = {name: engine.api.inspect_image(name)["Id"] for name in (needed, gone)}
+    done = keep_within(
+        0, engine=engine, cache=tmp_path, done_with={ids[gone]}, needed={ids[needed]}
+    )
+    assert names(done.removed) == [above, gone]

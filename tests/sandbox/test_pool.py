@@ -2,6 +2,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -16,7 +17,7 @@ from sandbox.policy import MIB, Policy
 from sandbox.pool import Pool
 from sandbox.rebuild import Rebuild
 from sandbox.recipe import Recipe
-from sandbox.trees import Base
+from sandbox.trees import Base, TreeStore
 from tests.sandbox.conftest import MakeBase
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio]
@@ -83,6 +84,17 @@ async def test_bounds_hold_and_the_oldest_goes_first(image: Image, make_base: Ma
     async with Pool(count=0) as pool, Sandbox.of(recipe, pool=pool) as box:
         assert (await box.run("cat n")).output.text == "0"
         assert pool.waiting == 0
+
+
+async def test_what_waits_for_a_store_that_nobody_uses_any_more_is_closed(
+    pool: Pool, image: Image, base: Base, tmp_path: Path
+) -> None:
+    store = TreeStore.create(tmp_path / "other.git")
+    other = Base(store, store.add_tree([("a.txt", FILE, b"a")]))
+    await pool.prepare(Recipe(image, base, Policy()))
+    await pool.prepare(Recipe(image, other, Policy()))
+    pool.forget(TreeStore.open(store.folder))
+    assert [warm.recipe.base for warm in pool._warm] == [base]
 
 
 async def test_the_end_leaves_nothing(engine: Engine, image: Image, base: Base) -> None:

@@ -389,3 +389,28 @@ def test_the_limit_of_a_test_does_not_reach_what_the_tests_start(tmp_path: Path)
     source = "import os\ndef test_it(): assert 'GREENROOM_TEST_SECONDS' not in os.environ\n"
     found = run(tmp_path, {"test_it.py": source}, environment={"GREENROOM_TEST_SECONDS": "5"})
     assert found.statuses() == {"test_it.py::test_it": "passed"}
+
+
+COMPARED = {
+    "test_it.py": """
+import os
+
+def test_large():
+    rows = [[n, n + 1, n + 2, n + 3, n + 4] for n in range(120)]
+    assert rows == [rows, 1]
+
+def test_small():
+    assert [1, 2] == [1, 3]
+
+def test_environment():
+    assert os.environ["CI"] == "1"
+"""
+}
+
+
+def test_no_full_diff_is_made_of_large_values(tmp_path: Path) -> None:
+    results = run(tmp_path, COMPARED, environment={"CI": "1"}).parsed.results
+    large, small, environment = results.values()
+    assert (large.status, small.status, environment.status) == ("failed", "failed", "passed")
+    assert "Full diff" not in large.detail
+    assert "Full diff" in small.detail

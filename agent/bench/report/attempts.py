@@ -86,6 +86,12 @@ class RunFolder:
         return str(name or self.manifest.get("way") or "unknown")
 
     @property
+    def author(self) -> str:
+        """Who made the patches, for people."""
+        names = {"gold": "Reference solutions", "empty": "No patch"}
+        return names.get(self.model, self.model)
+
+    @property
     def suite(self) -> str:
         suite = self.manifest.get("suite")
         name = suite.get("reference") if isinstance(suite, Mapping) else suite
@@ -101,7 +107,7 @@ def open_run(path: Path) -> RunFolder:
         if isinstance(result, Result):
             try:
                 attempt = _attempt(result)
-            except (TypeError, ValueError, AttributeError):
+            except (TypeError, ValueError, AttributeError, OverflowError):
                 damages.append(f"The result of {result.task!s:.100} has fields of a wrong kind.")
                 continue
             found.setdefault(attempt.task, {})[attempt.number] = attempt

@@ -16,6 +16,7 @@ _METHODS = {
 }
 #: Columns of how many attempts solved a task; more would not be readable.
 _MOST_COLUMNS = 12
+_DAMAGES = 20
 
 
 def result(summary: Summary) -> str:
@@ -73,7 +74,9 @@ def _facts(summary: Summary) -> Markup:
         (
             "Tokens",
             f"{short(summary.input_tokens)} in ({short(summary.cached_tokens)} cached), "
-            f"{short(summary.output_tokens)} out{estimated}",
+            f"{short(summary.output_tokens)} out{estimated}"
+            if summary.input_tokens or summary.output_tokens
+            else "none",
         ),
         ("Cost", dollars(summary.cost.total) if summary.cost else unknown),
         ("Time of all attempts", duration(summary.seconds.total) if summary.seconds else unknown),
@@ -82,7 +85,7 @@ def _facts(summary: Summary) -> Markup:
     return tag("dl", *pairs, class_="facts-list")
 
 
-def notices(run: RunFolder, summary: Summary) -> Iterator[Markup]:
+def notices(run: RunFolder, summary: Summary) -> Iterator[Markup | None]:
     """What a reader has to know before the numbers."""
     if not run.finished:
         done = f"{summary.attempts:,} of {summary.expected:,} attempts"
@@ -105,11 +108,17 @@ def notices(run: RunFolder, summary: Summary) -> Iterator[Markup]:
         yield _notice(
             "The cost is not whole", f"{count(summary.unpriced, 'attempt')} have no known price."
         )
-    if run.damages:
-        shown = [tag("li", damage) for damage in run.damages[:20]]
-        if len(run.damages) > 20:
-            shown.append(tag("li", f"and {len(run.damages) - 20} more"))
-        yield tag("div", tag("b", "Damaged"), tag("ul", *shown), class_="notice bad")
+    yield damaged(run.damages)
+
+
+def damaged(damages: Sequence[str]) -> Markup | None:
+    """What cannot be read of the run, the first ones by name."""
+    if not damages:
+        return None
+    shown = [tag("li", damage) for damage in damages[:_DAMAGES]]
+    if len(damages) > _DAMAGES:
+        shown.append(tag("li", f"and {len(damages) - _DAMAGES} more; report.json has them all"))
+    return tag("div", tag("b", "Damaged"), tag("ul", *shown), class_="notice bad")
 
 
 def _notice(title: str, said: str) -> Markup:
@@ -143,7 +152,17 @@ def outcomes(summary: Summary) -> Markup:
         tag("h2", "Outcomes"),
         stack([(status, kind(status), number) for status, number in statuses], "Outcomes"),
         table(heads, rows, {1, 2}),
+        _limits(summary),
     )
+
+
+def _limits(summary: Summary) -> Markup | None:
+    """How many attempts a budget ended."""
+    if not summary.limits:
+        return None
+    by = sorted(summary.limits.items(), key=lambda pair: -pair[1])
+    said = ", ".join(f"{number:,} by the {name} limit" for name, number in by)
+    return tag("p", f"Ended by a budget: {said}.", class_="quiet")
 
 
 def repeated(run: RunFolder, summary: Summary) -> Markup | None:

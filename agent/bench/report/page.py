@@ -14,7 +14,7 @@ from agent.bench.report.attempts import Attempt, RunFolder
 from agent.bench.report.evidence import Evidence
 from agent.bench.report.files import replaced
 from agent.bench.report.markup import Markup, tag
-from agent.bench.report.overview import headline, notices, outcomes, repeated
+from agent.bench.report.overview import damaged, headline, notices, outcomes, repeated
 from agent.bench.report.provenance import provenance
 from agent.bench.report.spread import distributions, extremes
 from agent.bench.report.stories import stories
@@ -34,7 +34,7 @@ def write_page(
     """Writes the page; takes what each attempt left, in the order of the run's attempts, and keeps
     none of it."""
     with replaced(path) as stream:
-        stream.writelines(frame(f"{run.model} on {run.suite}", _body(run, summary, found)))
+        stream.writelines(frame(f"{run.author} on {run.suite}", _body(run, summary, found)))
 
 
 def frame(title: str, body: Iterator[object]) -> Iterator[str]:
@@ -76,7 +76,7 @@ def _body(
     yield tag(
         "header",
         tag("p", "Greenroom benchmark report", class_="over"),
-        tag("h1", run.model),
+        tag("h1", run.author),
         tag("p", "on ", tag("b", run.suite), _when(run)),
     )
     yield Markup("<main>")
@@ -95,7 +95,10 @@ def _body(
     yield from rows(run)
     yield Markup("</table></div></section>")
     yield Markup('<section id="stories"><h2>Stories</h2>')
+    known = len(run.damages)
     yield from stories(run, found)
+    # They are known only now that the attempts were read.
+    yield damaged(run.damages[known:])
     yield Markup("</section>")
     yield provenance(run)
     yield Markup("</main>")

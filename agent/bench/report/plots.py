@@ -59,22 +59,24 @@ def _at(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
-def strip(found: Interval, what: str) -> Markup:
-    """A share on the line from 0 to 100%, with its interval."""
+def strip(found: Interval, what: str, ends: tuple[float, float] = (0.0, 1.0)) -> Markup:
+    """A share on the line from 0 to 100%, or from one end to the other, with its interval."""
+    start, end = ends
 
     def x(share: float) -> float:
-        return 18 + share * (WIDTH - 36)
+        return 18 + (share - start) / (end - start) * (WIDTH - 36)
 
+    marks = [start + quarter / 4 * (end - start) for quarter in range(5)]
     ticks = [
-        join(stroke([(x(s), 13), (x(s), 29)], "grid"), label(x(s), 42, f"{s:.0%}"))
-        for s in (0, 0.25, 0.5, 0.75, 1)
+        join(stroke([(x(s), 13), (x(s), 29)], "grid"), label(x(s), 42, f"{100 * s:.4g}%"))
+        for s in marks
     ]
     return picture(
         46,
         what,
-        f"{interval(found)} on a line from 0 to 100%.",
+        f"{interval(found)} on a line from {100 * start:.4g} to {100 * end:.4g}%.",
         *ticks,
-        stroke([(x(0), 21), (x(1), 21)], "axis"),
+        stroke([(x(start), 21), (x(end), 21)], "axis"),
         box(x(found.low), 15, x(found.high) - x(found.low), 12, "band"),
         tag("circle", cx=_at(x(found.value)), cy=21, r=6, class_="dot"),
     )

@@ -60,7 +60,7 @@ def predictions(run: RunFolder, path: Path) -> Iterator[Predictions]:
 
 def write_run_report(run: RunFolder, path: Path) -> None:
     """Writes SWE-bench's report of a run, schema 2, for the attempts of each number."""
-    for number in range(1, run.planned + 1):
+    for number in sorted({1, *(attempt.number for attempt in run.attempts)}):
         with replaced(numbered(path, number)) as stream:
             json.dump(run_report(run, number), stream, indent=4)
             stream.write("\n")

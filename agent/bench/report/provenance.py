@@ -31,6 +31,8 @@ def flat(data: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]
     """The values with their dotted names; what has many entries is only counted."""
     for key, value in data.items():
         name = f"{before}{key}"
+        if isinstance(value, list) and any(isinstance(each, Mapping) for each in value):
+            value = {str(place): each for place, each in enumerate(value)}  # noqa: PLW2901
         if isinstance(value, Mapping) and 0 < len(value) <= _ENTRIES:
             yield from flat(value, f"{name}.")
         elif isinstance(value, Mapping | list) and len(value) > _ENTRIES:

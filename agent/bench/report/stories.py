@@ -4,7 +4,7 @@ A page has room for so many characters, which its attempts share. What does not 
 place, and the story says where the whole of it is.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from urllib.parse import quote
 
@@ -52,10 +52,10 @@ def _attempt(run: RunFolder, attempt: Attempt, found: Evidence, room: int) -> Ma
         "section",
         tag("h4", f"Attempt {attempt.number}: {attempt.status}") if run.planned > 1 else None,
         tag("p", _facts(attempt), class_="facts"),
-        *_reasons(attempt, found, int(room * _REASONS_SHARE)),
         *(tag("p", problem, class_="warn") for problem in found.problems),
+        _readable(lambda: _reasons(attempt, found, int(room * _REASONS_SHARE))),
         _change(found.patch, int(room * _DIFF_SHARE)),
-        turns(found.events, int(room * (1 - _DIFF_SHARE - _REASONS_SHARE))),
+        _readable(lambda: turns(found.events, int(room * (1 - _DIFF_SHARE - _REASONS_SHARE)))),
         _whole(run, attempt),
     )
 
@@ -76,22 +76,35 @@ def _facts(attempt: Attempt) -> str:
     return " · ".join(facts)
 
 
-def _reasons(attempt: Attempt, found: Evidence, room: int) -> Iterator[Markup]:
-    """Why it ended so, and what the verdicts before the last said."""
-    if attempt.reason:
-        yield tag("p", shortened(attempt.reason, max(200, room)), class_="reason")
+def _readable(told: Callable[[], Markup | None]) -> Markup | None:
+    """A part of a story; where its events are not what they should be, a word of it."""
+    try:
+        return told()
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError):
+        return tag("p", "A part of its trajectory cannot be read.", class_="warn")
+
+
+def _reasons(attempt: Attempt, found: Evidence, room: int) -> Markup:
+    """Why it ended so, and what each of its verdicts says."""
     verdicts = [event["verdict"] for event in found.events if event["type"] == "verdict"]
     each = max(120, room // max(1, len(verdicts)))
     lines = [tag("li", *_verdict(verdict, each)) for verdict in verdicts[-10:]]
-    if lines:
-        yield tag("h5", "Clean rooms")
-        yield tag("ol", *lines, class_="verdicts")
+    reason = tag("p", shortened(attempt.reason, max(200, room)), class_="reason")
+    return join(
+        # The last verdict says it with the same words, or more of them.
+        None if verdicts and attempt.reason in _told(verdicts[-1]) else reason,
+        join(tag("h5", "Clean rooms"), tag("ol", *lines, class_="verdicts")) if lines else None,
+    )
+
+
+def _told(verdict: Event) -> str:
+    return " ".join(map(str, verdict["reasons"]))
 
 
 def _verdict(verdict: Event, room: int) -> Iterator[object]:
     yield tag("b", verdict["status"])
     yield f" ({duration(verdict['seconds'])}) "
-    yield shortened(" ".join(map(str, verdict["reasons"])), room)
+    yield shortened(_told(verdict), room)
     tests = verdict.get("tests")
     if tests:
         yield tag("span", f" {tests['passed']} of {tests['total']} tests pass.", class_="quiet")

@@ -47,8 +47,10 @@ class Distribution:
 class Summary:
     """`tasks` of the run; `counted` of them have an attempt that counts, which the interval is
     about. `rate` is pass@1, None where no task counts; `method` says how its interval was made.
-    `statuses` counts attempts. `tokens_per_solved` and `cost_per_solved` are what all attempts
-    took, divided by the number of tasks solved by any; None where there is none or no price."""
+    `statuses` counts attempts, `limits` those that a budget ended, by its name.
+    `tokens_per_solved` and `cost_per_solved` are what all attempts took, divided by the number of
+    tasks solved by any; None where there is none or no price.
+    """
 
     tasks: int
     counted: int
@@ -56,6 +58,7 @@ class Summary:
     expected: int
     planned: int
     statuses: dict[Status, int]
+    limits: dict[str, int]
     tasks_solved: int
     rate: Interval | None
     method: str
@@ -98,6 +101,7 @@ def summarise(run: RunFolder) -> Summary:
         expected=run.expected,
         planned=run.planned,
         statuses={status: tally[status] for status in STATUSES},
+        limits=dict(Counter(attempt.limit for attempt in attempts if attempt.limit)),
         tasks_solved=solved,
         rate=rate,
         method=method,

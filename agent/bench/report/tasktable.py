@@ -16,7 +16,7 @@ _HEADS = (
     ("num", "Tokens"),
     ("num", "Cost"),
     ("num", "Time"),
-    ("num", "Verified in"),
+    ("num", "Verified"),
     ("num", "Change"),
 )
 #: Signs for attempts that a row has room for.

@@ -27,11 +27,9 @@ class _Turn:
 
 def turns(events: Sequence[Event], room: int) -> Markup | None:
     """All turns where they fit into about `room` characters, each shortened to its share of them;
-    otherwise the first and the last ones."""
-    try:
-        told = list(_turns(events))
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return tag("p", "Its turns cannot be read.", class_="warn")
+    otherwise the first and the last ones. Raises KeyError, TypeError, ValueError, OverflowError or
+    AttributeError for events that were never written so."""
+    told = list(_turns(events))
     if not told:
         return None
     fitting = max(2, room // _LEAST)

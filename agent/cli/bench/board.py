@@ -21,11 +21,13 @@ EVERY = 0.5  # seconds between two paintings
 
 
 class Board:
-    """Is told what happens to a run, and prints it. `head` gives the lines of the table's top."""
+    """Is told what happens to a run, and prints it. `head` gives the lines of the table's top,
+    `doing` what an attempt does now."""
 
-    def __init__(self, console: Console, head: Callable[[], Sequence[str]] = tuple) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self.head = head
+        self.head: Callable[[], Sequence[str]] = tuple
+        self.doing: Callable[[tuple[str, int]], str] = lambda _key: ""
         self._since: dict[tuple[str, int], float] = {}
 
     def started(self, job: Job) -> None:
@@ -46,7 +48,7 @@ class Board:
         spent = [duration(result.seconds)]
         if result.turns:
             spent.insert(0, f"{result.turns} turns")
-        why = "" if result.solved else f": {one_line(result.reason, 120)}"
+        why = "" if result.grade else f": {one_line(result.reason, 120)}"
         told = f"{_named(result.key)}: {result.status}{grade}, {', '.join(spent)}{why}"
         self._console.note(told, _STYLES.get(result.status, ""))
 
@@ -55,7 +57,9 @@ class Board:
         now = time.monotonic()
         lines = [(line, "") for line in self.head()]
         running = sorted(self._since.items(), key=lambda each: each[1])
-        lines += [(f"  {_named(k)}  {duration(now - at)}", "dim") for k, at in running[:_SHOWN]]
+        for key, since in running[:_SHOWN]:
+            cells = (_named(key), duration(now - since), self.doing(key))
+            lines.append((f"  {'  '.join(filter(None, cells))}", "dim"))
         if len(running) > _SHOWN:
             lines.append((f"  and {len(running) - _SHOWN} more", "dim"))
         self._console.block(lines)

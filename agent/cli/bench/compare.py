@@ -9,6 +9,7 @@ from agent.bench.report.attempts import RunFolder, open_run, shortened
 from agent.bench.report.comparison import Comparison, Flip, compare
 from agent.bench.report.differences import COMPARED, Difference, differences, unasked
 from agent.bench.report.telling import sentences
+from agent.bench.report.versus import write_versus
 from agent.bench.report.words import percent
 from agent.cli.bench.report import check_folder
 from agent.cli.console import Console
@@ -37,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="",
         help="keys of the manifests that are meant to differ, such as toolset or settings.protocol",
     )
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write a page to FILE")
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
@@ -58,6 +60,8 @@ def main(options: argparse.Namespace, console: Console) -> int:
             "Compare runs of one suite; `greenroom bench report` shows what each has.",
         )
     names = _names(runs, (options.first, options.second))
+    if options.output:
+        write_versus(runs, names, comparison, found, options.output)
     if options.json:
         console.document(_document(names, comparison, found))
     else:

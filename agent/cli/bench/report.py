@@ -3,11 +3,9 @@
 import argparse
 from pathlib import Path
 
-from agent.bench.report import write_report
-from agent.bench.report.attempts import open_run
+from agent.bench.report import report
 from agent.bench.report.document import summary_data
 from agent.bench.report.overview import result
-from agent.bench.report.summary import summarise
 from agent.cli.console import Console
 from agent.cli.text import count
 from sandbox.errors import UsageError
@@ -26,9 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, console: Console) -> int:
     folder = check_folder(options.folder)
     console.note(f"reading {folder} ...", "dim")
-    write_report(folder)
-    run = open_run(folder)
-    summary = summarise(run)
+    run, summary = report(folder)
     for damage in run.damages:
         console.warn(f"damaged: {damage}")
     if options.json:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import importlib.util
 import signal
 import time
 from dataclasses import replace
@@ -11,13 +10,14 @@ from typing import Any
 
 from agent.bench.given import Given
 from agent.bench.job import Way
+from agent.bench.report import write_report
 from agent.bench.runner import RunLimits
 from agent.bench.selection import Selection, parse_shard
 from agent.bench.sitting import Sitting, Wish, opened, preview
 from agent.cli.bench.board import EVERY, Board
 from agent.cli.command import add_settings, flags
 from agent.cli.console import Console
-from agent.cli.process import Interrupted, run
+from agent.cli.process import run
 from agent.cli.text import count, duration
 from agent.keys import LIMITS, MODEL, REASONING, SAMPLING
 from sandbox.errors import UsageError
@@ -25,6 +25,11 @@ from sandbox.errors import UsageError
 DESCRIPTION = """\
 Run a suite of tasks: each is solved by the model in a sandbox and judged in clean rooms, many at a
 time. Results go to a folder; the same command with that folder goes on where it was.
+
+further commands, each with its own --help:
+  greenroom bench verify|rescore                 judge patches that any tool made; do it again
+  greenroom bench report|compare                 the report of a run; two runs beside each other
+  greenroom bench validate|new                   check a suite of your own; make a task of a commit
 
 examples:
   greenroom bench starter -m vllm:gpt-oss-20b
@@ -118,6 +123,10 @@ def _wish(options: argparse.Namespace) -> Wish:
     if way != "model" and wish.flags.get("model"):
         raise UsageError(f"--{way} and --model were both given", f"Without a model it is --{way}.")
     limits = RunLimits(options.run_time_limit, options.run_token_limit, options.run_cost_limit)
+    for name, bound in vars(limits).items():
+        if bound is not None and not bound > 0:
+            flag = {"seconds": "time", "tokens": "token", "cost": "cost"}[name]
+            raise UsageError(f"--run-{flag}-limit: expected a number above 0, got {bound}")
     return replace(wish, attempts=options.attempts, limits=limits)
 
 
@@ -178,7 +187,7 @@ class _Conduct:
         self._sitting.runner.drain()
         self._console.warn(
             f"\nstopping: {count(self._sitting.runner.running, 'attempt')} end their turn;"
-            " Ctrl-C again stops them now"
+            f" Ctrl-C again stops them now. Go on later with: -o {self._sitting.folder}"
         )
         return True
 
@@ -187,6 +196,7 @@ class _Conduct:
         async with opened(self._wish, board, self._say) as sitting:
             self._sitting = sitting
             board.head = self._head
+            board.doing = lambda key: sitting.meter.doing.get(key, "")
             self._say(f"{sitting.folder}: {self._what(sitting)}")
             painting = asyncio.create_task(self._paint(board))
             try:
@@ -194,14 +204,12 @@ class _Conduct:
             finally:
                 painting.cancel()
                 self._console.block([])
-        await asyncio.to_thread(_report, sitting.folder)
+        await asyncio.to_thread(write_report, sitting.folder)
         if self._console.json:
             self._console.document(self._document(sitting))
         else:
             self._summary(sitting)
-        if self._stopped:
-            raise Interrupted(signal.SIGINT)
-        return self._code(sitting)
+        return 128 + signal.SIGINT if self._stopped else self._code(sitting)
 
     def _say(self, text: str, *, always: bool = False) -> None:
         if always:
@@ -275,7 +283,7 @@ class _Conduct:
         if tally.cost:
             spent.append(f"${tally.cost:.4f}")
         spent.append(duration(time.monotonic() - self._began))
-        self._console.note(f"{', '.join(spent)}; {sitting.folder}", "dim")
+        self._console.note(f"{', '.join(spent)}; report: {sitting.folder / 'report.html'}", "dim")
 
     def _document(self, sitting: Sitting) -> dict[str, Any]:
         tally = sitting.tally
@@ -292,8 +300,3 @@ class _Conduct:
             "limit": sitting.runner.limit,
             "manifest": sitting.manifest,
         }
-
-
-def _report(folder: Path) -> None:
-    if importlib.util.find_spec("agent.bench.report"):
-        importlib.import_module("agent.bench.report").write_report(folder)

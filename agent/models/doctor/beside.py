@@ -81,12 +81,22 @@ async def raw_tokens(transport: Transport, server: str, model: str) -> Finding:
             "taken, but not with gpt-oss's vocabulary" if way else "not offered",
             "gpt-oss works by chat only, with tools that are not its own: in the one published"
             " comparison 26% instead of 60% of SWE-bench Verified (20b)",
-            "Serve it with vLLM or llama.cpp.",
+            _served(model),
         )
     if not way:
         return Finding("raw tokens", "untold", "not offered")
     used = "; gpt-oss is asked in its own" if harmony else ""
     return Finding("raw tokens", "good", f"{way}{used}")
+
+
+def _served(model: str) -> str:
+    """How a gpt-oss is served so that its tokens can be had."""
+    name = f"gpt-oss-{'120b' if '120b' in model.lower() else '20b'}"
+    return (
+        f"Serve it with vLLM (`vllm serve openai/{name}`, then -m vllm:openai/{name}) or, on a Mac"
+        f" too, with llama.cpp (`llama-server -hf ggml-org/{name}-GGUF -c 32768`, then"
+        f" -m llamacpp:{name})."
+    )
 
 
 async def _returns_ids_openai(transport: Transport, model: str) -> bool:

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 
-from agent.models.doctor.findings import Examination, Finding
+from agent.models.doctor.findings import Examination, Finding, window_of
 from agent.models.extra import HOW_TO_INSTALL, HOW_TO_INSTALL_VLLM, VLLM, missing_packages
 from agent.models.registry import ENGINE, WEIGHTS
-from agent.models.settings import ModelSettings
-from agent.models.weights import FETCH_HINT, NAME, QUANTISATION, find_embedded
+from agent.models.settings import USEFUL_WINDOW, ModelSettings
+from agent.models.weights import FETCH_HINT, NAME, QUANTISATION, find_embedded, quiet_libraries
 from agent.planning.find import Model, find
 from agent.planning.fit import Wish
 from agent.planning.machine import here
 from agent.planning.plan import make_plan
 from agent.planning.quantities import gb, gib, tokens
 from sandbox.errors import SetupError, UsageError
-
-#: Tokens that a conversation of a coding task grows to.
-_CONTEXT = 32_768
 
 
 def examine_embedded() -> Examination:
@@ -50,7 +47,8 @@ def examine_weights(name: str, settings: ModelSettings) -> Examination:
     except UsageError as problem:
         found.append(Finding("memory", "untold", problem.message, "", problem.hint))
     else:
-        window = model.shape.context
+        window = min(settings.context_window or model.shape.context, model.shape.context)
+        found.append(window_of(window, model.shape.context, "Give a larger --context-window."))
         found += [each for each in _memory(model) if each.name not in {f.name for f in found}]
     return Examination(whole, "", "this process", "", window, tuple(found))
 
@@ -66,10 +64,15 @@ def _packages(wanted: Sequence[str] = (), how: str = HOW_TO_INSTALL) -> Finding:
 def _on_disk(name: str) -> Finding:
     if missing_packages():
         return Finding("weights", "untold", "what would find them is not installed")
-    from agent.models.loading import find as find_weights  # noqa: PLC0415 - needs those packages
+    from agent.models import loading  # noqa: PLC0415 - needs those packages
 
+    quiet_libraries()
     try:
-        return Finding("weights", "good", f"in {find_weights(name).folder}")
+        weights = loading.find(name)
+        loading.check_whole(weights)
+        if not weights.file and loading.read_config(weights).model_type != "gpt_oss":
+            loading.read_tokenizer(weights)
+        return Finding("weights", "good", f"in {weights.folder}")
     except SetupError as problem:
         return Finding("weights", "bad", problem.message, "", problem.hint)
 
@@ -96,11 +99,9 @@ def _held(name: str, settings: ModelSettings) -> Finding:
 
 
 def _memory(model: Model) -> Iterator[Finding]:
-    """Precision, window, and whether a conversation fits, as `greenroom plan` counts it."""
+    """Precision, and whether a conversation fits, as `greenroom plan` counts it."""
     shape, cards = model.shape, here()
-    wish = Wish(min(_CONTEXT, shape.context))
-    longest = f"{tokens(shape.context)} tokens"
-    yield Finding("context", "good" if shape.context >= _CONTEXT else "note", longest)
+    wish = Wish(min(USEFUL_WINDOW, shape.context))
     plan = make_plan(model, cards, wish)
     held = f"{model.native.name} as shipped"
     if plan.chosen is None:

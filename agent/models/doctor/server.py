@@ -2,25 +2,30 @@
 
 Turns are asked for as in a real attempt, by the same client, so that what is found is what an
 attempt would meet. A probe that fails is a finding, and the next one is tried all the same; one
-that gets no answer at all in time ends the examination, since the others would wait as long.
+that gets no answer at all in time ends the examination, since the others would wait as long, and so
+does a wrong name, key or address, of which the others would be told the same.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from agent.models.doctor import beside, calls, turns
-from agent.models.doctor.findings import Examination, Finding, State
+from agent.models.doctor.findings import Examination, Finding, window_of
 from agent.models.doctor.look import LOG, Look
-from agent.models.failures import Refused, Transient, UnknownModel, Unreachable
+from agent.models.failures import (
+    NoEntry,
+    NoModel,
+    Refused,
+    Transient,
+    UnknownModel,
+    Unreachable,
+)
 from agent.models.openai import OpenAIModel
 from agent.models.stream import Stalled
 from sandbox.errors import GreenroomError
 
 #: Seconds for one probe. The first may have to load the model.
 PATIENCE = 180.0
-#: With less window than this no task can be done, and with less than that few.
-_LEAST_WINDOW = 8_192
-_GOOD_WINDOW = 32_768
 
 
 async def examine_server(model: OpenAIModel, say: Callable[[str], None]) -> Examination:
@@ -30,7 +35,10 @@ async def examine_server(model: OpenAIModel, say: Callable[[str], None]) -> Exam
     look = Look(model)
     try:
         await model.prepare(say)
-    except Unreachable as problem:
+    except NoModel as problem:
+        found = Finding("model", "bad", problem.message, "", problem.hint)
+        return _examination(model, [_server(model), found])
+    except (Unreachable, NoEntry) as problem:
         findings.append(Finding("server", "bad", problem.message, "", problem.hint))
         return _examination(model, findings)
     findings += [_server(model), *_model(model), _window(model)]
@@ -41,6 +49,9 @@ async def examine_server(model: OpenAIModel, say: Callable[[str], None]) -> Exam
                 findings.append(await probe(look))
         except TimeoutError:
             findings.append(Finding(name, "bad", f"no answer within {PATIENCE:.0f} s", "", LOG))
+            break
+        except (NoModel, NoEntry) as problem:
+            findings.append(Finding(name, "bad", problem.message, "", problem.hint))
             break
         except GreenroomError as problem:
             findings.append(Finding(name, "bad", problem.message, "", problem.hint))
@@ -55,7 +66,7 @@ def _examination(model: OpenAIModel, findings: Sequence[Finding]) -> Examination
     return Examination(
         info.name,
         info.address,
-        model.transport.profile.title if info.server else "",
+        model.transport.profile.title if model.transport.known else "",
         info.server_version,
         info.context_window,
         tuple(findings),
@@ -65,7 +76,7 @@ def _examination(model: OpenAIModel, findings: Sequence[Finding]) -> Examination
 
 def _server(model: OpenAIModel) -> Finding:
     version = f" {model.info.server_version}" if model.info.server_version else ""
-    known = model.facts.server or model.info.backend != "openai"
+    known = model.transport.known
     kind = model.transport.profile.title if known else "a server of no known kind"
     return Finding("server", "good", f"{kind}{version} answers at {model.info.address}")
 
@@ -75,9 +86,11 @@ def _model(model: OpenAIModel) -> Sequence[Finding]:
     name = model.info.name
     if not listed:
         return [Finding("model", "untold", "the server lists no models; a turn will tell")]
-    if name in listed or f"{name}:latest" in listed:
-        more = f" ({model.info.quantisation})" if model.info.quantisation else ""
+    more = f" ({model.info.quantisation})" if model.info.quantisation else ""
+    if model.listed:
         found = [Finding("model", "good", f"{name} is listed{more}")]
+    elif model.transport.profile.names == "any":
+        found = [Finding("model", "good", f"{listed[0]}{more} is loaded, and answers to any name")]
     else:
         shown = ", ".join(listed[:8])
         found = [Finding("model", "note", f"{name} is not among those listed: {shown}")]
@@ -102,30 +115,27 @@ def _window(model: OpenAIModel) -> Finding:
             "untold",
             "the server does not say how long a conversation may be",
             "a conversation that is too long fails at the server, or is cut there without a word",
-            "Say it with --context-window.",
+            _NOT_LOADED.get(model.info.server, "Say it with --context-window."),
         )
-    of_most = f" of the {most:,} that the model has" if most and most > window else ""
-    found = f"{window:,} tokens{of_most}"
-    if window >= _GOOD_WINDOW or (most is not None and window >= most):
-        state: State = "good" if window >= _LEAST_WINDOW else "bad"
-        costs = "" if state == "good" else "too small a model for any task"
-        return Finding("context", state, found, costs)
-    return Finding(
-        "context",
-        "note" if window >= _LEAST_WINDOW else "bad",
-        found,
-        "old tool output and turns are dropped early, and large files cannot be read",
-        _WIDER.get(model.info.server, "Serve the model with a larger context."),
+    return window_of(
+        window, most, _WIDER.get(model.info.server, "Serve the model with a larger context.")
     )
 
 
 #: How a larger context is had, by server.
 _WIDER = {
-    "ollama": "Give --context-window 32768 (or more): each request asks Ollama for it.",
+    "ollama": "Give --context-window 32768 (or more): each request asks Ollama for it. Where that"
+    " does not load, take a smaller model, or start Ollama with OLLAMA_FLASH_ATTENTION=1"
+    " OLLAMA_KV_CACHE_TYPE=q8_0: half the memory for the context.",
     "vllm": "Start it with a larger --max-model-len.",
     "sglang": "Start it with a larger --context-length.",
     "llamacpp": "Start it with a larger -c (it is shared by the slots of -np).",
     "lmstudio": "Load it with a larger context: `lms load MODEL --context-length 32768`.",
+}
+#: How the context is settled where a server tells it of loaded models only.
+_NOT_LOADED = {
+    "lmstudio": "Load the model before it is asked, or it gets LM Studio's default:"
+    " `lms load MODEL --context-length 32768`.",
 }
 
 

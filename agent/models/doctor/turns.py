@@ -8,6 +8,9 @@ from agent.models.doctor import beside
 from agent.models.doctor.findings import Finding
 from agent.models.doctor.look import HELLO, LOG, ONE_TOKEN, SMALL, SYSTEM, Look
 
+#: Seconds below which the time for a prompt says more of the machine's moods than of its cache.
+_TELLING = 1.0
+
 
 async def streaming(look: Look) -> Finding:
     done = await look.turn(HELLO, [], SMALL)
@@ -57,12 +60,17 @@ async def prefix(look: Look) -> Finding:
     if hits is not None and now is not None and now > hits:
         return Finding("prefix cache", "good", "its metrics count hits")
     took = [turn.timings.get("prompt_seconds", turn.timings["seconds"]) for turn in turns]
+    times = f"{took[0]:.2f} s for a prompt, {took[1]:.2f} s for one that begins alike"
+    if max(took) < _TELLING:
+        quick = f"{took[0]:.2f} s, then {took[1]:.2f} s"
+        untold = f"the server does not count it, and is too quick to tell by time ({quick})"
+        return Finding("prefix cache", "untold", untold)
     if took[1] < 0.4 * took[0]:
-        return Finding("prefix cache", "good", f"{took[0]:.2f} s, and then {took[1]:.2f} s")
+        return Finding("prefix cache", "good", times)
     return Finding(
         "prefix cache",
         "note",
-        f"not seen: {took[0]:.2f} s for a prompt, {took[1]:.2f} s for one that begins alike",
+        f"not seen: {times}",
         "each turn may pay for the whole conversation again",
         "Check that it is on at the server (vLLM and SGLang: by default).",
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sandbox.errors import UsageError
 from sandbox.image import ImageSpec
-from sandbox.patch import FILE
 from sandbox.policy import Policy
 from sandbox.trees import Base, TreeStore
 from tasks.protection import exactly, forbidden_patterns, protected_patterns
@@ -161,12 +160,9 @@ def _image(store: TreeStore, files: Files, language: Language, exercise: Exercis
 
 def _given(seen: Files, solution: tuple[str, ...]) -> tuple[str, ...]:
     """Patterns of what is not to be changed: all that is there but the solution's files, which
-    patterns for a whole language must not hold either; but for manifests, which decide on how
-    tests run."""
-    manifests = ("Cargo.toml", "go.mod", "package.json", "CMakeLists.txt")
-    free = [path for path in solution if path.rpartition("/")[2] not in manifests]
-    held = [exactly(path) for path, file in seen.items() if path not in free and file.mode == FILE]
-    return (*held, *(f"!{exactly(path)}" for path in free))
+    patterns for a whole language must not hold either."""
+    held = [exactly(path) for path in seen if path not in solution]
+    return (*held, *(f"!{exactly(path)}" for path in solution))
 
 
 def _listed(paths: tuple[str, ...]) -> str:

@@ -22,8 +22,10 @@ WORDS = tuple(
 )
 #: Where Java's examples lie as a tree of their own, and where that tree belongs.
 REFERENCE, MAIN = ".meta/src/reference/", "src/main/"
-#: A manifest that an example needs in the place of the exercise's own.
-MANIFEST = ".meta/Cargo-example.toml"
+#: A manifest that an example needs in the place of the exercise's own, for packages of others.
+OTHER_MANIFEST = ".meta/Cargo-example.toml"
+#: What decides on how tests run, so that nobody changes it, whatever a configuration says.
+MANIFESTS = ("Cargo.toml", "go.mod", "package.json", "CMakeLists.txt")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class Exercise:
     @cached_property
     def solution(self) -> tuple[str, ...]:
         """The files to write."""
-        return self._listed("solution")
+        listed = self._listed("solution")
+        found = tuple(path for path in listed if posixpath.basename(path) not in MANIFESTS)
+        if not found:
+            raise Unsupported(f"{self.name}: {CONFIG} names only a manifest as its solution.")
+        return found
 
     @cached_property
     def tests(self) -> dict[str, Found]:
@@ -72,7 +78,10 @@ class Exercise:
 
     @cached_property
     def gold(self) -> dict[str, Found] | None:
-        """The example, each file at the place of what it solves; None where there is none."""
+        """The example, each file at the place of what it solves; None where there is none, or one
+        that needs packages beyond the exercise's own."""
+        if OTHER_MANIFEST in self.files:
+            return None
         solved: dict[str, Found] = {}
         for path in self._example:
             place = self._place(path, solved)
@@ -86,15 +95,13 @@ class Exercise:
         found = [path for path in named if path in self.files]
         if not found:
             found = [path for path in self.files if re.match(r"\.meta/(example|proof)\b", path)]
-        also = [p for p in self.files if p.startswith(REFERENCE) or p == MANIFEST]
+        also = [path for path in self.files if path.startswith(REFERENCE)]
         return tuple(dict.fromkeys([*found, *also]))
 
     def _place(self, example: str, taken: Iterable[str]) -> str:
         """Where a file of the example belongs; empty for what belongs nowhere."""
         if example.startswith(REFERENCE):
             return MAIN + example.removeprefix(REFERENCE)
-        if example == MANIFEST:
-            return "Cargo.toml"
         name, kind = posixpath.basename(example), posixpath.splitext(example)[1]
         free = [path for path in self.solution if path not in taken]
         same_name = [path for path in free if posixpath.basename(path) == name]

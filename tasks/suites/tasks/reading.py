@@ -45,6 +45,7 @@ LEFT = {
     "include": "a base is a folder or a commit, all of it",
 }
 MOST_BYTES = 64 << 20
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _wrong_value(place: str, name: str, raw: object, home: Path) -> Iterator[Usa
     except UsageError as problem:
         yield problem
         return
-    if name == "id" and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+    if name == "id" and not NAME.fullmatch(value):
         yield UsageError(
             f"{place}: {value!r} is no name of a task.", "Letters, digits and ._- make one."
         )

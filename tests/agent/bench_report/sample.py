@@ -180,6 +180,7 @@ class Sample:
         random = Random(self.seed)
         names = [f"{NAMES[n % len(NAMES)]}-{n:04d}" for n in range(self.tasks)]
         write_manifest(self.folder, manifest(names, self.attempts, **other))
+        (self.folder / "results.jsonl").unlink(missing_ok=True)
         ease = Random(11)
         results = []
         for name in names:

@@ -12,6 +12,7 @@ from agent.bench.report.differences import differences, unasked
 from agent.bench.report.telling import sentences
 from agent.cli.main import main
 from tests.agent.bench_report.sample import MODEL, Sample, manifest, write_manifest, write_results
+from tests.agent.bench_report.test_page import Page, assert_harmless
 
 OTHER = {**MODEL, "name": "other", "revision": "1"}
 
@@ -129,6 +130,26 @@ def test_the_command_refuses_what_is_not_meant(
     said = capsys.readouterr().out
     assert "gpt-oss-20b solves 50.0%, other 75.0% of 40 tasks: +25.0 points" in said
     assert "solved only by other (10 tasks):\n  t20\n" in said
+
+
+def test_the_command_writes_a_page(
+    first: Path, second: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = first / "versus.html"
+    assert main(["bench", "compare", str(first), str(second), "-o", str(page)]) == 0
+    written = Page(page.read_text())
+    assert_harmless(written)
+    said = capsys.readouterr().out
+    for sentence in sentences_of(first, second):
+        assert sentence in said
+        assert sentence in written.text
+    assert "other against gpt-oss-20b" in written.text
+
+
+def sentences_of(first: Path, second: Path) -> list[str]:
+    found = compare(open_run(first), open_run(second))
+    assert found is not None
+    return sentences(found, "gpt-oss-20b", "other")[1:]
 
 
 def test_the_command_prints_a_document(

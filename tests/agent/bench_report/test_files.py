@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from defusedxml.ElementTree import parse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
 
 from agent.bench.record import Result
 from agent.bench.report import write_report
@@ -164,7 +166,10 @@ def test_a_damaged_attempt_is_named_in_its_story(made: Made, content: str) -> No
     (folder / "attempts/a/1/trajectory.jsonl").write_text(content)
     write_report(folder)
     damaged = content.endswith("\n")
-    assert ("trajectory cannot be read" in (folder / "report.html").read_text()) == damaged
+    page = (folder / "report.html").read_text()
+    assert page.count("Its trajectory cannot be read") == (2 if damaged else 0)
+    named = [damage for damage in document(folder)["damages"] if damage.startswith("a, attempt 1:")]
+    assert len(named) == damaged
     assert len((folder / "predictions.jsonl").read_text().splitlines()) == 2
 
 
@@ -178,9 +183,36 @@ def test_a_store_that_is_gone_is_named(made: Made) -> None:
     )
 
 
-@pytest.mark.parametrize("place", ["/etc", "../../etc", "attempts/../../x"])
+JUNK = some.none() | some.integers() | some.text(max_size=5) | some.just([None]) | some.just({})
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(some.data())
+def test_events_of_any_form_are_no_end_of_a_report(tmp_path: Path, data: some.DataObject) -> None:
+    run = Sample(tmp_path / "run", tasks=1, attempts=1, turns=2).write()
+    (log,) = run.glob("attempts/*/1/trajectory.jsonl")
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    for _ in range(data.draw(some.integers(1, 4))):
+        place: Any = data.draw(some.sampled_from(events))
+        key: Any = "type"
+        while key in ("type", "v", "seq", "time"):
+            key = data.draw(some.sampled_from(sorted(place)))
+        while isinstance(place[key], dict) and place[key] and data.draw(some.booleans()):
+            place, key = place[key], data.draw(some.sampled_from(sorted(place[key])))
+        place[key] = data.draw(JUNK)
+    log.write_text("".join(f"{json.dumps(event)}\n" for event in events))
+    if data.draw(some.booleans()):
+        (log.parent / "patch.diff").unlink()
+    write_report(run)
+    assert document(run)["summary"]["attempts"] == 1
+
+
+@pytest.mark.parametrize("place", ["/etc", "../x", "attempts/../../x"])
 def test_no_file_outside_of_the_run_is_read(made: Made, tmp_path: Path, place: str) -> None:
     (tmp_path / "x").mkdir()
+    (tmp_path / "run/attempts").mkdir(parents=True)
     (tmp_path / "x" / "patch.diff").write_text("secret")
     run = open_run(made(Result("a", 1, "solved", folder=place)))
     assert evidence(run, next(iter(run.attempts))).patch is None

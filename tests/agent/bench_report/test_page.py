@@ -136,7 +136,9 @@ def test_hostile_text_is_shown_and_does_not_act(tmp_path: Path) -> None:
     assert "\u202e" not in page.text
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(some.text(some.characters(codec=None), max_size=60) | some.sampled_from(HOSTILE))
 def test_no_text_acts_on_the_page(tmp_path: Path, evil: str) -> None:
     hostile_run(tmp_path / "run", evil or "t", evil, 0)
@@ -212,7 +214,7 @@ def test_the_room_of_a_page_is_shared_by_its_attempts(
 def test_what_a_reader_must_know_stands_before_the_numbers(made: Made) -> None:
     folder = made(
         Result("a", 1, "solved", cost=1.0),
-        Result("b", 1, "tampered"),
+        Result("b", 1, "tampered", limit="turn"),
         Result("c", 1, "infrastructure failed"),
         tasks=("d",),
     )
@@ -221,4 +223,5 @@ def test_what_a_reader_must_know_stands_before_the_numbers(made: Made) -> None:
     assert "1 attempt not in the numbers. 1 infrastructure failed, 0 unsupported." in said
     assert "1 attempt to look at. 1 tampered, 0 suspect." in said
     assert "The cost is not whole" in said
+    assert "Ended by a budget: 1 by the turn limit." in said
     assert "50.0% solved" in said.replace("\xa0", " ")

@@ -72,7 +72,7 @@ def test_passes_need_as_many_attempts() -> None:
         pass_all(3, 2, 1)
 
 
-@settings(max_examples=12)
+@settings(max_examples=12, deadline=None)
 @given(
     some.lists(some.sampled_from([0.0, 1 / 3, 2 / 3, 1.0]), min_size=1, max_size=40),
     some.randoms(use_true_random=False),

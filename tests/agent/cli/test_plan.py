@@ -38,6 +38,17 @@ def test_a_plan_that_does_not_fit_says_why_and_what_would(plan: Any) -> None:
     assert "--n-cpu-moe 26" in out
 
 
+def test_a_row_says_what_it_needs_beside_memory_and_no_numbers_where_it_cannot_run(
+    plan: Any,
+) -> None:
+    def row(cards: str) -> str:
+        lines = plan("gpt-oss-20b", "--gpus", cards)[1].splitlines()
+        return next(line for line in lines if line.startswith("int4"))
+
+    assert row("24G").endswith("fits; needs a checkpoint made for it (AWQ, GPTQ)")
+    assert row("mac 64G").split()[-8:] == ["-", "-", "int4", "runs", "on", "CUDA", "cards", "only"]
+
+
 def test_the_document(plan: Any) -> None:
     code, out, err = plan("gpt-oss-20b", "--gpus", "24G", "--json")
     data = json.loads(out)
@@ -50,7 +61,8 @@ def test_the_document(plan: Any) -> None:
     assert chosen in data["tried"]
     each = chosen["per_gpu"]
     assert each["weights"] + each["kv_cache"] + each["workspace"] <= each["usable"]
-    assert {command["server"] for command in data["commands"]} == {"vllm", "ollama"}
+    served = [command["server"] for command in data["commands"]]
+    assert served == ["vllm", "llama-server", "ollama"]
 
 
 def test_the_document_of_what_does_not_fit(plan: Any) -> None:

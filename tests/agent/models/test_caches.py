@@ -113,6 +113,18 @@ async def test_caches_that_take_too_much_go_the_oldest_first(llama: Any) -> None
     await generator.close()
 
 
+async def test_copies_of_windows_count_as_what_a_cache_takes(oss: Any) -> None:
+    generator = Generator(oss, STOP, TIGHT)
+    await ask(generator, FIRST)
+    (held,) = generator._caches._held
+    assert held.copies
+    with_copies = held.size
+    held.copies = {}
+    # One window of each of the two tensors of the one layer that keeps one.
+    assert with_copies - held.size == 2 * 2 * 16 * 4 * 7
+    await generator.close()
+
+
 async def test_a_cache_in_use_stays_however_little_is_allowed(llama: Any) -> None:
     generator = Generator(llama, STOP, LITTLE)
     assert (await ask(generator, FIRST, 20))[1] == await fresh(llama, FIRST, 20)

@@ -13,7 +13,7 @@ from agent.models import discovery
 from agent.models.discovery import CachedModel, Found, FoundServer, cached_models, hub_cache
 from agent.models.servers import PROFILES
 from agent.models.settings import ModelSettings
-from tests.faults.server import FaultServer, Reply, document, in_thread, page
+from tests.faults.server import FaultServer, Reply, document, error, in_thread, page
 
 
 @pytest.fixture
@@ -108,6 +108,30 @@ async def test_a_configured_address_is_asked_with_the_key_and_no_other() -> None
 
 
 @pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (error(401, "no"), "wants a key"),
+        (error(500, "out of order"), "out of order"),
+        (page(), "answers with a web page"),
+    ],
+)
+async def test_what_is_wrong_with_a_configured_address_is_said(reply: Reply, said: str) -> None:
+    async with FaultServer(routes={"/v1/models": reply}) as server:
+        found = await discovery.discover({}, ModelSettings(base_url=server.base_url))
+    [one] = found.servers
+    assert said in one.problem
+    assert (one.models, found.choice()) == ((), None)
+
+
+async def test_a_server_here_that_wants_a_key_is_shown(nothing_here: Mapping[str, str]) -> None:
+    async with FaultServer(routes={"/v1/models": error(401, "no")}) as server:
+        environment = {**nothing_here, "OLLAMA_HOST": f"127.0.0.1:{server.port}"}
+        [one] = (await discovery.discover(environment)).servers
+    assert one.profile == "ollama"
+    assert "--api-key-variable" in one.problem
+
+
+@pytest.mark.parametrize(
     ("owner", "profile"), [("llamacpp", "llamacpp"), ("someone", "mlx"), (7, "mlx")]
 )
 async def test_servers_that_share_a_port_are_told_apart(
@@ -137,9 +161,8 @@ def test_the_command_shows_a_server_on_this_machine_and_would_use_it(tmp_path: P
             timeout=60,
         )
     shown = json.loads(done.stdout)
-    assert {"profile": "ollama", "address": server.base_url, "models": ["gpt-oss:20b"]} in shown[
-        "servers"
-    ]
+    [ollama] = [one for one in shown["servers"] if one["profile"] == "ollama"]
+    assert (ollama["address"], ollama["models"]) == (server.base_url, ["gpt-oss:20b"])
     assert shown["default"] == "ollama:gpt-oss:20b"
 
 

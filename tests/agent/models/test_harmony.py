@@ -224,3 +224,14 @@ def test_a_turn_that_was_changed_or_malformed_is_rendered_from_its_message() -> 
     assert "<|channel|>final<|message|>[key]<|end|>" in rendered(redacted)
     malformed = turn("<|channel|>??<|message|>hm<|return|>")
     assert "??" not in rendered(malformed)
+
+
+@pytest.mark.parametrize("piece", [" ", "to=a ", "<|channel|> ", "assistant ", "<|constrain|> "])
+@pytest.mark.parametrize("started", [True, False])
+def test_a_header_that_never_ends_is_read_once(piece: str, started: bool) -> None:
+    from agent.models.harmony_header import read_header, split_header
+
+    # What grows with the square of this would take minutes.
+    header = piece * 100_000
+    assert read_header(header, started=started).channel == ""
+    assert split_header(header)[0]

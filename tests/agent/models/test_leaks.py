@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.models.leaks import Leaked, read_leaked
+from agent.models.leaks import Leaked, ThoughtInText, read_leaked
 from agent.models.meant import meant_tool, plain_arguments
+from agent.models.tooltags import TAGS, THOUGHTS
 from tools.tool import Toolbox
 from tools.toolsets import toolset
 
@@ -88,3 +89,26 @@ def test_one_escape_too_many_is_taken_back_and_no_other(values: dict[str, str]) 
     assert plain_arguments(written) == written
     assert plain_arguments(json.dumps(written)) == written
     assert plain_arguments(json.dumps("no object")) == json.dumps("no object")
+
+
+@given(
+    st.sampled_from(["<think>", "<thought>", " \n<think>", "", "<thin", "<"]),
+    st.text("ab<>/think \n", max_size=20),
+    st.sampled_from(["</think>", "</thought>", ""]),
+    st.text("ab<>/think \n", max_size=20),
+    st.integers(1, 5),
+)
+def test_reasoning_in_the_text_is_told_whatever_pieces_it_comes_in(
+    opening: str, thought: str, closing: str, said: str, size: int
+) -> None:
+    whole = opening + thought + closing + said
+    reader = ThoughtInText()
+    pieces = [whole[place : place + size] for place in range(0, len(whole), size)]
+    told = [piece for part in pieces for piece in reader.feed(part)] + reader.rest()
+    reasoning = "".join(text for thinks, text in told if thinks)
+    answer = "".join(text for thinks, text in told if not thinks)
+    tag = next((tag for tag in THOUGHTS if whole.lstrip().startswith(tag)), "")
+    before, after = "", whole
+    if tag:
+        before, _, after = whole.lstrip().removeprefix(tag).partition(TAGS[tag] or "")
+    assert (reasoning, answer.lstrip()) == (before, after.lstrip())

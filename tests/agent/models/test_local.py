@@ -5,8 +5,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import openai_harmony
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from agent.conversation import Conversation, SystemMessage, ToolSpec, UserMessage
 from agent.models import extra
@@ -216,7 +218,7 @@ async def refusal(name: object) -> SetupError:
 async def test_a_model_that_is_not_cached_is_not_downloaded() -> None:
     error = await refusal("greenroom-tests/no-such-model")
     assert "is not on this machine" in error.message
-    assert error.hint == "Get it with: hf download greenroom-tests/no-such-model"
+    assert "hf download greenroom-tests/no-such-model --exclude 'original/*'" in error.hint
 
 
 async def test_a_cached_model_is_known_by_its_commit(
@@ -229,6 +231,13 @@ async def test_a_cached_model_is_known_by_its_commit(
     (repository / "snapshots").mkdir()
     (repository / "snapshots" / commit).symlink_to(folder)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    # The repository has a file that was not downloaded, and that no model needs.
+    (repository / "trees").mkdir()
+    listing = {"original/model.bin": {"size": 1, "blob_id": commit}}
+    tree = {"format_version": 1, "files": listing}
+    (repository / "trees" / f"{commit}.json").write_text(json.dumps(tree))
+    with pytest.raises(LocalEntryNotFoundError):
+        huggingface_hub.snapshot_download("tests/tiny", cache_dir=tmp_path, local_files_only=True)
     model = open_local("tests/tiny", ModelSettings())
     await model.prepare()
     assert (model.info.name, model.info.revision) == ("tests/tiny", commit)

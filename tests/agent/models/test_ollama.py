@@ -62,10 +62,21 @@ async def test_a_window_that_somebody_chose_stays() -> None:
 
 
 async def test_a_window_that_does_not_load_is_said_and_left() -> None:
-    async with Ollama(room=10_000) as server:
+    async with Ollama(room=5_000) as server:
         window, said = await prepared(server)
     assert window == 4096
     assert "more system memory" in said
+    assert "stays as it is" in said
+
+
+async def test_half_the_window_is_tried_where_the_whole_does_not_load() -> None:
+    async with Ollama(room=20_000) as server:
+        window, said = await prepared(server)
+        assert window == 16_384
+        assert "context of 16,384 tokens instead of 4,096" in said
+        assert "stays" not in said
+        assert (await prepared(server, context_window=30_000))[0] == 16_384
+    assert server.loads == [4096, 16_384]
 
 
 @pytest.mark.parametrize(

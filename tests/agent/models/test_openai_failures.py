@@ -234,6 +234,55 @@ async def test_a_refused_key_names_its_variable(status: int) -> None:
     assert "OPENAI_API_KEY" in (await failure(reply)).hint
 
 
+async def test_a_server_that_is_not_openais_says_how_it_gets_a_key() -> None:
+    problem = await failure(error(401, "Unauthorized"), name="vllm:m", key=KEY)
+    assert "wants a key" in problem.message
+    assert "--api-key-variable VLLM_API_KEY" in problem.hint
+    assert "OPENAI_API_KEY" not in problem.hint
+
+
+@pytest.mark.parametrize(("status", "asked"), [(401, 0), (403, 1)])
+async def test_a_key_that_is_refused_for_the_list_ends_it_there(status: int, asked: int) -> None:
+    barred = {"/v1/models": error(status, "no")}
+    async with FaultServer(answer("hi"), routes=barred) as server:
+        opened = model(server)
+        try:
+            await opened.prepare()
+        except ModelError as problem:
+            assert "wants a key" in problem.message
+            assert not asked
+        else:
+            assert asked  # a key may be barred from the list alone
+        await opened.close()
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [("vllm:m", True), ("ollama:m", True), ("ollama:mm", False), ("ollama:Big", False)],
+)
+async def test_a_name_that_is_not_listed_is_told_before_any_turn(name: str, missing: bool) -> None:
+    async with FaultServer(models=["big:latest", "mm"]) as server:
+        opened = model(server, name)
+        told = ""
+        try:
+            await opened.prepare()
+        except ModelError as problem:
+            told = f"{problem.message} {problem.hint}"
+        await opened.close()
+    assert ("has no model 'm'" in told and "mm, big:latest" in told) == missing
+
+
+@pytest.mark.parametrize(("name", "said"), [("openai:m", 1), ("llamacpp:m", 0)])
+async def test_a_name_that_may_be_an_alias_is_only_said(name: str, said: int) -> None:
+    notes: list[str] = []
+    async with FaultServer(models=["big"]) as server:
+        opened = model(server, name)
+        await opened.prepare(notes.append)
+        await opened.close()
+    assert len([note for note in notes if "m is not among the models" in note]) == said
+
+
 @pytest.mark.parametrize(
     "reply",
     [

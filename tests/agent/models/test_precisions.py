@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from agent.models.kernels import check_repository
 from agent.models.loading import load
-from agent.models.precisions import Holding, choose
+from agent.models.precisions import Holding, choose, unpacked
 from agent.models.settings import ModelSettings
 from sandbox.errors import SetupError
 from tests.agent.models import tiny
@@ -134,6 +135,29 @@ def test_a_gpt_oss_in_gguf_is_sent_to_llama_cpp(tmp_path: Path) -> None:
         load(str(path), ModelSettings())
     assert "transformers does not run that from GGUF" in caught.value.message
     assert f"llama-server -m {path}" in caught.value.hint
+
+
+def test_mxfp4_needs_the_code_that_computes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("LOCAL_KERNELS", raising=False)
+    monkeypatch.delenv("KERNELS_CACHE", raising=False)
+    with pytest.raises(SetupError) as caught:
+        check_repository("the-model")
+    assert "--repo-type kernel --revision v1" in caught.value.hint
+    (tmp_path / "kernels--kernels-community--gpt-oss-triton-kernels" / "refs").mkdir(parents=True)
+    check_repository("the-model")
+
+
+def test_a_gpu_without_the_kernels_package_is_told_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "kernels" not in unpacked("m").hint
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda: (8, 9))
+    monkeypatch.setattr("transformers.utils.is_kernels_available", lambda: False)
+    assert "--with 'kernels>=" in unpacked("m").hint
 
 
 @pytest.mark.nightly

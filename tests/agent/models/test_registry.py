@@ -64,6 +64,8 @@ def test_a_script_is_opened(tmp_path: Path) -> None:
         ("OpenAI:gpt", "openai:gpt"),
         ("gpt-4o", "openai:gpt-4o"),
         ("gpt-oss20b", "gpt-oss-20b"),
+        ("gpt-oss:20b", "ollama:gpt-oss:20b"),
+        ("llama3.1:8b-instruct-q4_K_M", "ollama:llama3.1:8b-instruct-q4_K_M"),
         ("embeded", "embedded"),
         ("Qwen/Qwen3-8B", "hf:Qwen/Qwen3-8B"),
         ("llama.cpp:x", "llamacpp:x"),
@@ -83,7 +85,7 @@ def test_a_name_that_means_nothing_is_refused(name: str) -> None:
         open_model(name, ModelSettings(), {})
 
 
-@pytest.mark.parametrize("prefix", ["openai:", "ollama: ", "script:", "hf:"])
+@pytest.mark.parametrize("prefix", ["openai:", "openai", "ollama: ", "script:", "hf:"])
 def test_a_prefix_alone_is_refused(prefix: str) -> None:
     with pytest.raises(UsageError, match="no model named"):
         open_model(prefix, ModelSettings(), {})

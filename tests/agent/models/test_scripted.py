@@ -135,8 +135,6 @@ def test_a_bad_script_is_refused_with_its_place(tmp_path: Path, text: str, words
 def test_a_script_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         open_script(str(tmp_path / "none"))
-    with pytest.raises(UsageError, match="Is a directory"):
-        open_script(str(tmp_path))
     (tmp_path / "odd").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="no UTF-8"):
         open_script(str(tmp_path / "odd"))
@@ -161,3 +159,30 @@ async def test_a_recorded_trajectory_is_played_again(tmp_path: Path) -> None:
     recorder.close()
     model = open_script(str(path))
     assert [await message(model), await message(model)] == [said[0], said[2]]
+
+
+async def test_a_folder_has_a_script_for_each_task_each_attempt_from_its_beginning(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.json").write_text('[{"text": "one"}, {"text": "two"}]')
+    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n')
+    model = open_script(str(tmp_path))
+    assert not model.info.real
+    for task, text in (("a", "one"), ("a", "one"), ("b", "three")):
+        turns = model.for_attempt(task).generate([], [], Sampling())
+        assert [event.text async for event in turns if isinstance(event, TextDelta)] == [text]
+    with pytest.raises(ModelError, match="no script for the task c"):
+        model.for_attempt("c")
+    with pytest.raises(ModelError, match="greenroom bench"):
+        await anext(model.generate([], [], Sampling()))
+
+
+async def test_attempts_beside_each_other_each_play_a_script_from_its_beginning(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "script.json"
+    path.write_text('[{"text": "one"}, {"text": "two"}]')
+    model = open_script(str(path))
+    for attempt in (model.for_attempt("a"), model.for_attempt("a")):
+        turns = attempt.generate([], [], Sampling())
+        assert [event.text async for event in turns if isinstance(event, TextDelta)] == ["one"]

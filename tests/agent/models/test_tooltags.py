@@ -177,3 +177,62 @@ def test_no_text_makes_the_parser_raise(pieces: list[str], ended: bool, thinking
 def test_a_deeply_nested_call_does_not_raise(depth: int) -> None:
     inside = "[" * depth + "]" * depth
     read(f'[TOOL_CALLS]{{"name": "shell", "arguments": {{"a": {inside}}}}}'[:120_000])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "see </tool_call> there",
+        'a "quote" </tool_call>',
+        "\\ </tool_call> \\",
+        "<function=y>z</function>",
+    ],
+)
+@pytest.mark.parametrize("form", ["<tool_call>\n{}\n</tool_call>", "[TOOL_CALLS]{}"])
+def test_a_text_may_hold_the_marks_of_calls(written: str, form: str) -> None:
+    call = json.dumps({"name": "shell", "arguments": {"command": written}})
+    assert calls(form.format(call)) == [("shell", {"command": written})]
+
+
+def test_a_text_may_hold_what_begins_mistrals_next_call() -> None:
+    first = '[TOOL_CALLS]shell[ARGS]{"command": "see [TOOL_CALLS]a[ARGS]{}"}'
+    assert calls(f"{first}{first}") == [("shell", {"command": "see [TOOL_CALLS]a[ARGS]{}"})] * 2
+
+
+def test_a_text_that_never_ends_closes_with_the_call() -> None:
+    parsed, _ = read('<tool_call>{"name": "shell", "arguments": {"command": "ls}}</tool_call>Done.')
+    assert [call.arguments for call in parsed.calls] == ['{"command": "ls}']
+    assert parsed.text == "Done."
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<think></think>",
+        "<tool_call>{}</tool_call>",
+        '<tool_call>{"a": "</tool_call>"}</tool_call>',
+    ],
+)
+def test_many_parts_are_read_without_going_back(piece: str) -> None:
+    parser = TagParser(decode, frozenset({STOP}), [SHELL], CallIds(()))
+    # In one piece, and so many that what grows with their square would take minutes.
+    parser.feed_text(piece * 60_000)
+    parser.close()
+    assert parser.parsed().text == ""
+
+
+def test_many_marks_within_one_text_are_read_without_going_back() -> None:
+    parser = TagParser(decode, frozenset({STOP}), [SHELL], CallIds(()))
+    marks = "</tool_call>" * 60_000
+    call = {"name": "shell", "arguments": {"command": marks}}
+    parser.feed_text(f"<tool_call>{json.dumps(call)}</tool_call>")
+    parser.close()
+    assert [call.name for call in parser.parsed().calls] == ["shell"]
+
+
+@pytest.mark.parametrize("piece", ["<parameter=a>", "<parameter=", "<function=a>", "<function="])
+def test_tags_that_nothing_closes_are_read_once(piece: str) -> None:
+    from agent.models.written_calls import read_calls
+
+    made = read_calls("<function=a>" + piece * 80_000, {})
+    assert all(call.arguments == "{}" for call in made)

@@ -174,7 +174,8 @@ def test_a_precision_that_the_model_has_not_is_refused() -> None:
     ("cards", "name", "precision", "server", "parts"),
     [
         ("2x24G", "gpt-oss-20b", "", "vllm", ["--tensor-parallel-size 2", "openai_gptoss"]),
-        ("mac 32G", "gpt-oss-20b", "", "ollama", ["OLLAMA_CONTEXT_LENGTH=32768", "gpt-oss:20b"]),
+        ("mac 32G", "gpt-oss-20b", "", "ollama", ["ollama pull gpt-oss:20b"]),
+        ("mac 32G", "gpt-oss-20b", "", "llama-server", ["-hf ggml-org/gpt-oss-20b-GGUF"]),
         ("cpu 64G", "qwen3-8b", "q4_k_m", "llama-server", ["-ngl 0", ":Q4_K_M", "-c 65536"]),
         ("24G", "qwen3-8b", "fp8", "vllm", ["--quantization fp8", "--reasoning-parser qwen3"]),
         ("T4", "smollm2-135m", "bf16", "vllm", ["--dtype half"]),
@@ -188,6 +189,18 @@ def test_the_command_to_serve(
     found = plan(name, cards, context, 2, precision)
     command = next(each for each in found.commands if each.server == server)
     assert all(part in command.line for part in parts), command.line
+
+
+def test_what_ollama_has_to_be_told_is_said_beside_its_command() -> None:
+    def note(context: int, conversations: int) -> str:
+        found = plan("gpt-oss-20b", "mac 32G", context, conversations).commands
+        [command] = [each for each in found if each.server == "ollama"]
+        assert command.line == "ollama pull gpt-oss:20b"
+        return command.note
+
+    assert not note(32_768, 1)
+    assert "--context-window 65536" in note(65_536, 1)
+    assert "OLLAMA_NUM_PARALLEL=2" in note(32_768, 2)
 
 
 def test_no_command_quietly_serves_another_precision() -> None:

@@ -106,6 +106,7 @@ def test_other_names(text: str, name: str, count: int) -> None:
         ("0x24G", "0 cards"),
         ("65x24G", "65 cards"),
         ("RTX 4091", "did you mean 'RTX 4090'?"),
+        ("GTX1080", "no card 'GTX1080' is known\n"),
         ("2xmac 64G", "only graphics cards"),
         ("mac", "lacks its memory"),
         ("24K", "size of memory"),

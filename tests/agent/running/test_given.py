@@ -70,6 +70,7 @@ def test_a_patch_for_no_task_of_the_suite_is_named(tmp_path: Path) -> None:
         ("p.json", "3", "a list of predictions"),
         ("p.json", [{}], "prediction 1: a prediction with an instance_id"),
         ("p.json", [{**ONE, "model_patch": 3}], "model_patch has to be"),
+        ("p.json", [{**ONE, "model_patch": "\ud800"}], "what is no text"),
     ],
 )
 def test_bad_predictions_are_refused_with_the_place(

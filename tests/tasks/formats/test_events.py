@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,3 +110,25 @@ def test_lone_surrogates_are_replaced() -> None:
     parsed = parse_events(b'{"e":"test","s":1,"id":"a\\ud800","status":"passed"}\n')
     (id,) = parsed.results
     id.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"),
+    [
+        (("passed", "failed"), "failed"),
+        (("failed", "passed"), "failed"),
+        (("skipped", "passed"), "skipped"),
+        (("passed", "skipped"), "skipped"),
+        (("xfailed", "error", "passed"), "error"),
+    ],
+)
+def test_no_second_result_betters_the_first(told: tuple[str, ...], counts: str) -> None:
+    events = [event for status in told for event in ran("a", status)]
+    parsed = parse_events(lines({"e": "start"}, *events, {"e": "end", "exit": 1}))
+    assert parsed.results["a"].status == counts
+
+
+def test_of_results_that_are_as_bad_the_first_counts() -> None:
+    first, second = ran("a", "failed", message="first"), ran("a", "error", message="second")
+    parsed = parse_events(lines({"e": "start"}, *first, *second, {"e": "end", "exit": 1}))
+    assert parsed.results["a"].message == "first"

@@ -113,6 +113,27 @@ def test_several_files_of_a_solution_each_find_their_place() -> None:
     assert set(exercise.seen) == {"CMakeLists.txt"}
 
 
+def test_nobody_writes_a_manifest_and_no_example_that_needs_another_is_used() -> None:
+    listed = {"solution": ["src/lib.rs", "Cargo.toml"], "test": ["tests/a.rs"]}
+    contents = {
+        ".meta/config.json": json.dumps({"files": {**listed, "example": [".meta/example.rs"]}}),
+        ".meta/example.rs": "code",
+        "Cargo.toml": "manifest",
+        "tests/a.rs": "test",
+    }
+    found = {path: Found(text.encode()) for path, text in contents.items()}
+    exercise = Exercise("a", found)
+    assert exercise.solution == ("src/lib.rs",)
+    assert exercise.gold == {"src/lib.rs": Found(b"code")}
+    assert set(exercise.seen) == {"Cargo.toml"}
+    listed["solution"].pop(0)
+    only = Found(json.dumps({"files": listed}).encode())
+    with pytest.raises(suite.Unsupported, match="only a manifest"):
+        assert Exercise("a", {**found, ".meta/config.json": only}).solution
+    needing = {**found, ".meta/Cargo-example.toml": Found(b"[dependencies]\nrand = '1'\n")}
+    assert Exercise("a", needing).gold is None
+
+
 def test_a_folder_without_exercises_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no exercises"):
         suite.find(f"exercism:{tmp_path}")
