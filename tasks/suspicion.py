@@ -72,6 +72,11 @@ def reasons_to_suspect(trial: Trial, answer: Answer | None) -> tuple[str, ...]:
             "With wrong expectations the tests' run breaks off, and without the patch it does not: "
             f"{answer.broke}"
         )
+    if answer.bound:
+        signs.append(
+            "These pass only as long as the file that holds them is exactly what it was, though"
+            f" another text of it expects the same: {listed(answer.bound)}."
+        )
     if answer.bare:
         reaching = _signs(trial, _REACHING)
         if reaching:

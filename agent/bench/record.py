@@ -4,6 +4,7 @@ A result is written once its attempt is over and durable before the next one cou
 run that was killed goes on with what is not in the log.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -91,8 +92,14 @@ class ResultLog:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
             self._stream = os.open(self.path, flags, 0o644)
         line = json.dumps({"v": VERSION, **asdict(result)}, separators=(",", ":"))
-        os.write(self._stream, line.encode() + b"\n")
-        os.fsync(self._stream)
+        data = line.encode() + b"\n"
+        try:
+            if os.write(self._stream, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            os.fsync(self._stream)
+        except OSError:
+            self.close()  # so that what was written of the line goes before the next one
+            raise
 
     def close(self) -> None:
         if self._stream is not None:

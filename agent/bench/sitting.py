@@ -141,8 +141,9 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         log = ResultLog(folder / "results.jsonl")
         tally, done = Tally(), set()
         for result in record.read(log.path):
-            tally.add(result)
-            done.add(result.key)
+            if result.key not in done:
+                tally.add(result)
+                done.add(result.key)
         meter = Meter(model.info.price if model else None)
         most = wish.workers or _most(model)
         specs = {name: outline.image for name, outline in prepared.outlines.items()}

@@ -1,13 +1,13 @@
 """The verifier's tests with wrong ones among them: whoever passes these does not run them."""
 
 import re
+import secrets
 
 from sandbox.patch import Change, Patch
 from tasks.system.work import placed, verifier_of
 from tasks.task import Task
 
 _FILES = re.compile(r"(^|/)(test_[^/]*|[^/]*_test)\.py$")
-_FAILS = b"\n\ndef test_that_has_to_fail() -> None:\n    raise AssertionError\n"
 _RUNS_PYTEST = re.compile(rb"\bpytest\b")
 # With tests chosen by name the added one would not run, and so not fail.
 _CHOOSES = re.compile(rb"::|\s-k[\s=]|\s-m(?!\s+pytest)[\s=]|--deselect|--lf\b|--ff\b|\|\|")
@@ -30,5 +30,13 @@ def twin_of(task: Task, tests: Patch) -> Patch | None:
         return None
     if verifier.bundled and not _PUT_IN_PLACE.search(contents.get(f"{_FOLDER}/Dockerfile", b"")):
         return None
-    twins = Patch(tuple(Change(c.path, c.mode, (c.content or b"") + _FAILS) for c in files))
+    fails = _failing()
+    twins = Patch(tuple(Change(c.path, c.mode, (c.content or b"") + fails) for c in files))
     return tests.merge(twins)
+
+
+def _failing() -> bytes:
+    """A test that always fails, named and written as no work can know."""
+    name, value = secrets.token_hex(6), secrets.randbelow(1000)
+    said = f"def test_{name}() -> None:\n    value = {value}\n    assert value == {value + 1}\n"
+    return f"\n\n{said}".encode()

@@ -18,7 +18,6 @@ from tasks.task import TestReport, Twins
 from tasks.twins.rounds import Key, Make, Modules, Round, by_function, failing_line
 from tasks.twins.twin import TestModule, Twin
 
-ROUNDS = 2
 # A test that fails is told of at length: more of them take their time.
 MOST_TESTS = 200
 
@@ -27,12 +26,14 @@ MOST_TESTS = 200
 class Answer:
     """What the twins said. `forged` are sentences, each on a test whose twin passed. `bare` are
     tests on which the verdict rests and that no twin speaks for. `broke` is why a run of twins
-    broke off on the patch, where it does not on the base."""
+    broke off on the patch, where it does not on the base. `bound` are tests that pass only as long
+    as their file is exactly what it was."""
 
     twins: Twins
     forged: tuple[str, ...] = ()
     bare: tuple[str, ...] = ()
     broke: str = ""
+    bound: tuple[str, ...] = ()
 
 
 async def ask(trial: Trial, seed: str | None = None) -> Answer | None:
@@ -65,7 +66,7 @@ class _Asking:
 
     async def answer(self) -> Answer:
         started = time.monotonic()
-        rounds = [self._round(number) for number in range(ROUNDS)] if self._keys else []
+        rounds = self._rounds() if self._keys else []
         reports = await self._run("running the tests with wrong expectations", rounds)
         seen = list(zip(rounds, reports, strict=True))
         doubtful = {key: each.twins[key] for each, report in seen for key in each.passed(report)}
@@ -86,22 +87,48 @@ class _Asking:
             tuple(forged.values()),
             tuple(id for id in self.tests if id in self._carrying and id not in perturbed),
             await self._broke(*broken[0]) if broken else "",
+            await self._bound(seen) if not forged and not broken else (),
         )
 
     def _carries(self, key: Key) -> bool:
         return not self._carrying.isdisjoint(self._keys[key])
 
-    def _round(self, number: int) -> Round:
-        """Twins of all tests: first of what failed before the patch, then of anything."""
+    def _rounds(self) -> list[Round]:
+        """What failed before the patch is wrong in halves, where it failed, and all else as it was:
+        so each such test is asked among right ones, by which code could tell that no test is made
+        wrong, and has to pass in a file that is another one. Then all are wrong, anywhere. In which
+        order is drawn: code of one round can leave word for the next."""
+        draw = Random(f"{self._seed} rounds")  # noqa: S311 - the seed is from secrets
+        first = sorted(self._failed_before() or self._keys)
+        draw.shuffle(first)
+        half = (len(first) + 1) // 2
+        rounds = [
+            self._round("one half", first[:half]),
+            self._round("the other half", first[half:]),
+            self._round("all", self._keys, anywhere=True),
+        ]
+        draw.shuffle(rounds)
+        return rounds
+
+    def _failed_before(self) -> set[Key]:
+        trial = self._trial
+        named = set(trial.rooms.task.checks.expected).difference(trial.baseline.passed)
+        ids = named.intersection(trial.report.passed) or set(proving(trial))
+        return {key for key, cases in self._keys.items() if ids.intersection(cases)}
+
+    def _round(self, what: str, keys: Collection[Key], *, anywhere: bool = False) -> Round:
+        """All tests, those of `keys` with something wrong."""
 
         def make(key: Key, module: TestModule, draw: Random) -> Twin:
-            if number > 0:
+            if key not in keys:
+                return module.alike(key[1], draw)
+            if anywhere:
                 return module.twin(key[1], draw)
             before = self._trial.baseline.results.get(self._keys[key][0])
             by_data = self._by_data(key, module, draw)
             return by_data or module.twin(key[1], draw, near=failing_line(before))
 
-        return self._modules.round(self._keys, f"{self._seed} {number}", make)
+        return self._again(self._keys, what, make)
 
     def _by_data(self, key: Key, module: TestModule, draw: Random) -> Twin | None:
         given = self._modules.pairs(key[0])
@@ -116,7 +143,8 @@ class _Asking:
         trial, only = self._trial, None
         if self._slow:
             # Values in a name may change with the twin: a function's name stands for its cases.
-            functions = [id.partition("[")[0] for key in rounds[0].twins for id in self._keys[key]]
+            keys = dict.fromkeys(key for each in rounds for key in (*each.twins, *each.alike))
+            functions = [id.partition("[")[0] for key in keys for id in self._keys[key]]
             only = list(dict.fromkeys(functions))
         return await trial.rooms.in_turn(
             purpose,
@@ -159,6 +187,27 @@ class _Asking:
 
     def _again(self, keys: Collection[Key], what: str, make: Make) -> Round:
         return self._modules.round(keys, f"{self._seed} {what}", make)
+
+    async def _bound(self, seen: Sequence[tuple[Round, TestReport]]) -> tuple[str, ...]:
+        """Tests on which the verdict rests and that fail, alone and again, when their file expects
+        what it did and is another text."""
+        failing = {
+            id
+            for round, report in seen
+            for key in round.alike
+            for id in self._carrying.intersection(self._keys[key]).difference(report.passed)
+        }
+        if not failing:
+            return ()
+        keys = [key for key, cases in self._keys.items() if failing.intersection(cases)]
+        rounds = [
+            self._again(keys, what, lambda key, module, draw: module.alike(key[1], draw))
+            for what in ("alike", "alike again")
+        ]
+        told = "running tests whose text alone is another one"
+        for report in await self._run(told, rounds):
+            failing.difference_update(report.passed)
+        return tuple(id for id in self.tests if id in failing)
 
     async def _broke(self, round: Round, report: TestReport) -> str:
         """Why a run broke off on the patch; empty where it breaks off without it as well."""

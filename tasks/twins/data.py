@@ -49,6 +49,11 @@ def made_wrong(content: bytes, draw: random.Random) -> bytes | None:
     return "".join(f"{line}\n" for line in lines).encode() if lines else None
 
 
+def alike(content: bytes) -> bytes:
+    """The same pairs as another text."""
+    return content.replace(b"\n", b" \n", 1)
+
+
 def _wrong(value: Any, draw: random.Random) -> Any:
     match value:
         case bool():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sandbox.patch import FILE, Change, Patch
 from sandbox.trees import Base
 from tasks.task import FAILING, PASSING, TestReport, TestResult
-from tasks.twins.data import file_of
+from tasks.twins.data import alike, file_of
 from tasks.twins.twin import TestModule, Twin
 
 #: A test function: its file, and its name with those of its classes.
@@ -18,10 +18,12 @@ LARGEST_FILE = 1 << 20
 
 @dataclass(frozen=True)
 class Round:
-    """Twins of tests, each function's with the name that it had, and the files that hold them."""
+    """Twins of tests, each function's with the name that it had, and the files that hold them.
+    `alike` are the functions that expect what they did, and have to pass."""
 
     twins: Mapping[Key, Twin]
     patch: Patch
+    alike: frozenset[Key] = frozenset()
 
     def passed(self, report: TestReport) -> frozenset[Key]:
         """The functions of which a case passed."""
@@ -100,8 +102,12 @@ class Modules:
             given = self.pairs(path)
             if given is not None:
                 data = [twin.data for twin in made.values() if twin.data]
-                changes.append(Change(given[0], FILE, data[0] if data else given[1]))
-        return Round(twins, Patch(tuple(changes)))
+                changes.append(Change(given[0], FILE, data[0] if data else alike(given[1])))
+        return Round(
+            {key: twin for key, twin in twins.items() if twin.wrong},
+            Patch(tuple(changes)),
+            frozenset(key for key, twin in twins.items() if not twin.wrong),
+        )
 
 
 def key_of(result: TestResult) -> Key:

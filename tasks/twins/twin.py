@@ -43,13 +43,14 @@ _ACTUAL = re.compile(r"actual|result|got|found|returned|response", re.IGNORECASE
 class Twin:
     """`edits` make it; `line` is where in the source, `says` what stands there now. `site` is None
     where it fails at its start, whatever it expects. One with `data` has no edits: what is wrong is
-    that file."""
+    that file. One that is not `wrong` expects what the test does, and is to pass as it does."""
 
     edits: tuple[Edit, ...]
     line: int
     says: str
     site: Site | None = None
     data: bytes | None = None
+    wrong: bool = True
 
 
 class TestModule:
@@ -93,6 +94,12 @@ class TestModule:
         statement = at.statement if at else self.functions[name].body[0]
         said = false_assertion(draw)
         return Twin((self.source.before(statement, said),), statement.lineno, said)
+
+    def alike(self, name: str, draw: random.Random) -> Twin:
+        """A twin that expects what the test does, and is another text, and other code."""
+        statement = self.functions[name].body[0]
+        said = f"_{word(draw)} = {draw.randint(2, 99)}"
+        return Twin((self.source.before(statement, said),), statement.lineno, said, wrong=False)
 
     @cached_property
     def constants(self) -> dict[str, ast.expr]:

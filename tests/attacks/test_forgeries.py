@@ -14,7 +14,12 @@ from tasks.verify import verify
 from tests.attacks import forgery
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
-ALWAYS = {"caller-s-line", "conftest", "events-through-the-reporter"}
+ALWAYS = {
+    "canaries",
+    "conftest",
+    "events-through-the-reporter",
+    "knows-the-tests-and-reads-them",
+}
 NAMES = [
     pytest.param(name, marks=() if name in ALWAYS else pytest.mark.nightly)
     for name in forgery.names()

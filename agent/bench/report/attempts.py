@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from agent.bench import record
 from agent.bench.record import Result, Status
 
+#: No count and no number of seconds of an attempt comes near this.
+_LARGEST = 10**15
 #: A reason is shown up to this length; the whole one is in the log.
 _REASON = 600
 
@@ -155,28 +156,28 @@ def _names(manifest: Mapping[str, Any]) -> list[str]:
 
 def _attempt(result: Result) -> Attempt:
     usage = result.usage
-    read, written = int(usage.get("input_tokens", 0)), int(usage.get("output_tokens", 0))
+    read, written = _whole(usage.get("input_tokens", 0)), _whole(usage.get("output_tokens", 0))
     return Attempt(
         task=str(result.task),
-        number=int(result.attempt),
+        number=_whole(result.attempt),
         status=result.status,
         grade=str(result.grade or ""),
         reason=shortened(str(result.reason), _REASON),
         limit=str(result.limit),
-        turns=int(result.turns),
+        turns=_whole(result.turns),
         input_tokens=read,
         output_tokens=written,
-        cached_tokens=int(usage.get("cached_tokens", 0)),
-        tokens=read + written + int(usage.get("abandoned_tokens", 0)),
+        cached_tokens=_whole(usage.get("cached_tokens", 0)),
+        tokens=read + written + _whole(usage.get("abandoned_tokens", 0)),
         estimated=bool(usage.get("estimated", False)),
         cost=None if result.cost is None else _finite(result.cost),
         seconds=_finite(result.seconds),
         verify_seconds=_finite(result.verify_seconds),
-        retries=int(result.retries),
-        malformed=sum(int(number) for number in result.malformed.values()),
+        retries=_whole(result.retries),
+        malformed=sum(_whole(number) for number in result.malformed.values()),
         failing=len(result.tests_failing),
         flaky=len(result.flaky),
-        patch_bytes=int(result.patch_bytes),
+        patch_bytes=_whole(result.patch_bytes),
         folder=str(result.folder),
         started=str(result.started),
         ended=str(result.ended),
@@ -185,7 +186,14 @@ def _attempt(result: Result) -> Attempt:
 
 def _finite(value: Any) -> float:
     number = float(value)
-    if not isfinite(number):
+    if not abs(number) < _LARGEST:
+        raise ValueError(number)
+    return number
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if abs(number) >= _LARGEST:
         raise ValueError(number)
     return number
 

@@ -144,7 +144,8 @@ def test_damaged_lines_are_named_and_the_others_counted(made: Made) -> None:
     first, second = log.read_text().splitlines()
     wrong = json.dumps({**json.loads(first), "task": "w", "seconds": "long"})
     endless = json.dumps({**json.loads(first), "task": "n", "cost": float("nan")})
-    log.write_text("\n".join([first, "{not json", wrong, endless, second, first[:30]]))
+    huge = json.dumps({**json.loads(first), "task": "h", "seconds": 1e308})
+    log.write_text("\n".join([first, "{not json", wrong, endless, huge, huge, second, first[:30]]))
     write_report(folder)
     data = document(folder)
     assert data["summary"]["attempts"] == 2
@@ -152,6 +153,7 @@ def test_damaged_lines_are_named_and_the_others_counted(made: Made) -> None:
     assert [damage for damage in data["damages"] if "wrong kind" in damage] == [
         "The result of w has fields of a wrong kind.",
         "The result of n has fields of a wrong kind.",
+        *["The result of h has fields of a wrong kind."] * 2,
     ]
     assert str(folder) not in (folder / "report.html").read_text()
 

@@ -273,4 +273,5 @@ def test_a_twin_is_made_where_all_tests_of_pytest_are_run(
         changed = {c.path: c.content for c in twin}
         assert (changed["tests/test_outputs.py"] or b"").startswith(TESTS.encode())
         assert changed["tests/test_outputs.py"] != TESTS.encode()
+        assert twin != twin_of(loaded, tests), "nobody may know which test it is that has to fail"
         assert changed["tests/test.sh"] == script.encode()
