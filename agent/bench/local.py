@@ -123,7 +123,7 @@ class LocalEngine:
         except (Paused, asyncio.CancelledError):
             raise
         except GreenroomError as error:
-            status, reason = self._status(error), " ".join(f"{error.message} {error.hint}".split())
+            status, reason = self._status(error), _sentences(error)
             again = isinstance(error, InfrastructureError | SetupError | Unanswered)
             again = again and status == "infrastructure failed"
         except Exception as error:  # a fault of one task, or of ours in it, never ends the run
@@ -298,6 +298,14 @@ class LocalEngine:
             yield recorder
         finally:
             recorder.close()
+
+
+def _sentences(error: GreenroomError) -> str:
+    """An error and what to do about it, in one line."""
+    message = " ".join(error.message.split())
+    if error.hint and message[-1:] not in ".!?:":
+        message += "."
+    return " ".join(f"{message} {error.hint}".split())
 
 
 def _lack(job: Job) -> tuple[Status, str] | None:

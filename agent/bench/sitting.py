@@ -191,7 +191,7 @@ def preview(wish: Wish) -> Preview:
     log = wish.folder / "results.jsonl" if wish.folder else None
     done = sum(result.task in names for result in record.read(log)) if log else 0
     model = {
-        "model": found["model"] or "one that is here",
+        "model": found["model"] or "a model that is found here",
         "gold": "the suite's own solutions",
         "given": wish.given.made_by if wish.given else "",
     }
@@ -280,11 +280,18 @@ def _new_folder(suite: Suite) -> Path:
     return Path("greenroom-runs") / f"{name}-{now}"
 
 
+def _maker(folder: Path) -> Path:
+    """What is there already of the way to a folder."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
 @contextmanager
 def _kept(folder: Path, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The folder's manifest, written where there is none; no other process may work there. Raises
     UsageError for a folder that holds something else."""
     path = folder / "manifest.json"
+    if (folder.exists() and not folder.is_dir()) or not _maker(folder).is_dir():
+        raise UsageError(f"{folder} cannot be a folder", "Give another with --output.")
     if folder.exists() and not path.exists() and any(folder.iterdir()):
         raise UsageError(
             f"{folder} is not empty and holds no benchmark run", "Give another with --output."
