@@ -108,7 +108,7 @@ def find_checkout(folder: Path) -> Checkout:
     """The checkout that `folder` is in. Raises UsageError when it is in none."""
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
-        raise UsageError(f"{folder} {what}.", "Name a folder inside a git checkout with -C.")
+        raise UsageError(f"{folder} {what}.", "Name a folder inside a git checkout.")
     start = folder.resolve()
     for place in (start, *start.parents):
         git_folder = _git_folder(place / ".git")

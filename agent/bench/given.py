@@ -2,14 +2,16 @@
 the attempts of an earlier run.
 
 Predictions are JSON lines, a JSON list, or a JSON object by instance (package `swebench`, harness):
-`instance_id`, `model_patch` (null or empty: none was made), `model_name_or_path`.
+`instance_id`, `model_patch` (null or empty: none was made), `model_name_or_path`. Several of one
+task are attempts at it, in their order; each task has as many.
 """
 
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +21,32 @@ from agent.runs import Run
 from sandbox.errors import UsageError
 from tasks.suites.suite import check_name
 
+#: Where an attempt's folder has the patch that was judged, if no turns of a model made it.
+PATCH = "patch.diff"
 _DIFFS = (".diff", ".patch")
 
 
 @dataclass(frozen=True)
 class Given:
     """Diffs by task and attempt (from 1); `made_by` names who made them, `source` where they are
-    from. An empty diff is a patch that was not made."""
+    from. An empty diff is a patch that was not made. `tasks` are those to be judged (None: all of
+    the suite), `lost` says of attempts that do not count why there is nothing to judge."""
 
     patches: Mapping[tuple[str, int], bytes]
     made_by: str
     source: str
+    tasks: frozenset[str] | None = None
+    lost: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     @property
     def attempts(self) -> int:
-        """The most that any task has."""
-        return max((attempt for _, attempt in self.patches), default=1)
+        """Those at each task."""
+        return max((attempt for _, attempt in (*self.patches, *self.lost)), default=1)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The tasks of which there are patches."""
+        return frozenset(task for task, _ in self.patches)
 
     @property
     def digest(self) -> str:
@@ -45,8 +57,8 @@ class Given:
         return f"sha256:{digest.hexdigest()}"
 
     def check(self, names: Sequence[str], suite: str) -> None:
-        """Raises UsageError for a patch whose task is none of `names`."""
-        for task, _ in self.patches:
+        """Raises UsageError for a task that is none of `names`."""
+        for task in sorted(self.named | (self.tasks or frozenset())):
             check_name(task, names, f"task of {suite} called")
 
 
@@ -65,29 +77,64 @@ def read_given(path: Path) -> Given:
         task, diff, name = _prediction(prediction, where)
         found[task].append(diff)
         made_by = made_by or name
+    _check_numbers(found, path)
     return Given(_numbered(found), made_by or path.stem, str(path.absolute()))
 
 
+def _check_numbers(found: Mapping[str, Sequence[bytes]], path: Path) -> None:
+    """A row too many of one task would give every other task an attempt without a patch."""
+    if not found:
+        raise UsageError(f"{path} holds no prediction", "Is it the right file?")
+    most = max(found, key=lambda task: len(found[task]))
+    least = min(found, key=lambda task: len(found[task]))
+    if len(found[most]) > len(found[least]):
+        raise UsageError(
+            f"{path} has {len(found[most])} predictions of {most}, {len(found[least])} of {least}",
+            "Several of one task are attempts at it, and each task needs as many. Remove those that"
+            " are too many, or add what is missing with a model_patch of null.",
+        )
+
+
 def of_run(folder: Path) -> tuple[str, Given]:
-    """The suite of an earlier run, and the patches of its attempts. Raises UsageError for a folder
-    that holds none."""
+    """The suite of an earlier run, and the patches of its attempts, at its tasks alone. Raises
+    UsageError for a folder that holds none."""
     old = manifest.read(folder / "manifest.json")
-    patches = {}
+    patches, lost = {}, {}
     for result in record.read(folder / "results.jsonl"):
-        if result.status != "unsupported":
-            patches[result.key] = _diff_of(folder / result.folder) if result.folder else b""
+        diff = _diff_of(folder, result)
+        if diff is None:
+            lost[result.key] = f"the earlier run has no patch: {result.status}, {result.reason}"
+        else:
+            patches[result.key] = diff
     if not patches:
         raise UsageError(f"{folder} has no result yet", "Go on with that run first.")
     made_by = str((old.get("model") or {}).get("name") or old.get("made_by") or old["way"])
-    return str(old["suite"]["reference"]), Given(patches, made_by, str(folder.absolute()))
+    given = Given(patches, made_by, str(folder.absolute()))
+    given = replace(given, tasks=frozenset(task for task, _ in (*patches, *lost)))
+    for key in product(given.tasks or (), range(1, given.attempts + 1)):
+        if key not in patches:
+            lost.setdefault(key, "the earlier run did not come to this attempt")
+    return str(old["suite"]["reference"]), replace(given, lost=lost)
 
 
-def _diff_of(folder: Path) -> bytes:
-    run = Run(folder)
+def place(folder: Path, task: str, attempt: int) -> Path:
+    """Where a run keeps a patch that it was given."""
+    return folder / "given" / f"{task}-{attempt}.diff"
+
+
+def _diff_of(folder: Path, result: record.Result) -> bytes | None:
+    """What an attempt handed in; None where something other than the attempt ended it before."""
+    for handed_in in (place(folder, *result.key), folder / result.folder / PATCH):
+        if handed_in.is_file():
+            return handed_in.read_bytes()
+    nothing = b"" if result.counts else None
+    run = Run(folder / result.folder)
+    if not result.folder or not run.trajectory.exists():
+        return nothing
     events = run.events()
     ends = [event for event in events if event["type"] == "run.ended"]
     if not ends:
-        return b""
+        return nothing
     base = events[0]["task"]["base"]["tree"]
     return run.store().diff(base, ends[-1]["tree"]) if ends[-1]["tree"] != base else b""
 
@@ -96,7 +143,12 @@ def _from_folder(folder: Path) -> Given:
     files = sorted(path for path in folder.iterdir() if path.suffix in _DIFFS)
     if not files:
         raise UsageError(f"{folder} holds no .diff and no .patch", "Name each TASK.diff.")
-    patches = _numbered({path.stem: [read_diff(path)] for path in files})
+    found: dict[str, list[bytes]] = {}
+    for path in files:
+        if path.stem in found:
+            raise UsageError(f"{folder} has two diffs of {path.stem}", "Remove one.")
+        found[path.stem] = [read_diff(path)]
+    patches = _numbered(found)
     return Given(patches, folder.name, str(folder.absolute()))
 
 
@@ -106,11 +158,12 @@ def _predictions(path: Path) -> Iterator[tuple[str, Any]]:
     except UnicodeDecodeError as problem:
         raise UsageError(f"{path} is not UTF-8 text: {problem}") from None
     if path.suffix == ".jsonl":
-        for number, line in enumerate(text.splitlines(), 1):
+        # Not splitlines: it cuts at characters that stand unescaped in JSON's strings.
+        for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 yield f"{path}, line {number}", _json(line, f"{path}, line {number}")
         return
-    whole = _json(text, str(path))
+    whole = _json(text, str(path), "Lines of JSON are read from a file whose name ends in .jsonl.")
     if isinstance(whole, dict):
         for name, prediction in whole.items():
             named = isinstance(prediction, dict)
@@ -121,17 +174,22 @@ def _predictions(path: Path) -> Iterator[tuple[str, Any]]:
         raise UsageError(f"{path}: a list of predictions, or an object of them, is expected")
 
 
-def _json(text: str, where: str) -> Any:
+def _json(text: str, where: str, hint: str = "") -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise UsageError(f"{where}: this is not JSON: {problem}") from None
+        raise UsageError(f"{where}: this is not JSON: {problem}", hint) from None
 
 
 def _prediction(data: Any, where: str) -> tuple[str, bytes, str]:
     if not isinstance(data, dict) or not isinstance(data.get("instance_id"), str):
         raise UsageError(f"{where}: a prediction with an instance_id is expected")
-    patch = data.get("model_patch")
+    if "model_patch" not in data:
+        raise UsageError(
+            f"{where}: the prediction has no model_patch",
+            "It is the diff's text; null or an empty one says that no patch was made.",
+        )
+    patch = data["model_patch"]
     if patch is not None and not isinstance(patch, str):
         raise UsageError(f"{where}: model_patch has to be a diff's text, or null")
     name = data.get("model_name_or_path")

@@ -28,6 +28,7 @@ class Job:
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     patch: str = ""
+    lost: str = ""
 
     @property
     def key(self) -> tuple[str, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from agent import runs, trajectory
 from agent.bench.gate import Gate
+from agent.bench.given import PATCH
 from agent.bench.images import Images
 from agent.bench.job import End, Job, Paused
 from agent.bench.record import Result, Status
@@ -122,7 +123,7 @@ class LocalEngine:
         except (Paused, asyncio.CancelledError):
             raise
         except GreenroomError as error:
-            status, reason = self._status(error), " ".join(f"{error.message} {error.hint}".split())
+            status, reason = self._status(error), _sentences(error)
             again = isinstance(error, InfrastructureError | SetupError | Unanswered)
             again = again and status == "infrastructure failed"
         except Exception as error:  # a fault of one task, or of ours in it, never ends the run
@@ -146,8 +147,8 @@ class LocalEngine:
         return isinstance(error, ContextOverflow) or (written and isinstance(error, ModelError))
 
     async def _attempt(self, job: Job, run: Run) -> Result:
-        if job.way == "given" and not await in_thread(os.path.exists, job.patch):
-            return await in_thread(unfinished, job, run, "no patch", "none was handed in")
+        if job.way == "given" and (lack := await in_thread(_lack, job)):
+            return await in_thread(unfinished, job, run, *lack)
         job.path.parent.mkdir(parents=True, exist_ok=True)
         if job.path.exists() and not await in_thread(run.began):
             await in_thread(run.remove)
@@ -231,7 +232,9 @@ class LocalEngine:
         if task.verifier:
             script = await in_thread(self._script, job, store)
         elif job.way != "empty":
-            patch = await in_thread(store.from_diff, tree, await in_thread(self._diff, job))
+            diff = await in_thread(self._diff, job)
+            await in_thread((run.folder / PATCH).write_bytes, diff)
+            patch = await in_thread(store.from_diff, tree, diff)
             tree = await in_thread(store.apply, tree, patch)
         with self._recorder(job, run) as recorder:
             record_start(recorder, run, task, info, Plan(), tools, self._found)
@@ -295,6 +298,25 @@ class LocalEngine:
             yield recorder
         finally:
             recorder.close()
+
+
+def _sentences(error: GreenroomError) -> str:
+    """An error and what to do about it, in one line."""
+    message = " ".join(error.message.split())
+    if error.hint and message[-1:] not in ".!?:":
+        message += "."
+    return " ".join(f"{message} {error.hint}".split())
+
+
+def _lack(job: Job) -> tuple[Status, str] | None:
+    """What a job comes to that has no patch to judge; None where there is one."""
+    if job.lost:
+        return "unsupported", job.lost
+    if not os.path.exists(job.patch):
+        return "no patch", "nothing was handed in for this task"
+    if not Path(job.patch).read_bytes().strip():
+        return "no patch", "the patch that was handed in is empty"
+    return None
 
 
 def _so_far(run: Run) -> list[dict[str, Any]]:

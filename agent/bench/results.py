@@ -75,7 +75,14 @@ def broken(events: Sequence[Event]) -> int:
 def unfinished(job: Job, run: Run, status: Status, reason: str, *, begun: str = "") -> Result:
     """The result of an attempt that came to no end of its own, with what it spent. Blocks."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    bare = Result(job.task, job.attempt, status, reason=reason, started=begun or now, ended=now)
+    kept = place(job.task, job.attempt) if run.folder.exists() else ""
+    bare = Result(
+        *(job.task, job.attempt, status),
+        reason=reason,
+        folder=kept,
+        started=begun or now,
+        ended=now,
+    )
     try:
         history = trajectory.history(run.events(), run.trajectory)
     except UsageError:  # nothing of it was written, or it cannot be read
@@ -97,7 +104,7 @@ def unfinished(job: Job, run: Run, status: Status, reason: str, *, begun: str = 
         seconds=round(history.seconds, 3),
         retries=broken(run.events()),
         malformed=dict(history.malformed),
-        folder=place(job.task, job.attempt),
+        folder=kept,
         started=history.started["time"],
         ended=now,
     )

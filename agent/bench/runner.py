@@ -128,6 +128,7 @@ class Runner:
         Raises GreenroomError when nothing works here any more; what has no result then can be gone
         on with.
         """
+        self._check_limits()
         try:
             while self._start() or self._working or (self._later and not self.draining):
                 self._changed.clear()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import settings
-from agent.bench import manifest, record
+from agent.bench import given, manifest, record
 from agent.bench.cluster import RayEngine
 from agent.bench.concurrency import Controller
 from agent.bench.given import Given
@@ -188,11 +188,11 @@ class Preview:
 def preview(wish: Wish) -> Preview:
     """Says what would be run, and makes nothing. Raises UsageError."""
     found = settings.load(None, wish.flags)
-    names = wish.selection.choose(suites.find(wish.suite).names())
+    names = _names(wish, suites.find(wish.suite))
     log = wish.folder / "results.jsonl" if wish.folder else None
     done = sum(result.task in names for result in record.read(log)) if log else 0
     model = {
-        "model": found["model"] or "one that is here",
+        "model": found["model"] or "a model that is found here",
         "gold": "the suite's own solutions",
         "given": wish.given.made_by if wish.given else "",
     }
@@ -202,11 +202,18 @@ def preview(wish: Wish) -> Preview:
 async def _prepare(wish: Wish) -> _Prepared:
     found = settings.load(None, wish.flags)
     suite = await in_thread(suites.find, wish.suite)
-    known = await in_thread(suite.names)
-    if wish.given:
-        wish.given.check(known, suite.reference)
-    names = wish.selection.choose(known)
+    names = await in_thread(_names, wish, suite)
     return _Prepared(suite, found, names, await in_thread(outlines, suite, names))
+
+
+def _names(wish: Wish, suite: Suite) -> tuple[str, ...]:
+    """The tasks of a run, in their order."""
+    names = tuple(suite.names())
+    if wish.given:
+        wish.given.check(names, suite.reference)
+        if wish.given.tasks is not None:
+            names = tuple(name for name in names if name in wish.given.tasks)
+    return wish.selection.choose(names)
 
 
 def _setup(wish: Wish, prepared: _Prepared, specs: dict[str, ImageSpec]) -> Setup:
@@ -216,9 +223,9 @@ def _setup(wish: Wish, prepared: _Prepared, specs: dict[str, ImageSpec]) -> Setu
 
 
 def _what(wish: Wish, prepared: _Prepared) -> manifest.What:
-    suite, given = prepared.suite, wish.given
+    suite, made = prepared.suite, wish.given
     what = manifest.What(suite.reference, suite.version, wish.way, wish.attempts)
-    return replace(what, made_by=given.made_by, patches=given.digest) if given else what
+    return replace(what, made_by=made.made_by, patches=made.digest) if made else what
 
 
 def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
@@ -235,20 +242,16 @@ def _jobs(wish: Wish, prepared: _Prepared, folder: Path) -> Iterator[Job]:
                 folder=str(folder / place(name, attempt)),
                 settings=recorded,
                 seed=None if seed is None else seed + attempt - 1,
-                patch=str(_patch(folder, name, attempt)) if wish.given else "",
+                patch=str(given.place(folder, name, attempt)) if wish.given else "",
+                lost=wish.given.lost.get((name, attempt), "") if wish.given else "",
             )
 
 
-def _patch(folder: Path, task: str, attempt: int) -> Path:
-    """Where a run keeps a patch that it was given."""
-    return folder / "given" / f"{task}-{attempt}.diff"
-
-
-def _keep_given(given: Given, folder: Path) -> None:
-    """Puts the patches that were given into the run's folder; empty ones are none."""
-    for (task, attempt), diff in given.patches.items():
-        path = _patch(folder, task, attempt)
-        if diff.strip() and not path.exists():
+def _keep_given(made: Given, folder: Path) -> None:
+    """Puts the patches that were given into the run's folder."""
+    for (task, attempt), diff in made.patches.items():
+        path = given.place(folder, task, attempt)
+        if not path.exists():
             path.parent.mkdir(exist_ok=True)
             beside = path.with_suffix(".new")
             beside.write_bytes(diff)
@@ -278,11 +281,18 @@ def _new_folder(suite: Suite) -> Path:
     return Path("greenroom-runs") / f"{name}-{now}"
 
 
+def _maker(folder: Path) -> Path:
+    """What is there already of the way to a folder."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
+
+
 @contextmanager
 def _kept(folder: Path, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The folder's manifest, written where there is none; no other process may work there. Raises
     UsageError for a folder that holds something else."""
     path = folder / "manifest.json"
+    if (folder.exists() and not folder.is_dir()) or not _maker(folder).is_dir():
+        raise UsageError(f"{folder} cannot be a folder", "Give another with --output.")
     if folder.exists() and not path.exists() and any(folder.iterdir()):
         raise UsageError(
             f"{folder} is not empty and holds no benchmark run", "Give another with --output."

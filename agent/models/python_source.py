@@ -5,6 +5,7 @@ that leave the same program are one.
 """
 
 import ast
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +22,7 @@ class PythonSource:
         self.text = text
         self._starts = [0, *(i + 1 for i, char in enumerate(text) if char == "\n")]
         try:
-            self.tree: ast.Module | None = ast.parse(text)
+            self.tree: ast.Module | None = _parsed(text)
         except (SyntaxError, ValueError, RecursionError):
             self.tree = None
         self._known = Known.of(self.tree) if self.tree else Known(None)
@@ -75,7 +76,7 @@ class PythonSource:
         if indent != _indent(self.text[first:last]):
             return None
         try:
-            tree = ast.parse(f"if 1:\n{text}" if indent else text)
+            tree = _parsed(f"if 1:\n{text}" if indent else text)
         except (SyntaxError, ValueError, RecursionError):
             return None
         whole = (first, last) == (0, len(self.text))
@@ -91,6 +92,13 @@ class PythonSource:
             if start <= edit.start and edit.end <= end:
                 return start, end, owner
         return 0, len(self.text), ""
+
+
+def _parsed(text: str) -> ast.Module:
+    """Parsed without a word of Python's about it: the code is not ours to mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)
+        return ast.parse(text)
 
 
 def _indent(text: str) -> str:

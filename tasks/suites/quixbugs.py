@@ -149,7 +149,7 @@ class QuixBugs:
         if file is None:
             return None
         try:
-            return [json.loads(line) for line in file.text.splitlines() if line.strip()]
+            return [json.loads(line) for line in file.text.split("\n") if line.strip()]
         except (ValueError, RecursionError):
             return None
 

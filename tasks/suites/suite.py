@@ -88,7 +88,13 @@ class Unsupported(UsageError):
 def find(reference: str) -> Suite:
     """Opens the suite `KIND` or `KIND:PLACE`. Raises UsageError when there is none."""
     kind, _, place = reference.partition(":")
-    check_name(kind, KINDS, "suite")
+    if kind not in KINDS:
+        near = difflib.get_close_matches(kind, KINDS, n=1)
+        asked = f"Did you mean {near[0]!r}? " if near else ""
+        raise UsageError(
+            f"There is no suite {kind!r}.",
+            f"{asked}There are: starter, {':PATH, '.join(KINDS[1:])}:PATH.",
+        )
     module = importlib.import_module(f"tasks.suites.{kind}")
     return cast(Suite, module.open_suite(place))
 

@@ -84,7 +84,8 @@ class RunFolder:
         """The model's name, or what made the patches instead of one."""
         model = self.manifest.get("model")
         name = model.get("name") if isinstance(model, Mapping) else model
-        return str(name or self.manifest.get("way") or "unknown")
+        made_by = self.manifest.get("made_by")
+        return str(name or made_by or self.manifest.get("way") or "unknown")
 
     @property
     def author(self) -> str:

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from agent import trajectory
+from agent.bench.given import PATCH
 from agent.bench.report.attempts import Attempt, RunFolder
 from agent.runs import Run
 from agent.trajectory import Event
 from sandbox.errors import GreenroomError
 from sandbox.git import GitError
-
-#: A patch that was given, not made by an attempt's turns, lies here.
-PATCH = "patch.diff"
 
 
 @dataclass(frozen=True)

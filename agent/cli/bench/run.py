@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import signal
 import time
 from dataclasses import replace
@@ -25,6 +26,10 @@ from sandbox.errors import UsageError
 DESCRIPTION = """\
 Run a suite of tasks: each is solved by the model in a sandbox and judged in clean rooms, many at a
 time. Results go to a folder; the same command with that folder goes on where it was.
+
+Suites: starter (bundled), or KIND:PATH, as quixbugs:, exercism:, swebench:, harbor:, tasks:PATH.
+Further commands, each with its --help: bench verify (judges patches of any tool), bench rescore,
+bench report, bench compare, bench validate, bench new.
 
 further commands, each with its own --help:
   greenroom bench verify|rescore                 judge patches that any tool made; do it again
@@ -127,7 +132,7 @@ def _wish(options: argparse.Namespace) -> Wish:
         if bound is not None and not bound > 0:
             flag = {"seconds": "time", "tokens": "token", "cost": "cost"}[name]
             raise UsageError(f"--run-{flag}-limit: expected a number above 0, got {bound}")
-    return replace(wish, attempts=options.attempts, limits=limits)
+    return replace(wish, attempts=options.attempts, limits=_check_limits(limits))
 
 
 def wish_of(options: argparse.Namespace, suite: str, way: Way) -> Wish:
@@ -151,7 +156,7 @@ def wish_of(options: argparse.Namespace, suite: str, way: Way) -> Wish:
         selection=selection,
         workers=workers,
         folder=options.output,
-        limits=RunLimits(options.run_time_limit),
+        limits=_check_limits(RunLimits(options.run_time_limit)),
         flags=given,
         preview=options.dry_run,
         cluster=options.ray_address if options.engine == "ray" else None,
@@ -161,6 +166,17 @@ def wish_of(options: argparse.Namespace, suite: str, way: Way) -> Wish:
 def judging_wish(options: argparse.Namespace, suite: str, given: Given) -> Wish:
     """The wish to judge patches that are there. Raises UsageError."""
     return replace(wish_of(options, suite, "given"), given=given, attempts=given.attempts)
+
+
+def _check_limits(limits: RunLimits) -> RunLimits:
+    for flag, value in (
+        ("--run-time-limit", limits.seconds),
+        ("--run-token-limit", limits.tokens),
+        ("--run-cost-limit", limits.cost),
+    ):
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{flag}: expected a number above 0, got {value:g}")
+    return limits
 
 
 def _number(flag: str, text: str) -> int:
@@ -198,6 +214,7 @@ class _Conduct:
             board.head = self._head
             board.doing = lambda key: sitting.meter.doing.get(key, "")
             self._say(f"{sitting.folder}: {self._what(sitting)}")
+            self._tell_missing(sitting)
             painting = asyncio.create_task(self._paint(board))
             try:
                 await sitting.work()
@@ -210,6 +227,23 @@ class _Conduct:
         else:
             self._summary(sitting)
         return 128 + signal.SIGINT if self._stopped else self._code(sitting)
+
+    def _tell_missing(self, sitting: Sitting) -> None:
+        """Says how much of a run that judges patches has none."""
+        given = self._wish.given
+        if given is None:
+            return
+        missing = len(sitting.manifest["tasks"].keys() - given.named)
+        if given.tasks is None and missing:
+            self._console.warn(
+                f"{count(missing, 'task')} of {len(sitting.manifest['tasks'])} have no patch in"
+                f" {given.source}, and count as not solved; --only-given leaves them out"
+            )
+        if given.lost:
+            self._console.warn(
+                f"{count(len(given.lost), 'attempt')} of the earlier run left no patch to judge"
+                " through no fault of their own; they do not count"
+            )
 
     def _say(self, text: str, *, always: bool = False) -> None:
         if always:
@@ -277,8 +311,8 @@ class _Conduct:
             self._console.say(f"  {sitting.runner.limit}", "yellow")
         left = sitting.total - tally.done
         if left:
-            again = f"greenroom bench {self._wish.suite} ... -o {sitting.folder}"
-            self._console.say(f"  {count(left, 'attempt')} left; go on with: {again}", "yellow")
+            again = f"the same command and -o {sitting.folder}"
+            self._console.say(f"  {count(left, 'attempt')} left; go on with {again}", "yellow")
         spent = [f"{tally.tokens:,} tokens"] if tally.tokens else []
         if tally.cost:
             spent.append(f"${tally.cost:.4f}")

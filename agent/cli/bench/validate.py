@@ -9,6 +9,7 @@ from agent import settings
 from agent.cli.command import add_settings, flags
 from agent.cli.console import Console
 from agent.cli.process import run
+from agent.cli.text import count
 from agent.request import image_of
 from agent.settings import Settings
 from sandbox.errors import UsageError
@@ -65,7 +66,9 @@ def main(options: argparse.Namespace, console: Console) -> int:
     bad = sum(finding.bad for finding in findings)
     left = sum(finding.status == "unsupported" for finding in findings)
     more = f", {left} cannot be run here" if left else ""
-    console.say(f"{len(findings)} tasks: {bad} with problems{more}", "red" if bad else "green")
+    console.say(
+        f"{count(len(findings), 'task')}: {bad} with problems{more}", "red" if bad else "green"
+    )
     return 1 if bad else 0
 
 

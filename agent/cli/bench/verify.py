@@ -1,6 +1,7 @@
 """`greenroom bench verify`: judges the patches that any tool made on a suite."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from agent.bench.given import read_given
@@ -13,7 +14,8 @@ Judge patches on a suite in clean rooms, whoever made them, with the same verdic
 Greenroom's own: forgeries are named. No model is run.
 
 PREDICTIONS is a file of SWE-bench's form (.jsonl or .json: instance_id, model_patch) or a folder of
-diffs, each named TASK.diff.
+diffs, each named TASK.diff. A task without a patch counts as not solved. Several predictions of one
+task are attempts at it; each task needs as many.
 
 examples:
   greenroom bench verify swebench:verified.jsonl preds.json
@@ -24,10 +26,15 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("suite", metavar="SUITE", help="such as starter, or KIND:PATH")
     parser.add_argument("predictions", metavar="PREDICTIONS", type=Path, help="a file or a folder")
+    parser.add_argument(
+        "--only-given", action="store_true", help="only tasks that PREDICTIONS has a patch for"
+    )
     add_selection(parser)
     add_settings(parser, SANDBOX_FLAGS)
 
 
 def main(options: argparse.Namespace, console: Console) -> int:
     given = read_given(options.predictions)
+    if options.only_given:
+        given = replace(given, tasks=given.named)
     return conduct(judging_wish(options, options.suite, given), console)

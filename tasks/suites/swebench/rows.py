@@ -89,7 +89,8 @@ def _from_file(path: Path) -> list[tuple[str, Any]]:
     except UnicodeDecodeError as problem:
         raise UsageError(f"{path} is not UTF-8 text: {problem}") from None
     if path.suffix == ".jsonl":
-        lines = enumerate(text.splitlines(), 1)
+        # Not splitlines: it cuts at characters that stand unescaped in JSON's strings.
+        lines = enumerate(text.split("\n"), 1)
         found = [(f"{path}, line {n}", line) for n, line in lines if line.strip()]
         return [(where, _parsed(line, where)) for where, line in found]
     rows = _parsed(text, str(path))

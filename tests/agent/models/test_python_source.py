@@ -99,3 +99,8 @@ def test_a_file_that_does_not_parse_is_judged_as_a_whole() -> None:
     assert source.tree is None
     assert source.meaning(Edit(0, 0, "")) is None
     assert source.meaning(Edit(6, 6, ")")) is not None
+
+
+def test_code_that_python_warns_of_is_read_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    PythonSource("x = 1if y else 2\n")
+    assert not recwarn.list

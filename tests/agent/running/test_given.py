@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.bench.given import read_given
+from agent.bench.given import of_run, read_given
+from agent.bench.manifest import SCHEMA
+from agent.bench.record import Result, ResultLog
 from sandbox.errors import UsageError
 
 DIFF = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"
@@ -42,6 +44,51 @@ def test_several_predictions_of_a_task_are_its_attempts(tmp_path: Path) -> None:
     assert found.attempts == 2
 
 
+def test_a_line_of_predictions_may_hold_what_unicode_calls_a_line_break(tmp_path: Path) -> None:
+    odd = {**ONE, "model_patch": DIFF + "+\u2028\x85\u2029\n"}
+    found = read_given(write(tmp_path, "p.jsonl", json.dumps(odd, ensure_ascii=False)))
+    assert found.patches == {("a-1", 1): odd["model_patch"].encode()}
+
+
+def test_two_diffs_of_one_task_in_a_folder_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "a-1.diff", DIFF)
+    write(tmp_path, "a-1.patch", DIFF)
+    with pytest.raises(UsageError, match="two diffs of a-1"):
+        read_given(tmp_path)
+
+
+def earlier_run(folder: Path, *results: Result) -> Path:
+    old = {"schema": SCHEMA, "suite": {"reference": "s"}, "way": "given", "made_by": "x"}
+    write(folder, "manifest.json", old)
+    log = ResultLog(folder / "results.jsonl")
+    for result in results:
+        log.append(result)
+    log.close()
+    (folder / "given").mkdir()
+    write(folder / "given", "a-1.diff", DIFF)
+    return folder
+
+
+def test_an_earlier_run_is_judged_again_at_its_own_tasks_alone(tmp_path: Path) -> None:
+    ends = Result("a", 1, "invalid patch"), Result("b", 1, "no patch")
+    reference, found = of_run(earlier_run(tmp_path, *ends))
+    assert reference == "s"
+    assert found.patches == {("a", 1): DIFF.encode(), ("b", 1): b""}
+    assert found.tasks == {"a", "b"}
+    assert not found.lost
+
+
+def test_what_infrastructure_kept_an_earlier_run_from_is_no_failure(tmp_path: Path) -> None:
+    ends = (
+        *(Result("a", 1, "infrastructure failed"), Result("a", 2, "failed")),
+        *(Result("b", 2, "infrastructure failed", reason="no disk"), Result("c", 1, "unsupported")),
+    )
+    _, found = of_run(earlier_run(tmp_path, *ends))
+    assert found.patches == {("a", 1): DIFF.encode(), ("a", 2): b""}
+    assert found.lost.keys() == {("b", 1), ("b", 2), ("c", 1), ("c", 2)}
+    assert "no disk" in found.lost["b", 2]
+
+
 def test_a_folder_of_diffs_is_read_by_their_names(tmp_path: Path) -> None:
     write(tmp_path, "a-1.diff", DIFF)
     write(tmp_path, "b.2.patch", DIFF)
@@ -70,6 +117,10 @@ def test_a_patch_for_no_task_of_the_suite_is_named(tmp_path: Path) -> None:
         ("p.json", "3", "a list of predictions"),
         ("p.json", [{}], "prediction 1: a prediction with an instance_id"),
         ("p.json", [{**ONE, "model_patch": 3}], "model_patch has to be"),
+        ("p.json", [{"instance_id": "a-1", "patch": DIFF}], "has no model_patch"),
+        ("p.json", [], "holds no prediction"),
+        ("p.jsonl", "", "holds no prediction"),
+        ("p.json", [ONE, ONE, {**ONE, "instance_id": "b"}], "2 predictions of a-1, 1 of b"),
         ("p.json", [{**ONE, "model_patch": "\ud800"}], "what is no text"),
     ],
 )

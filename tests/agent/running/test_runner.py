@@ -132,6 +132,16 @@ async def test_what_the_running_attempts_spent_counts_towards_the_bound(tmp_path
     assert len(results(tmp_path)) < 50
 
 
+async def test_a_run_that_has_spent_what_it_may_begins_nothing(tmp_path: Path) -> None:
+    limits = RunLimits(tokens=300)
+    engine = PlayedEngine()
+    words = (tmp_path, engine, jobs(5), Onlooker())
+    runner = runner_of(*words, limits=limits, in_flight=lambda: (300, 0.0))
+    await runner.run()
+    assert "token limit" in runner.limit
+    assert results(tmp_path) == []
+
+
 async def test_a_time_that_is_over_drains(tmp_path: Path) -> None:
     limits = RunLimits(seconds=0.0)
     runner = runner_of(tmp_path, PlayedEngine(steps=5), jobs(50), Onlooker(), limits=limits)

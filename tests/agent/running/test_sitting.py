@@ -198,6 +198,14 @@ async def test_a_folder_is_worked_on_by_one_process_only_and_holds_nothing_else(
         await sit(Wish("kept", "empty", folder=tmp_path / "full"))
 
 
+@pytest.mark.parametrize("below", ["", "run"])
+async def test_a_file_is_no_place_for_a_run(keep: Keep, tmp_path: Path, below: str) -> None:
+    keep("one")
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="cannot be a folder"):
+        await sit(Wish("kept", "empty", folder=tmp_path / "file" / below))
+
+
 def test_a_job_can_be_sent_elsewhere() -> None:
     job = Job("starter", "a", 2, "model", "/runs/a/2", {"seed": 1, "temperature": 0.5}, 3)
     assert Job.from_dict(json.loads(json.dumps(job.as_dict()))) == job

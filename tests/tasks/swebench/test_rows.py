@@ -43,6 +43,12 @@ def test_an_older_row_has_the_image_that_the_suite_published_for_it(tmp_path: Pa
     assert row.image == "swebench/sweb.eval.x86_64.astropy_1776_astropy-1:latest"
 
 
+def test_a_line_may_hold_what_unicode_calls_a_line_break(tmp_path: Path) -> None:
+    odd = {**PLAIN, "problem_statement": "one\u2028two\x85three"}
+    [row] = read_rows(write(tmp_path, "r.jsonl", json.dumps(odd, ensure_ascii=False)))
+    assert row.instruction == odd["problem_statement"]
+
+
 def test_a_map_of_instances_is_read(tmp_path: Path) -> None:
     [row] = read_rows(write(tmp_path, "r.json", json.dumps({"x": PLAIN})))
     assert row.id == "astropy__astropy-1"
