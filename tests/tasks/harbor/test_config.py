@@ -18,6 +18,40 @@ from tasks.system.work import placed
 from tests.tasks.harbor.made import TEST_SCRIPT, TESTS, task
 
 IMAGE = "an/image:1"
+# Word for word what `harbor task init` 0.26 writes.
+INIT = """\
+schema_version = "1.4"
+artifacts = []
+
+[task]
+name = "demo/hello"
+version = "1.0.0"
+description = ""
+authors = []
+keywords = []
+
+[metadata]
+
+[verifier]
+timeout_sec = 600.0
+environment_mode = "separate"
+collect = []
+
+[verifier.env]
+
+[agent]
+timeout_sec = 600.0
+
+[environment]
+network_mode = "public"
+build_timeout_sec = 600.0
+os = "linux"
+mcp_servers = []
+
+[environment.env]
+
+[solution.env]
+"""
 
 
 @pytest.fixture
@@ -47,6 +81,13 @@ def test_harbors_own_template_is_read(tmp_path: Path, store: TreeStore) -> None:
     assert loaded.checks.tries == 1
     # Neither the solution nor the tests are among what the image is built from.
     assert set(loaded.base.entries) == {"Dockerfile", "note.txt"}
+
+
+def test_what_harbors_init_writes_is_read() -> None:
+    config = read_config(INIT, "task.toml")
+    assert config.separate
+    assert config.place.network == ("public-web",)
+    assert config.agent_seconds == config.verifier_seconds == 600.0
 
 
 def test_a_separate_verifier_has_an_image_of_its_own(tmp_path: Path, store: TreeStore) -> None:
@@ -229,7 +270,7 @@ def test_a_twin_is_made_where_all_tests_of_pytest_are_run(
     twin = twin_of(loaded, tests)
     assert (twin is not None) == asked
     if twin is not None:
-        changed = {c.path: c.content for c in twin} | {}
+        changed = {c.path: c.content for c in twin}
         assert (changed["tests/test_outputs.py"] or b"").startswith(TESTS.encode())
         assert changed["tests/test_outputs.py"] != TESTS.encode()
         assert twin != twin_of(loaded, tests), "nobody may know which test it is that has to fail"
