@@ -28,8 +28,6 @@ Run a suite of tasks: each is solved by the model in a sandbox and judged in cle
 time. Results go to a folder; the same command with that folder goes on where it was.
 
 Suites: starter (bundled), or KIND:PATH, as quixbugs:, exercism:, swebench:, harbor:, tasks:PATH.
-Further commands, each with its --help: bench verify (judges patches of any tool), bench rescore,
-bench report, bench compare, bench validate, bench new.
 
 further commands, each with its own --help:
   greenroom bench verify|rescore                 judge patches that any tool made; do it again
