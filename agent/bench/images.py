@@ -48,7 +48,7 @@ class Images:
     def expect(self, specs: Sequence[ImageSpec]) -> None:
         """Prepares the images that will be asked for soon, one after another, while there is room.
         One that is built from files of a task's base is not: it is built when that is there."""
-        keys = [(spec, "") for spec in dict.fromkeys(specs) if not _takes_files(spec)]
+        keys = [(spec, "") for spec in dict.fromkeys(specs) if not takes_files(spec)]
         self._expected = tuple(keys[:AHEAD])
         self._go_ahead()
 
@@ -58,9 +58,10 @@ class Images:
             self._begin(missing[0], None)
 
     @asynccontextmanager
-    async def of(self, spec: ImageSpec, base: Base) -> AsyncIterator[Image]:
-        """The image of `spec`, which stays while it is used. Raises as `ensure_image` does."""
-        key = (spec, base.tree if _takes_files(spec) else "")
+    async def of(self, spec: ImageSpec, base: Base | None) -> AsyncIterator[Image]:
+        """The image of `spec`, which stays while it is used; `base` is only needed where it takes
+        files. Raises as `ensure_image` does."""
+        key = (spec, base.tree if base and takes_files(spec) else "")
         self._used[key] += 1
         try:
             making = self._made.get(key) or self._begin(key, base)
@@ -110,6 +111,6 @@ def _ready(making: "asyncio.Task[Image]") -> Image | None:
     return making.result() if made else None
 
 
-def _takes_files(spec: ImageSpec) -> bool:
+def takes_files(spec: ImageSpec) -> bool:
     """Whether an image is built from files of the task's base."""
     return spec.dockerfile is not None or bool(spec.create)

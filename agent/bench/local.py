@@ -12,7 +12,7 @@ from typing import Any
 from agent import runs, trajectory
 from agent.bench.gate import Gate
 from agent.bench.given import PATCH
-from agent.bench.images import Images
+from agent.bench.images import Images, takes_files
 from agent.bench.job import End, Job, Paused
 from agent.bench.record import Result, Status
 from agent.bench.reference import judge_base, judge_system
@@ -170,8 +170,7 @@ class LocalEngine:
         if events:
             task = task_from(events[0]["task"], store)
         else:
-            task = await in_thread(self._suite.load, job.task, store)
-            task = replace(task, policy=suite_policy(task.policy, self._found))
+            task = await self._load(job, store)
         try:
             async with AsyncExitStack() as stack:
                 image = await stack.enter_async_context(self._images.of(task.image, task.base))
@@ -186,6 +185,16 @@ class LocalEngine:
                     await self._judge(job, run, task, image, judging)
         finally:
             self._pool.forget(store)
+
+    async def _load(self, job: Job, store: TreeStore) -> Task:
+        """The task as its suite has it. Some take its base from its image, so that is here first:
+        pulled with patience, and noted as the run's."""
+        spec = self._specs.get(job.task)
+        async with AsyncExitStack() as stack:
+            if spec is not None and not takes_files(spec):
+                await stack.enter_async_context(self._images.of(spec, None))
+            task = await in_thread(self._suite.load, job.task, store)
+        return replace(task, policy=suite_policy(task.policy, self._found))
 
     async def _solve(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from sandbox.errors import GreenroomError, PatchError, UsageError
+from sandbox.errors import PatchError, UsageError
 from sandbox.image import ImageSpec
 from sandbox.imagefiles import files_in_image, pull_image
 from sandbox.trees import Base, TreeStore
@@ -81,8 +81,8 @@ def image_spec(row: Row, options: Options) -> ImageSpec:
 
 
 def base_of(row: Row, options: Options, store: TreeStore) -> Base:
-    """The files that an instance begins with, put into `store`. Raises Unsupported where neither
-    image nor clone can be had."""
+    """The files that an instance begins with, put into `store`. Raises Unsupported where there is
+    no clone, or nothing of the suite in the image, SetupError for an image that cannot be had."""
     base = (
         _from_clone(row, options.repos, store)
         if options.repos
@@ -103,7 +103,7 @@ def _from_image(row: Row, options: Options, store: TreeStore) -> Base:
         pull_image(name)
         with files_in_image(name, CHECKOUT, exclude=_LEFT_OUT) as files:
             tree = store.add_tree(files)
-    except GreenroomError as problem:
+    except UsageError as problem:
         hint = f"{problem.hint} Or give clones: swebench:FILE,repos=FOLDER.".strip()
         raise Unsupported(f"{row.id}: {problem.message}", hint) from None
     return Base(store, tree, rules_of(store, tree))

@@ -5,7 +5,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from sandbox.errors import UsageError
+from sandbox.errors import SetupError, UsageError
 from sandbox.image import Image, ensure_image
 from sandbox.patch import FILE, Change, Patch
 from sandbox.trees import TreeStore
@@ -105,7 +105,7 @@ def test_a_clone_does_where_there_is_no_image(
     file = tmp_path / "rows.json"
     file.write_text(json.dumps([fields]))
     store = TreeStore.create(tmp_path / "trees")
-    with pytest.raises(Unsupported, match="could not be pulled"):
+    with pytest.raises(SetupError, match="could not be pulled"):
         suite.find(f"swebench:{file}").load(NAME, store)
     found = suite.find(f"swebench:{file},repos={clones},image={image.reference}")
     task = found.load(NAME, store)
