@@ -10,7 +10,9 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "plan_on_gpu.py"
 pytest.importorskip("transformers")
 
 
-@pytest.mark.parametrize("model", ["gpt-oss-20b", "deepseek-coder-v2-lite"])
+@pytest.mark.parametrize(
+    "model", ["gpt-oss-20b", pytest.param("deepseek-coder-v2-lite", marks=pytest.mark.nightly)]
+)
 def test_a_small_model_takes_what_was_predicted(model: str) -> None:
     asked = ("--model", model, "--shrink", "32", "--lengths", "60", "200", "--json")
     done = subprocess.run(

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.docker
 
 # Enough for an opening and a whole round of what a sandbox does; the opening is tried most.
 OPENING, ROUND = 0.8, 2.5
-KILLS = 50
+KILLS = 30
 SIDE_BY_SIDE = 4
 
 # Forks a child for each line that it reads: starting Python anew would take most of the time.

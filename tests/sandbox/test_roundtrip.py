@@ -157,7 +157,7 @@ def is_named(path: str, notes: Sequence[str]) -> bool:
 
 
 @settings(
-    max_examples=settings.default.max_examples * 6 // 10,
+    max_examples=settings.default.max_examples * 3 // 10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

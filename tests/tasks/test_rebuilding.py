@@ -37,7 +37,9 @@ def judge(image: Image, tmp_path: Path) -> Judge:
     return judging(image, tmp_path)
 
 
-@pytest.mark.parametrize("how", ["-e .", "--force-reinstall ."])
+@pytest.mark.parametrize(
+    "how", ["-e .", pytest.param("--force-reinstall .", marks=pytest.mark.nightly)]
+)
 async def test_the_project_installed_by_pip(how: str, judge: Judge) -> None:
     step = Rebuild(f"{PIP} {how}")
     fixed = {"src/calc/__init__.py": f"from calc.parts import *\n{FIXED}", "src/calc/parts.py": ""}

@@ -83,6 +83,7 @@ def test_solve_says_and_records_what_the_engine_told(run: Run, user: User) -> No
 
 
 @pytest.mark.usefixtures("hidden")
+@pytest.mark.nightly
 def test_what_a_sandbox_itself_shows_to_be_lacking_is_said_too(run: Run, user: User) -> None:
     assert run("check")[0].count(LINE) == 1
     out, _ = run("solve", "-m", user.script(FIX), "--json")

@@ -88,7 +88,7 @@ def test_a_container_taken_away_is_named_and_the_run_goes_on(user: User, engine:
     assert "it broke off" not in user.greenroom("show").stdout
 
 
-@pytest.mark.parametrize("how", ["killed", "restarted"])
+@pytest.mark.parametrize("how", ["killed", pytest.param("restarted", marks=pytest.mark.nightly)])
 def test_an_engine_that_dies_is_named_and_the_run_goes_on(
     user: User, private_engine: PrivateEngine, how: str
 ) -> None:

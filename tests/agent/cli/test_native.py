@@ -45,6 +45,7 @@ def test_the_tools_of_gpt_oss_solve_a_task_and_a_resume_keeps_them(user: User) -
 
 
 @pytest.mark.docker
+@pytest.mark.nightly
 def test_a_record_is_played_with_its_own_tools(user: User) -> None:
     script = user.script({"calls": [FIX]})
     assert user.greenroom("solve", "-m", script, "--toolset", "gpt-oss").returncode == 0

@@ -52,6 +52,7 @@ def test_a_run_reaches_what_its_settings_name_and_says_so(user: User) -> None:
     assert f"without network, but for {place}, by the proxy" in told[0]
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_resumed_says_it_again(user: User) -> None:
     place = f"localhost:9@{LOOPBACK}"
     first = user.greenroom("solve", "-m", user.script(FIX), "--network", place)

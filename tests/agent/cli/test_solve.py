@@ -204,7 +204,10 @@ def _containers() -> str:
     return subprocess.run(listed, capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.nightly)],
+)
 def test_a_signal_stops_at_once_and_the_run_goes_on_later(
     user: User, number: signal.Signals, code: int
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_better_grade_can_be_required(user: User) -> None:
     assert "less than the required grade, which is reproduced" in done.stdout
 
 
+@pytest.mark.nightly
 def test_what_is_excluded_is_not_looked_at(user: User) -> None:
     user.write({"data/big.txt": "x" * 4_000_000})
     user.write({"greenroom.toml": 'exclude = ["data/"]\nworkspace_size = "4M"\n'})

@@ -96,6 +96,7 @@ async def test_candidates_are_edits_that_apply_and_parse_and_the_right_one_is_ne
     assert CODE.replace(" or ", " and ") in programs
 
 
+@pytest.mark.nightly
 async def test_a_seed_changes_the_order(model: EmbeddedModel) -> None:
     conversation = [TASK, result(page(CODE))]
     one = [calls(done) for done in await turns(model, conversation, 12, seed=1)]
