@@ -9,6 +9,7 @@ only what is sent back to here is logged, none is counted twice.
 import asyncio
 import logging
 import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ LOSSES = 5
 #: Seconds between two looks at which nodes there are.
 _LOOK = 5.0
 _CLOSE_SECONDS = 30.0
+_REACH_SECONDS = 5.0
 
 Say = Callable[[str], None]
 
@@ -168,6 +170,7 @@ class RayEngine:
         # What a node says as it dies would come to standard output, amid ours. There is no setting.
         if hasattr(ray._private.worker, "print_to_stdstream"):
             ray._private.worker.print_to_stdstream = lambda *_, **__: None
+        _check_reachable(self._address)
         try:
             ray.init(
                 address=self._address,
@@ -248,6 +251,20 @@ class RayEngine:
 async def _closed(member: _Member) -> None:
     with suppress(_ray().exceptions.RayError):  # it is gone already
         await member.actor.close.remote()
+
+
+def _check_reachable(address: str) -> None:
+    """Raises SetupError where nothing listens at HOST:PORT: Ray would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), _REACH_SECONDS).close()
+    except (OSError, OverflowError) as problem:
+        raise SetupError(
+            f"no Ray cluster answers at {address}: {problem}",
+            "Start one with `ray start --head`, or name its address with --ray-address.",
+        ) from None
 
 
 def _read(path: str) -> bytes | None:

@@ -15,9 +15,9 @@ from tests.agent.cli.conftest import User
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.docker, pytest.mark.nightly]
 NODES = 3
-#: On loopback only, and small.
-HEAD = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "include_dashboard": False}
-NODE = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "resources": {"sandbox": 2}}
+# Ray knows a machine by its address and not by loopback, so its ports are on that.
+HEAD = {"num_cpus": 1, "include_dashboard": False}
+NODE = {"num_cpus": 1, "resources": {"sandbox": 2}}
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args=HEAD)
-    made.nodes = [made.add_node(**NODE) for _ in range(NODES)]
+    made.ours = [made.add_node(**NODE) for _ in range(NODES)]
     yield made
     made.shutdown()
 
@@ -55,7 +55,7 @@ def test_every_attempt_has_one_result_although_a_node_is_killed(user: User, clus
     deadline = time.monotonic() + 150
     while len(results(folder)) < 2 and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
-    cluster.remove_node(cluster.nodes.pop(), allow_graceful=False)
+    cluster.remove_node(cluster.ours.pop(), allow_graceful=False)
     said, _ = running.communicate(timeout=300)
     assert running.returncode == 0, said
     found = results(folder)
