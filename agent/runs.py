@@ -5,9 +5,7 @@
 <state>/greenroom/runs/<id>/lock               held by the process that works on the run
 """
 
-import fcntl
 import json
-import os
 import re
 import secrets
 import shutil
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import paths, trajectory
+from agent.folderlock import held
 from agent.settings import top_of
 from sandbox.errors import UsageError
 from sandbox.trees import TreeStore
@@ -55,18 +54,8 @@ class Run:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Holds the run for this process. Raises UsageError while another process holds it."""
-        handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"run {self.id} is being worked on by another process",
-                    "Wait for it, or stop it first.",
-                ) from None
+        with held(self.folder, f"run {self.id}"):
             yield
-        finally:
-            os.close(handle)
 
     def checkout(self) -> Path | None:
         """The checkout that it works on; None for a suite's task or an unreadable log."""

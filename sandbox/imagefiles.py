@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
-from sandbox.baseimage import inspect
 from sandbox.buildjob import BuildSettings, Job, Progress
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import SetupError, UsageError
@@ -33,11 +32,6 @@ def pull_image(
     job.engine = engine or shared_engine()
     job.api = job.engine.api
     return given_base(job, name)
-
-
-def image_here(name: str, *, engine: Engine | None = None) -> bool:
-    """Whether an image of that name or id is here."""
-    return inspect((engine or shared_engine()).api, name) is not None
 
 
 @contextmanager

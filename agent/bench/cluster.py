@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from agent.bench.job import End, Job, Paused
@@ -126,7 +127,7 @@ class RayEngine:
         member = await self._free()
         try:
             folder = await in_thread(pack, job.path)
-            patch = await in_thread(_read, job.patch) if job.patch else None
+            patch = await in_thread(_read, Path(job.patch)) if job.patch else None
             asked = member.actor.attempt.remote(job.as_dict(), folder, patch)
             try:
                 reply: Reply = await asked
@@ -179,10 +180,7 @@ class RayEngine:
                 configure_logging=False,
             )
         except ConnectionError as problem:
-            raise SetupError(
-                f"no Ray cluster answers at {self._address}: {problem}",
-                "Start one with `ray start --head`, or name its address with --ray-address.",
-            ) from None
+            raise _unanswered(self._address, problem) from None
 
     async def _look(self) -> None:
         """Takes in nodes that are new, and lets go of those that are dead."""
@@ -261,19 +259,19 @@ def _check_reachable(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), _REACH_SECONDS).close()
     except (OSError, OverflowError) as problem:
-        raise SetupError(
-            f"no Ray cluster answers at {address}: {problem}",
-            "Start one with `ray start --head`, or name its address with --ray-address.",
-        ) from None
+        raise _unanswered(address, problem) from None
 
 
-def _read(path: str) -> bytes | None:
+def _unanswered(address: str, problem: Exception) -> SetupError:
+    return SetupError(
+        f"no Ray cluster answers at {address}: {problem}",
+        "Start one with `ray start --head`, or name its address with --ray-address.",
+    )
+
+
+def _read(path: Path) -> bytes | None:
     """A diff that was given; None where none was."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return None
+    return path.read_bytes() if path.exists() else None
 
 
 def _ray() -> Any:

@@ -6,7 +6,6 @@
 """
 
 import asyncio
-import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -35,6 +34,7 @@ from agent.bench.selection import Selection
 from agent.bench.stock import images_on_this_machine
 from agent.bench.tally import Tally
 from agent.choice import Say, announce, choose_model
+from agent.folderlock import held
 from agent.keys import Value
 from agent.models.base import Model
 from agent.session import plan_of
@@ -300,20 +300,10 @@ def _kept(folder: Path, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if path.exists():
         manifest.check_same(manifest.read(path), wanted, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"the run in {folder} is being worked on by another process",
-                "Wait for it, or stop it first.",
-            ) from None
+    with held(folder, f"the run in {folder}"):
         if not path.exists():
             manifest.write(path, wanted)
         yield manifest.read(path)
-    finally:
-        os.close(handle)
 
 
 class _Watching:
