@@ -7,7 +7,6 @@ task are attempts at it, in their order; each task has as many.
 """
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from agent.bench import manifest, record
 from agent.proving import read_diff
 from agent.runs import Run
 from sandbox.errors import UsageError
+from tasks.jsonfiles import json_lines, parsed, read_text
 from tasks.suites.suite import check_name
 
 #: Where an attempt's folder has the patch that was judged, if no turns of a model made it.
@@ -153,17 +153,11 @@ def _from_folder(folder: Path) -> Given:
 
 
 def _predictions(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as problem:
-        raise UsageError(f"{path} is not UTF-8 text: {problem}") from None
     if path.suffix == ".jsonl":
-        # Not splitlines: it cuts at characters that stand unescaped in JSON's strings.
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                yield f"{path}, line {number}", _json(line, f"{path}, line {number}")
+        yield from json_lines(path)
         return
-    whole = _json(text, str(path), "Lines of JSON are read from a file whose name ends in .jsonl.")
+    lines = "Lines of JSON are read from a file whose name ends in .jsonl."
+    whole = parsed(read_text(path), str(path), lines)
     if isinstance(whole, dict):
         for name, prediction in whole.items():
             named = isinstance(prediction, dict)
@@ -172,13 +166,6 @@ def _predictions(path: Path) -> Iterator[tuple[str, Any]]:
         yield from ((f"{path}, prediction {n}", each) for n, each in enumerate(whole, 1))
     else:
         raise UsageError(f"{path}: a list of predictions, or an object of them, is expected")
-
-
-def _json(text: str, where: str, hint: str = "") -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise UsageError(f"{where}: this is not JSON: {problem}", hint) from None
 
 
 def _prediction(data: Any, where: str) -> tuple[str, bytes, str]:

@@ -4,7 +4,6 @@ Fields as in the package `swebench` 5 (types.py, harness/utils.py); SWE-smith's 
 own fields from their dataset cards.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sandbox.errors import SetupError, UsageError
+from tasks.jsonfiles import json_lines, parsed, read_text
 
 #: Names that stand for datasets.
 DATASETS = {
@@ -84,28 +84,14 @@ def read_rows(place: str, split: str = "test") -> list[Row]:
 def _from_file(path: Path) -> list[tuple[str, Any]]:
     if path.suffix == ".parquet":
         return _from_parquet(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as problem:
-        raise UsageError(f"{path} is not UTF-8 text: {problem}") from None
     if path.suffix == ".jsonl":
-        # Not splitlines: it cuts at characters that stand unescaped in JSON's strings.
-        lines = enumerate(text.split("\n"), 1)
-        found = [(f"{path}, line {n}", line) for n, line in lines if line.strip()]
-        return [(where, _parsed(line, where)) for where, line in found]
-    rows = _parsed(text, str(path))
+        return list(json_lines(path))
+    rows = parsed(read_text(path), str(path))
     if isinstance(rows, dict):
         rows = list(rows.values())
     if not isinstance(rows, list):
         raise UsageError(f"{path}: a list of instances is expected.")
     return [(f"{path}, instance {n}", row) for n, row in enumerate(rows, 1)]
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise UsageError(f"{where}: this is not JSON: {problem}") from None
 
 
 def _from_parquet(path: Path) -> list[tuple[str, Any]]:
@@ -189,7 +175,7 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
 def _ids(fields: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
     value = fields.get(name, [])
     if isinstance(value, str):
-        value = _parsed(value, f"{where}, {name}") if value.strip() else []
+        value = parsed(value, f"{where}, {name}") if value.strip() else []
     if value is None:
         value = []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
@@ -216,5 +202,5 @@ def _test_command(config: Mapping[str, Any]) -> str:
 def _has_assets(value: Any) -> bool:
     """Whether a row needs binary files that its diff does not carry."""
     if isinstance(value, str):
-        value = _parsed(value, "image_assets") if value.strip() else None
+        value = parsed(value, "image_assets") if value.strip() else None
     return isinstance(value, dict) and any(value.values())
