@@ -13,6 +13,10 @@ from sandbox.errors import UsageError
 OWN, PROJECT = "greenroom.toml", "pyproject.toml"
 MOST_BYTES = 4 << 20
 
+#: A table beside the settings that is not of them: what a maintainer lets the bot do
+#: (`agent.bot.config`).
+BOT = "ci"
+
 #: Gives the content of a file by its name, None where there is no such file.
 Reader = Callable[[str], bytes | None]
 
@@ -60,13 +64,17 @@ def repository_file(checkout: Path, read: Reader | None = None) -> RepositoryFil
     if own is None:
         if table is None:
             return None
-        return RepositoryFile(checkout / PROJECT, f"{PROJECT} [tool.greenroom]", table)
+        return RepositoryFile(checkout / PROJECT, f"{PROJECT} [tool.greenroom]", _settings(table))
     if table is not None:
         raise UsageError(
             f"{checkout} has settings both in {OWN} and in {PROJECT} below [tool.greenroom]",
             "Keep one of them.",
         )
-    return RepositoryFile(checkout / OWN, OWN, parse_toml(own, checkout / OWN))
+    return RepositoryFile(checkout / OWN, OWN, _settings(parse_toml(own, checkout / OWN)))
+
+
+def _settings(table: Mapping[str, object]) -> Mapping[str, object]:
+    return {name: value for name, value in table.items() if name != BOT}
 
 
 def _project_table(project: bytes | None, path: Path) -> Mapping[str, object] | None:

@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "build the image and run the tests, without a model",
     "verify": "prove a patch in a clean room, whoever made it",
     "bench": "run a suite of tasks, many at a time",
+    "ci": "the bot: from an issue or a red build to a proved pull request",
     "init": "write a commented greenroom.toml from what is found",
     "config": "show every setting and where it came from",
     "trust": "trust this checkout's settings file as it is now",
@@ -30,6 +31,7 @@ COMMANDS = {
 #: Commands with further commands of their own; without one of them the first is meant.
 GROUPS = {
     "bench": ("run", "verify", "rescore", "report", "compare", "validate", "new"),
+    "ci": ("github", "gitlab", "local", "init", "doctor"),
 }
 _EPILOG = """\
 `greenroom COMMAND --help` says more of each.
