@@ -161,6 +161,9 @@ class Forge(Protocol):
         """The remarks of the review that a trigger names, those of its actor only, as they stood
         when it was sent."""
 
+    def recent_messages(self, branch: str) -> Sequence[str]:
+        """The messages of the last commits of a branch, up to 20, merges left out."""
+
     def new_pull_url(self, new: NewPull) -> str:
         """The address where a person opens this pull request with one click."""
 
