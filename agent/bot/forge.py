@@ -105,6 +105,9 @@ class Forge(Protocol):
     def me(self) -> str:
         """The login that this token's comments and pull requests appear under."""
 
+    def identity(self) -> str:
+        """The name and address, `NAME <ADDRESS>`, of the commits that this token makes."""
+
     def may_write(self, actor: Actor) -> bool:
         """Whether the forge's permissions let `actor` push to the repository."""
 
