@@ -42,9 +42,23 @@ class Api:
             url, oauth_token=token, timeout=timeout, keep_base_url=True, user_agent="greenroom"
         )
 
+    def _ask(self, what: str, call: Callable[[], Found], again: bool = True) -> Found:
+        """What `call` gives, through python-gitlab; `again` says that it may be sent twice."""
+        try:
+            return call()
+        except gitlab.exceptions.GitlabError as problem:
+            status = problem.response_code or 0
+            raise ForgeError(
+                f"GitLab would not {what}: {_message(problem)}", status=status
+            ) from None
+        except requests.RequestException as problem:
+            raise ForgeError(f"GitLab would not {what}: {type(problem).__name__}") from None
+
     def get(self, what: str, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The object at `path`. `what`, here and below, completes "GitLab would not ..."."""
-        return _object(self._ask(what, lambda: self._client.http_get(path, dict(query or {}))), what)
+        return _object(
+            self._ask(what, lambda: self._client.http_get(path, dict(query or {}))), what
+        )
 
     def find(
         self,
@@ -106,3 +120,24 @@ class Api:
             if problem.status == 404:
                 return b""
             raise
+
+
+def _object(found: Any, what: str) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ForgeError(
+            f"GitLab's answer is no JSON, when asked to {what}.",
+            "Is the address that of a GitLab? CI_SERVER_URL or CI_API_V4_URL says it.",
+        )
+    return found
+
+
+def _is_missing(message: str, missing: Sequence[str]) -> bool:
+    if missing:
+        return any(text in message for text in missing)
+    return "Project Not Found" not in message
+
+
+def _message(problem: gitlab.exceptions.GitlabError) -> str:
+    """What GitLab says, in one line: a text, or errors by field, or a page of a proxy's."""
+    text = " ".join(str(problem.error_message).split())
+    return text if len(text) <= 300 else f"{text[:300]}..."

@@ -95,7 +95,10 @@ def _settled(
     if head == expected or found is None:
         raise problem
     latest = found["commit"]
-    if latest.get("parent_ids") == [parent] and latest.get("message", "").strip() == message.strip():
+    if (
+        latest.get("parent_ids") == [parent]
+        and latest.get("message", "").strip() == message.strip()
+    ):
         return str(latest["id"])
     raise _moved(branch, expected, head) from problem
 

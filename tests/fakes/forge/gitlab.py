@@ -84,7 +84,9 @@ class FakeGitLab(FakeForge):
         rights = Rights(self, token, "GET")
         if not write:
             return rights.sees(project)
-        return token is not None and "api" in token.scopes and project.at_least(rights.login, "write")
+        return (
+            token is not None and "api" in token.scopes and project.at_least(rights.login, "write")
+        )
 
     def error(self, status: int, message: str) -> Any:
         return {"message": message}

@@ -220,7 +220,9 @@ def _open(rights: Rights, call: Call, id: str) -> Answer:
     for pull in target.pulls.values():
         there = (pull.head, pull.branch, pull.base_branch, pull.state)
         if there == (source.name, branch, base, "open"):
-            text = f"Another open merge request already exists for this source branch: !{pull.number}"
+            text = (
+                f"Another open merge request already exists for this source branch: !{pull.number}"
+            )
             raise Refused(409, {"message": [text]})
     title = str(data["title"])
     made = rights.forge.store.pull(
