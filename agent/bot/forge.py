@@ -105,6 +105,9 @@ class Forge(Protocol):
     def me(self) -> str:
         """The login that this token's comments and pull requests appear under."""
 
+    def identity(self) -> str:
+        """The name and address, `NAME <ADDRESS>`, of the commits that this token makes."""
+
     def may_write(self, actor: Actor) -> bool:
         """Whether the forge's permissions let `actor` push to the repository."""
 
@@ -160,6 +163,9 @@ class Forge(Protocol):
     def remarks(self, trigger: Trigger) -> Sequence[Remark]:
         """The remarks of the review that a trigger names, those of its actor only, as they stood
         when it was sent."""
+
+    def recent_messages(self, branch: str) -> Sequence[str]:
+        """The messages of the last commits of a branch, up to 20, merges left out."""
 
     def new_pull_url(self, new: NewPull) -> str:
         """The address where a person opens this pull request with one click."""

@@ -1,0 +1,212 @@
+"""The last job: a proposal becomes a pull request, or one comment that says why not.
+
+It holds the token that writes and runs nobody's code. The proposal comes from a job that did, so
+nothing of it is taken on trust: the actor's permission, the rules and the configuration of the
+default branch are asked anew. Branches are made or moved only from where this job saw them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.bot import habits, harmless, pulltext, rules, secretscan, state, telling
+from agent.bot.config import Config
+from agent.bot.forge import Comment, Forge, ForgeError, NewPull, Pull
+from agent.bot.owners import owners
+from agent.bot.permission import refusal
+from agent.bot.proposal import Proposal
+from agent.bot.trigger import Place, Trigger
+from agent.settingsfile import Reader
+from sandbox.errors import UsageError
+
+_STRENGTH = ("regression-only", "reproduced", "proved")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What came of it: the pull request's address or none, and a sentence for the job's log."""
+
+    url: str
+    told: str
+
+
+def publish(
+    forge: Forge, trigger: Trigger, config: Config, proposal: Proposal, run_url: str
+) -> Published:
+    """Publishes what the rules let out. Raises UsageError for a proposal of another event, and
+    ForgeError after the status comment has said it, where the forge still takes one."""
+    if proposal.key != trigger.key:
+        raise UsageError("the proposal is not of this event", "Fetch the artifact of this run.")
+    if reason := refusal(forge, trigger, config):
+        return Published("", reason)
+    job = _Job(forge, trigger, config, proposal, run_url)
+    if job.stopped():
+        return job.tell("Stopped, as asked.", "stopped meanwhile")
+    if proposal.status != "solved":
+        return job.tell(
+            telling.unsolved(proposal, run_url), f"{proposal.status}: {proposal.reason}"
+        )
+    if _STRENGTH.index(proposal.grade) < _STRENGTH.index(config.require):
+        text = telling.weak(proposal, config.require, run_url)
+        return job.tell(text, f"{proposal.grade} only")
+    if objections := job.objections():
+        return job.tell(telling.refused(objections, run_url), "; ".join(objections))
+    try:
+        return job.deliver()
+    except ForgeError as error:
+        job.tell(telling.failed(error.message, run_url), "")
+        raise
+
+
+@dataclass(frozen=True)
+class _Job:
+    forge: Forge
+    trigger: Trigger
+    config: Config
+    proposal: Proposal
+    run_url: str
+
+    def stopped(self) -> bool:
+        kept = self._kept()
+        return kept is not None and kept[1].stops(self.trigger)
+
+    def tell(self, text: str, said: str, url: str = "", commit: str = "") -> Published:
+        """Edits the status comment, or leaves one where there is none."""
+        place = self.trigger.place
+        if place is not None:
+            kept = self._kept()
+            known = kept[1] if kept else state.State()
+            body = state.body(known.ended(self.trigger.key, commit), text)
+            if kept:
+                self.forge.edit_comment(kept[0], body)
+            else:
+                self.forge.add_comment(place, body)
+        return Published(url, said)
+
+    def objections(self) -> Sequence[str]:
+        read = self._reader(self.proposal.commit)
+        patch = self.proposal.patch
+        if not patch:
+            return ["it changes nothing"]
+        return [*rules.violations(patch, read, self.config), *secretscan.found(patch, read)]
+
+    def deliver(self) -> Published:
+        place = self.trigger.place
+        pull = self.forge.pull(place.number) if place and place.pull else None
+        if pull is None:
+            return self._for_branch(self.proposal.branch)
+        if pull.state != "open":
+            return self.tell(f"This is {pull.state} already; nothing was pushed.", pull.state)
+        if pull.commit != self.proposal.commit:
+            text = "Somebody pushed meanwhile, so the patch is for a commit that is not the last."
+            return self._show(text)
+        if pull.fork:
+            return self._show("This comes from a fork, where nothing is pushed. The patch:")
+        if pull.branch.startswith(pulltext.BRANCHES) and pull.author == self.forge.me():
+            return self._onto(pull)
+        return self._for_branch(pull.branch)
+
+    def _show(self, why: str) -> Published:
+        proof = pulltext.PROOF[self.proposal.grade]
+        return self.tell(telling.patch(self.proposal, proof, why, self.run_url), why)
+
+    def _onto(self, pull: Pull) -> Published:
+        """A further commit on a pull request of the bot's own."""
+        commit = self.forge.commit(
+            pull.branch, pull.commit, self._message(), self.proposal.patch, pull.commit
+        )
+        return self._said(pull, commit, updated=True, notes=())
+
+    def _for_branch(self, base: str) -> Published:
+        """A pull request into `base`: a new one, or the one that is open for this place."""
+        prefix = pulltext.branch_prefix(self.trigger)
+        pulls = [pull for pull in self.forge.open_pulls(prefix) if pull.base_branch == base]
+        new = pulltext.pull_request(
+            *(self.trigger, self.proposal, self.config, self._default_reader()),
+            branch=pulls[0].branch if pulls else "",
+            run_url=self.run_url,
+        )
+        if pulls:
+            return self._again(pulls[0], new)
+        there = self.forge.head_of(new.branch)
+        if there is not None and there != self._last_commit():
+            return self._show(f"The branch `{new.branch}` is there and not the bot's. The patch:")
+        commit = self._commit(new.branch, there)
+        if self.config.pull_request == "link":
+            why = "This repository opens its pull requests by hand."
+            return self._link(new, commit, why)
+        return self._open(new, commit, fresh=there is None)
+
+    def _open(self, new: NewPull, commit: str, *, fresh: bool) -> Published:
+        try:
+            pull = self.forge.open_pull(new)
+        except ForgeError as error:
+            if error.status == 403:
+                return self._link(new, commit, harmless.line(f"{error.message} {error.hint}"))
+            others = self.forge.open_pulls(new.branch) if error.status in (409, 422) else ()
+            if others:
+                return self._said(others[0], commit, updated=True, notes=())
+            if fresh:
+                self.forge.delete_branch(new.branch, commit)
+            raise
+        return self._said(pull, commit, updated=False, notes=self._dress(pull))
+
+    def _again(self, pull: Pull, new: NewPull) -> Published:
+        """The open pull request with the new patch in the old one's place."""
+        if pull.commit != self._last_commit():
+            why = f"There are commits on {pull.url} that are not the bot's, so it was left alone."
+            return self._show(f"{why} The new patch:")
+        commit = self._commit(pull.branch, pull.commit)
+        updated = self.forge.update_pull(pull.number, new.title, new.body)
+        return self._said(updated, commit, updated=True, notes=())
+
+    def _commit(self, branch: str, there: str | None) -> str:
+        message = self._message()
+        proposal = self.proposal
+        return self.forge.commit(branch, proposal.commit, message, proposal.patch, there)
+
+    def _link(self, new: NewPull, commit: str, why: str) -> Published:
+        url = self.forge.new_pull_url(new)
+        return self.tell(telling.link(url, why, self.run_url), why, url, commit)
+
+    def _said(self, pull: Pull, commit: str, *, updated: bool, notes: Sequence[str]) -> Published:
+        text = telling.published(pull.url, updated=updated, notes=notes, run_url=self.run_url)
+        return self.tell(text, f"{'updated' if updated else 'opened'} {pull.url}", pull.url, commit)
+
+    def _dress(self, pull: Pull) -> Sequence[str]:
+        """Labels and reviewers; what the forge refuses of them is told and undoes nothing."""
+        notes = []
+        try:
+            if self.config.labels:
+                self.forge.add_labels(Place(pull.number, pull=True), self.config.labels)
+        except ForgeError as error:
+            notes.append(f"No label was set: {error.message}")
+        if self.config.reviewers == "codeowners":
+            named = owners(self._default_reader(), self.proposal.patch.paths)
+            users = [name for name in named if "/" not in name and name != pull.author]
+            teams = [name for name in named if "/" in name]
+            try:
+                if users or teams:
+                    self.forge.request_reviews(pull.number, users, teams)
+            except ForgeError as error:
+                notes.append(f"No review was asked for: {error.message}")
+        return notes
+
+    def _message(self) -> str:
+        messages = self.forge.recent_messages(self.forge.repository().default_branch)
+        signed = self.forge.identity() if habits.signed_off(messages) else ""
+        return pulltext.message(self.trigger, self.proposal, signed_off=signed)
+
+    def _kept(self) -> tuple[Comment, state.State] | None:
+        place = self.trigger.place
+        return place and state.latest(self.forge.my_comments(place), self.forge.me())
+
+    def _last_commit(self) -> str:
+        kept = self._kept()
+        return kept[1].commit if kept else ""
+
+    def _reader(self, commit: str) -> Reader:
+        return lambda path: self.forge.file(path, commit)
+
+    def _default_reader(self) -> Reader:
+        branch = self.forge.repository().default_branch
+        return self._reader(self.forge.base_commit(branch))

@@ -1,0 +1,84 @@
+"""What `greenroom ci github` and `greenroom ci gitlab` share: their flags, the steps, the outcome."""
+
+import argparse
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.bot.steps import STEPS, Job
+from agent.cli.command import add_settings
+from agent.cli.console import Console
+from agent.cli.process import run
+from agent.keys import LIMITS, MODEL, REASONING, SAMPLING, SANDBOX
+from sandbox.errors import SetupError, UsageError
+
+DEFAULT_FOLDER = Path("greenroom-proposal")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "step",
+        nargs="?",
+        choices=STEPS,
+        help="one step of the three, each in a job of its own; without it all, one after another",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=DEFAULT_FOLDER,
+        metavar="FOLDER",
+        help=f"where the proposal and its report go and stand (default: {DEFAULT_FOLDER})",
+    )
+    add_settings(parser, (*MODEL, "toolset", *SAMPLING, *REASONING, *LIMITS, *SANDBOX))
+
+
+def needed(environment: Mapping[str, str], name: str, what: str) -> str:
+    """A variable's value. Raises SetupError that says what it is for."""
+    if value := environment.get(name, ""):
+        return value
+    raise SetupError(
+        f"{name} is not set: {what}", "It is set in a job of the forge; docs/ci.md shows the job."
+    )
+
+
+def event_file(path: str) -> bytes:
+    """The content of an event's file. Raises UsageError."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as problem:
+        raise UsageError(f"cannot read the event {path}: {problem.strerror}") from None
+
+
+def conduct(job: Job, step: str | None, console: Console) -> int:
+    """Runs a step, or all. Returns 0 when it did its work, whatever came of the attempt, for the
+    answer stands on the forge; raises GreenroomError for what somebody has to mend."""
+    if step in (None, "accept"):
+        decision = job.accept()
+        console.say(f"{'accepted' if decision.go else 'not accepted'}: {decision.reason}")
+        _output("go", "true" if decision.go else "false")
+        if not decision.go or step:
+            return 0
+    if step in (None, "propose"):
+        proposal = run(job.propose())
+        if proposal is None:
+            return 0
+        console.say(f"{proposal.status}: {proposal.reason}")
+    if step in (None, "publish"):
+        published = job.publish()
+        console.say(published.told)
+    return 0
+
+
+def silence_commands() -> None:
+    """Keeps GitHub's runner from obeying lines of our output, where words of strangers may be."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        print(f"::stop-commands::{secrets.token_hex(16)}", flush=True)
+
+
+def _output(name: str, value: str) -> None:
+    """Sets an output of the step, where the forge has a file for them."""
+    if path := os.environ.get("GITHUB_OUTPUT"):
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(f"{name}={value}\n")
