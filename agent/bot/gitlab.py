@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from agent.bot import gitlab_build, gitlab_commit
+from agent.bot import gitlab_build, gitlab_commit, gitlab_confirm
 from agent.bot.forge import (
     Comment,
     FailedJob,
@@ -96,6 +96,11 @@ class GitLab:
         if commit is None:
             raise ForgeError(f"There is no branch {branch} in the project.", status=404)
         return commit
+
+    def doubt(self, trigger: Trigger, label: str) -> str:
+        """What GitLab knows otherwise than a webhook's payload said, empty where it agrees; see
+        gitlab_confirm."""
+        return gitlab_confirm.doubt(self._api, self._at, trigger, label)
 
     def acknowledge(self, trigger: Trigger) -> None:
         if trigger.target is None or trigger.place is None:

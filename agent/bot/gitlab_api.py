@@ -77,15 +77,25 @@ class Api:
             raise
 
     def list(
-        self, what: str, path: str, query: Mapping[str, Any] | None = None
+        self,
+        what: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        missing: Sequence[str] = (),
     ) -> list[dict[str, Any]]:
-        """All objects that are listed at `path`, of all pages."""
+        """All objects that are listed at `path`, of all pages; none where a 404 has one of
+        `missing` in its message."""
 
         def ask() -> Any:
             found = self._client.http_list(path, dict(query or {}), get_all=True, per_page=PER_PAGE)
             return list(found)
 
-        return [_object(each, what) for each in self._ask(what, ask)]
+        try:
+            return [_object(each, what) for each in self._ask(what, ask)]
+        except ForgeError as problem:
+            if missing and problem.status == 404 and _is_missing(problem.message, missing):
+                return []
+            raise
 
     def post(self, what: str, path: str, data: dict[str, Any], again: bool = False) -> Any:
         """Writes; `again` says that a second time does no harm."""

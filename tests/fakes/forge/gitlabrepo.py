@@ -38,7 +38,7 @@ def _branch(rights: Rights, call: Call, id: str, branch: str) -> Answer:
     git = rights.project(id).git
     commit = git.head(branch)
     if commit is None:
-        not_found("Branch")
+        raise not_found("Branch")
     return Answer(200, gitlabjson.branch(branch, commit, *_details(git, commit)))
 
 
@@ -46,7 +46,7 @@ def _delete_branch(rights: Rights, call: Call, id: str, branch: str) -> Answer:
     project = rights.project(id)
     rights.needs(project, "write")
     if project.git.head(branch) is None:
-        not_found("Branch")
+        raise not_found("Branch")
     project.git.delete_ref(f"refs/heads/{branch}")
     return Answer(204)
 
@@ -55,10 +55,10 @@ def _file(rights: Rights, call: Call, id: str, path: str) -> Answer:
     git = rights.project(id).git
     commit = git.resolve(call.query["ref"])
     if commit is None:
-        not_found("Commit")
+        raise not_found("Commit")
     content = git.file(path, commit)
     if content is None:
-        not_found("File")
+        raise not_found("File")
     encoded = base64.b64encode(content).decode()
     return Answer(200, {"file_path": path, "encoding": "base64", "content": encoded})
 
@@ -69,7 +69,7 @@ def _tree(rights: Rights, call: Call, id: str) -> Answer:
     try:
         listed = git.run("ls-tree", "-z", f"{call.query['ref']}:{path}")
     except GitRefused:
-        not_found("Tree")
+        raise not_found("Tree") from None
     entries = []
     for line in listed.split(b"\0")[:-1]:
         head, _, name = line.decode().partition("\t")
@@ -85,7 +85,7 @@ def _commit(rights: Rights, call: Call, id: str) -> Answer:
     git, branch = project.git, str(data["branch"])
     head, start = git.head(branch), data.get("start_sha")
     if start is None and head is None:
-        bad("You can only create or edit files when you are on a branch")
+        raise bad("You can only create or edit files when you are on a branch")
     if start is not None:
         _check_start(rights, project, data, head)
     parent = start or head or ""
@@ -100,7 +100,7 @@ def _commit(rights: Rights, call: Call, id: str) -> Answer:
 
 def _check_start(rights: Rights, project: Project, data: dict[str, Any], head: str | None) -> None:
     if head is not None and not data.get("force"):
-        bad(
+        raise bad(
             f"A branch called '{data['branch']}' already exists. Switch to that branch in order to"
             " make changes"
         )
@@ -108,7 +108,7 @@ def _check_start(rights: Rights, project: Project, data: dict[str, Any], head: s
     if "start_project" in data:
         origin = rights.project(str(data["start_project"]))
     if origin.git.resolve(data["start_sha"]) is None:
-        bad(f"Cannot find start_sha '{data['start_sha']}'")
+        raise bad(f"Cannot find start_sha '{data['start_sha']}'")
     if origin is not project:
         project.git.take_from(origin.git, data["start_sha"])
 
@@ -119,7 +119,7 @@ def _applied(
     """What the actions, one after the other, make of the parent's entries."""
     now: dict[str, tuple[str, str | None]] = {}
     if not actions:
-        bad("actions is empty")
+        raise bad("actions is empty")
     for action in actions:
         path, kind = action["file_path"], action["action"]
         mode = git.mode(path, parent)
@@ -128,7 +128,7 @@ def _applied(
         there = old is not None and old[1] is not None
         if there == (kind == "create"):
             have = "already exists" if there else "doesn't exist"
-            bad(f"A file with this name {have}")
+            raise bad(f"A file with this name {have}")
         if kind == "delete":
             now[path] = ("0", None)
             continue
@@ -145,7 +145,7 @@ def _applied(
 def _build(project: Project, number: str) -> Build:
     found = project.builds.get(int(number))
     if found is None:
-        not_found("Pipeline")
+        raise not_found("Pipeline")
     return found
 
 
@@ -171,4 +171,4 @@ def _trace(rights: Rights, call: Call, id: str, number: str) -> Answer:
                 if rights.forge.traces_elsewhere:
                     return Answer(302, b"", {"Location": rights.forge.traces_elsewhere})
                 return Answer(200, job.log, {"Content-Type": "text/plain"})
-    not_found("Job")
+    raise not_found("Job")

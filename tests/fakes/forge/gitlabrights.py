@@ -1,7 +1,7 @@
 """Who may do what at the fake GitLab, and how it says no."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from tests.fakes.forge.messages import Refused
 from tests.fakes.forge.store import Project, Role, Token, User
@@ -19,12 +19,12 @@ LEVELS: dict[Role, int] = {
 }
 
 
-def not_found(what: str) -> NoReturn:
-    raise Refused(404, {"message": f"404 {what} Not Found"})
+def not_found(what: str) -> Refused:
+    return Refused(404, {"message": f"404 {what} Not Found"})
 
 
-def bad(message: object) -> NoReturn:
-    raise Refused(400, {"message": message})
+def bad(message: object) -> Refused:
+    return Refused(400, {"message": message})
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Rights:
             if name in (project.name, str(project.id)) and self.sees(project):
                 self._in_scope()
                 return project
-        not_found("Project")
+        raise not_found("Project")
 
     def needs(self, project: Project, role: Role) -> None:
         """Refuses whoever has less than this role, and tokens of another project."""

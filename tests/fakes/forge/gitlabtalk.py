@@ -39,7 +39,7 @@ def _entry(project: Project, kind: str, number: str) -> Issue:
     }
     found = entries.get(kind, {}).get(int(number))
     if found is None:
-        not_found("Issue" if kind == "issues" else "merge_request")
+        raise not_found("Issue" if kind == "issues" else "merge_request")
     return found
 
 
@@ -103,7 +103,7 @@ def _found_note(project: Project, kind: str, number: str, note: str) -> Comment:
     for each in _all_notes(project, _entry(project, kind, number)):
         if each.id == int(note):
             return each
-    not_found("Note")
+    raise not_found("Note")
 
 
 def _note(rights: Rights, call: Call, id: str, kind: str, number: str, note: str) -> Answer:
@@ -118,7 +118,7 @@ def _add_note(rights: Rights, call: Call, id: str, kind: str, number: str) -> An
     entry = _entry(project, kind, number)
     body = str(call.json()["body"])
     if not body.strip():
-        bad({"note": ["can't be blank"]})
+        raise bad({"note": ["can't be blank"]})
     store = rights.forge.store
     made = store.comment(project, entry.number, isinstance(entry, Pull), rights.login, body)
     return Answer(201, gitlabjson.note(rights.forge, project, made))
@@ -155,7 +155,7 @@ def _award(
         found = _found_note(project, kind, number, note)
     name = str(call.json()["name"])
     if any((each.author, each.content) == (rights.login, name) for each in found.reactions):
-        not_found("Award Emoji Name has already been taken")
+        raise not_found("Award Emoji Name has already been taken")
     found.reactions.append(Reaction(rights.forge.store.next_id(), rights.login, name))
     return Answer(201, {"id": found.reactions[-1].id, "name": name})
 
@@ -216,7 +216,7 @@ def _open(rights: Rights, call: Call, id: str) -> Answer:
     branch, base = str(data["source_branch"]), str(data["target_branch"])
     for name, place in ((branch, source), (base, target)):
         if place.git.head(name) is None:
-            bad({"base": [f"The branch {name} does not exist"]})
+            raise bad({"base": [f"The branch {name} does not exist"]})
     for pull in target.pulls.values():
         there = (pull.head, pull.branch, pull.base_branch, pull.state)
         if there == (source.name, branch, base, "open"):

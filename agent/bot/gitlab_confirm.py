@@ -1,0 +1,65 @@
+"""Whether GitLab bears out what a webhook's payload says: whoever has the trigger's token can write
+one, and say in it that another asked."""
+
+from typing import Any
+
+from agent.bot import commands
+from agent.bot.commands import Command
+from agent.bot.gitlab_api import Api
+from agent.bot.trigger import Build, Trigger
+
+
+def doubt(api: Api, project: str, trigger: Trigger, label: str) -> str:
+    """What GitLab knows otherwise than the trigger says, as a sentence for the log; empty where it
+    agrees. `label` is the one that asks. Raises ForgeError.
+
+    A pipeline that a person started has nobody else to ask: GitLab itself says who that was.
+    """
+    if trigger.build is not None:
+        return _build(api, project, trigger.build)
+    if trigger.place is None or trigger.source == "dispatch":
+        return ""
+    kind = "merge_requests" if trigger.place.pull else "issues"
+    place = f"{project}/{kind}/{trigger.place.number}"
+    if trigger.source == "label":
+        return _label(api, place, trigger, label)
+    return _comment(api, place, trigger)
+
+
+def _build(api: Api, project: str, build: Build) -> str:
+    found = api.find("read the pipeline", f"{project}/pipelines/{build.id}")
+    if found is None:
+        return f"there is no pipeline {build.id}"
+    if found["status"] != "failed" or found["sha"] != build.commit:
+        return f"pipeline {build.id} did not fail, or not for {build.commit[:12]}"
+    return ""
+
+
+def _label(api: Api, place: str, trigger: Trigger, label: str) -> str:
+    events = api.list("read who labelled it", f"{place}/resource_label_events")
+    named = [event for event in events if _name(event) == label.lower()]
+    last: dict[str, Any] = max(named, key=lambda event: int(event["id"]), default={})
+    if last.get("action") != "add":
+        return f"the label {label!r} is not there, or no longer"
+    if last["user"]["id"] != trigger.actor.id:
+        return f"not {trigger.actor.login} but {last['user']['username']} added the label {label!r}"
+    return ""
+
+
+def _name(event: dict[str, Any]) -> str:
+    # A label that was removed from the project since has no name any more.
+    return str((event.get("label") or {}).get("name", "")).lower()
+
+
+def _comment(api: Api, place: str, trigger: Trigger) -> str:
+    note = api.find("read the comment", f"{place}/notes/{trigger.target_id}")
+    if note is None or note["system"]:
+        return f"there is no comment {trigger.target_id}"
+    if note["author"]["id"] != trigger.actor.id:
+        return f"the comment is not {trigger.actor.login}'s but {note['author']['username']}'s"
+    asked = commands.read(note["body"])
+    if trigger.source == "review":
+        same = asked is None and note["body"].strip() == trigger.guidance
+    else:
+        same = asked == Command(trigger.action, trigger.guidance)
+    return "" if same else "the comment says something else than the event, or was edited since"
