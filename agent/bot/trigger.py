@@ -52,8 +52,9 @@ class Trigger:
     who asked, whose permission decides. `title` and `text` are what is to be solved, as it stood
     then, and `author` who wrote it, a stranger perhaps; `guidance` is the actor's own words.
     `place` is None for a build on a branch, and for a dispatch without an issue. `at` is when, in
-    ISO 8601. `target` and `target_id` are what the answering reaction goes on; `review` is the id
-    of the review whose remarks are the request.
+    ISO 8601. `target` and `target_id` are what the answering reaction goes on: an issue's or a pull
+    request's number, a comment's id. `review` is the id of the review whose remarks are the
+    request. An event that names an issue without its text leaves `title` and `text` empty.
     """
 
     key: str
