@@ -33,13 +33,14 @@ class Rights:
         """Whether the token reads or writes what stands under a permission such as "contents"."""
         if not self.integration:
             role = NEEDED.get(permission, "write") if level == "write" else "read"
-            return project.at_least(self.login, role) and (
-                level == "read" or self.token is not None
-            )
+            known = level == "read" or self.token is not None
+            return known and project.at_least(self.login, role)
         assert self.token is not None
         own = self.token.project in ("", project.name)
         held = self.token.scopes.get(permission, "none") if own else "none"
         if level == "read":
+            if permission == "metadata" and own:
+                return True
             return held in ("read", "write") or not project.private
         return held == "write"
 

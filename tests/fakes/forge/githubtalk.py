@@ -190,9 +190,9 @@ def _new_pull(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
     data = call.json()
     user, _, branch = data["head"].rpartition(":")
     source = _head(rights, project, user or owner, data.get("head_repo", ""))
-    if rights.token is not None and rights.token.kind == "actions":
-        if not project.settings.get("actions_may_open_pulls", True):
-            raise Refused(403, error(403, NOT_PERMITTED))
+    from_a_job = rights.token is not None and rights.token.kind == "actions"
+    if from_a_job and not project.settings.get("actions_may_open_pulls", True):
+        raise Refused(403, error(403, NOT_PERMITTED))
     if data.get("draft") and not project.settings.get("drafts", True):
         reason = "Draft pull requests are not supported in this repository."
         raise Refused(422, error(422, "Validation Failed", errors=[{"message": reason}]))
@@ -222,10 +222,10 @@ def _new_pull(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
 def _head(rights: Rights, project: Project, owner: str, name: str) -> Project | None:
     """The repository of `owner` in this one's network of forks."""
     for found in rights.forge.store.projects.values():
-        of_owner = found.name.partition("/")[0] == owner
-        if of_owner and project.name in (found.name, found.parent):
-            if not name or found.name.partition("/")[2] == name:
-                return found
+        account, _, own_name = found.name.partition("/")
+        related = project.name in (found.name, found.parent)
+        if account == owner and related and name in ("", own_name):
+            return found
     return None
 
 
