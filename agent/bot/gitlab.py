@@ -26,8 +26,8 @@ DRAFT = "Draft: "
 REACTION = "eyes"
 #: Comments of the bot that are older are not asked for, also where one was edited since.
 OLDEST_COMMENT = timedelta(days=90)
-#: What servers take as an address, with room for the rest of it.
-LONGEST_BODY = 5000
+#: Characters of an address that servers take, with room for the rest of it.
+LONGEST_BODY = 6000
 _STATES: Mapping[str, Literal["open", "closed", "merged"]] = {
     "opened": "open",
     "locked": "open",
@@ -97,10 +97,10 @@ class GitLab:
             raise ForgeError(f"There is no branch {branch} in the project.", status=404)
         return commit
 
-    def doubt(self, trigger: Trigger, label: str) -> str:
+    def doubt(self, trigger: Trigger, label: str, still: bool = True) -> str:
         """What GitLab knows otherwise than a webhook's payload said, empty where it agrees; see
         gitlab_confirm."""
-        return gitlab_confirm.doubt(self._api, self._at, trigger, label)
+        return gitlab_confirm.doubt(self._api, self._at, trigger, label, still)
 
     def acknowledge(self, trigger: Trigger) -> None:
         if trigger.target is None or trigger.place is None:
@@ -240,7 +240,7 @@ class GitLab:
             "target_project_id": base["id"],
             "target_branch": new.base_branch,
             "title": _title(new.title, new.draft),
-            "description": new.body[:LONGEST_BODY],
+            "description": _short(new.body),
         }
         query = urlencode({f"merge_request[{name}]": value for name, value in values.items()})
         return f"{head['web_url']}/-/merge_requests/new?{query}"
@@ -300,7 +300,7 @@ class GitLab:
             return own
         at = f"/projects/{fork}"
         if at not in self._projects:
-            found = self._api.find("read the fork", at)
+            found = self._api.find("read the fork", at, missing=("Project Not Found",))
             self._projects[at] = found or {"http_url_to_repo": own}
         return str(self._projects[at]["http_url_to_repo"])
 
@@ -308,6 +308,17 @@ class GitLab:
 def _title(title: str, draft: bool) -> str:
     plain = title.removeprefix(DRAFT)
     return DRAFT + plain if draft else plain
+
+
+def _short(body: str) -> str:
+    """As much of a text, to whole lines, as fits into an address."""
+    room, kept = LONGEST_BODY, []
+    for line in body.splitlines(keepends=True):
+        room -= len(quoted(line))
+        if room < 0:
+            break
+        kept.append(line)
+    return "".join(kept)
 
 
 def _time(text: str) -> datetime:

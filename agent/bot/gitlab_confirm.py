@@ -9,9 +9,10 @@ from agent.bot.gitlab_api import Api
 from agent.bot.trigger import Build, Trigger
 
 
-def doubt(api: Api, project: str, trigger: Trigger, label: str) -> str:
+def doubt(api: Api, project: str, trigger: Trigger, label: str, still: bool) -> str:
     """What GitLab knows otherwise than the trigger says, as a sentence for the log; empty where it
-    agrees. `label` is the one that asks. Raises ForgeError.
+    agrees. `label` is the one that asks. With `still` it must be so now; else, for a job that
+    comes later, the label may be gone and the comment's text another. Raises ForgeError.
 
     A pipeline that a person started has nobody else to ask: GitLab itself says who that was.
     """
@@ -22,8 +23,8 @@ def doubt(api: Api, project: str, trigger: Trigger, label: str) -> str:
     kind = "merge_requests" if trigger.place.pull else "issues"
     place = f"{project}/{kind}/{trigger.place.number}"
     if trigger.source == "label":
-        return _label(api, place, trigger, label)
-    return _comment(api, place, trigger)
+        return _label(api, place, trigger, label, still)
+    return _comment(api, place, trigger, still)
 
 
 def _build(api: Api, project: str, build: Build) -> str:
@@ -35,14 +36,15 @@ def _build(api: Api, project: str, build: Build) -> str:
     return ""
 
 
-def _label(api: Api, place: str, trigger: Trigger, label: str) -> str:
+def _label(api: Api, place: str, trigger: Trigger, label: str, still: bool) -> str:
     events = api.list("read who labelled it", f"{place}/resource_label_events")
     named = [event for event in events if _name(event) == label.lower()]
-    last: dict[str, Any] = max(named, key=lambda event: int(event["id"]), default={})
-    if last.get("action") != "add":
+    named.sort(key=lambda event: int(event["id"]))
+    if still and (not named or named[-1]["action"] != "add"):
         return f"the label {label!r} is not there, or no longer"
-    if last["user"]["id"] != trigger.actor.id:
-        return f"not {trigger.actor.login} but {last['user']['username']} added the label {label!r}"
+    added = [event["user"] for event in named if event["action"] == "add"]
+    if trigger.actor.id not in [user["id"] for user in (added[-1:] if still else added)]:
+        return f"{trigger.actor.login} did not add the label {label!r}"
     return ""
 
 
@@ -51,12 +53,14 @@ def _name(event: dict[str, Any]) -> str:
     return str((event.get("label") or {}).get("name", "")).lower()
 
 
-def _comment(api: Api, place: str, trigger: Trigger) -> str:
+def _comment(api: Api, place: str, trigger: Trigger, still: bool) -> str:
     note = api.find("read the comment", f"{place}/notes/{trigger.target_id}")
     if note is None or note["system"]:
         return f"there is no comment {trigger.target_id}"
     if note["author"]["id"] != trigger.actor.id:
         return f"the comment is not {trigger.actor.login}'s but {note['author']['username']}'s"
+    if not still:
+        return ""
     asked = commands.read(note["body"])
     if trigger.source == "review":
         same = asked is None and note["body"].strip() == trigger.guidance

@@ -51,7 +51,10 @@ class Desk:
 def desk(folder: Path, private: bool = False) -> Iterator[Desk]:
     store = Store(folder, own_numbers=True)
     project = store.project(
-        "team/app", FILES, private=private, roles={"dev": "write", "reporter": "triage", BOT: "write"}
+        "team/app",
+        FILES,
+        private=private,
+        roles={"dev": "write", "reporter": "triage", BOT: "write"},
     )
     project.git.commit("main", {"bin/tool": "#!/bin/sh\n"}, "Run it", modes={"bin/tool": "100755"})
     fake = FakeGitLab(store)
