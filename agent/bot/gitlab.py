@@ -17,11 +17,13 @@ from agent.bot.forge import (
     Remark,
     Repository,
 )
-from agent.bot.gitlab_api import Api, quoted
+from agent.bot.gitlab_api import Api, base_url, quoted
 from agent.bot.trigger import Actor, Build, Place, Trigger
+from sandbox.errors import SetupError
 from sandbox.patch import Patch
 
 DEVELOPER = 30
+TOKEN = "GITLAB_TOKEN"
 DRAFT = "Draft: "
 REACTION = "eyes"
 #: Comments of the bot that are older are not asked for, also where one was edited since.
@@ -38,19 +40,22 @@ _STATES: Mapping[str, Literal["open", "closed", "merged"]] = {
 class GitLab:
     """A project on GitLab, with the rights of one token.
 
-    `project` is its path or id; `fork` the path of the project where the bot's branches go when
-    they do not go here. `login` is whom the bot's comments are from where that is not the token's
+    `project` is its path or id. `login` is whom the bot's comments are from where that is not the token's
     own account: the job that proposes reads with a token of its own.
     """
 
     name: Literal["github", "gitlab"] = "gitlab"
 
-    def __init__(self, api: Api, project: str, fork: str = "", login: str = "") -> None:
+    def __init__(self, api: Api, project: str, login: str = "") -> None:
         self._api = api
         self._at = f"/projects/{quoted(project)}"
-        self._home = f"/projects/{quoted(fork)}" if fork else self._at
+        self._home = self._at
         self._login = login
         self._projects: dict[str, dict[str, Any]] = {}
+
+    def use_fork(self, fork: str) -> None:
+        """Lets the bot's branches go to this project, a path, from now on; "": to this one."""
+        self._home = f"/projects/{quoted(fork)}" if fork else self._at
 
     def repository(self) -> Repository:
         found = self._project(self._at)
@@ -303,6 +308,24 @@ class GitLab:
             found = self._api.find("read the fork", at, missing=("Project Not Found",))
             self._projects[at] = found or {"http_url_to_repo": own}
         return str(self._projects[at]["http_url_to_repo"])
+
+
+def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
+    """The project of a job, as GitLab's variables name it, with the token in GITLAB_TOKEN. Raises
+    SetupError where one is missing."""
+    token, project = variables.get(TOKEN, ""), variables.get("CI_PROJECT_ID", "")
+    if not token:
+        raise SetupError(
+            f"{TOKEN} is not set: the token that speaks to GitLab.",
+            "Add it at Settings > CI/CD > Variables, protected, masked, and of the job's own "
+            "environment; docs/ci-gitlab.md shows how. A protected one reaches protected branches "
+            "only.",
+        )
+    if not project:
+        raise SetupError(
+            "CI_PROJECT_ID is not set: the project to work for.", "GitLab sets it in each job."
+        )
+    return GitLab(Api(base_url(variables), token), project, login)
 
 
 def _title(title: str, draft: bool) -> str:

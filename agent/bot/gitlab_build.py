@@ -14,18 +14,20 @@ _SECTION = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r?")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def failed_jobs(api: Api, project: str, build: Build) -> Sequence[FailedJob]:
-    """The jobs that made the pipeline fail; a job that may fail did not."""
+def failures(api: Api, project: str, build: Build) -> Sequence[dict[str, Any]]:
+    """The jobs that made the pipeline fail, as GitLab tells them, in order; a job that may fail
+    did not."""
     at = f"{project}/pipelines/{build.id}/jobs"
     jobs = api.list(f"read the jobs of pipeline {build.id}", at, {"scope[]": "failed"})
+    failed = [job for job in jobs if not job.get("allow_failure")]
+    return sorted(failed, key=lambda job: int(job["id"]))
+
+
+def failed_jobs(api: Api, project: str, build: Build) -> Sequence[FailedJob]:
+    """The jobs that made the pipeline fail, and the ends of their logs."""
     return [
-        FailedJob(
-            job["name"],
-            job["web_url"],
-            _log(api, project, job),
-        )
-        for job in sorted(jobs, key=lambda job: int(job["id"]))
-        if not job.get("allow_failure")
+        FailedJob(job["name"], job["web_url"], _log(api, project, job))
+        for job in failures(api, project, build)
     ]
 
 

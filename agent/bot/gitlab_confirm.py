@@ -3,7 +3,7 @@ one, and say in it that another asked."""
 
 from typing import Any
 
-from agent.bot import commands
+from agent.bot import commands, gitlab_build
 from agent.bot.commands import Command
 from agent.bot.gitlab_api import Api
 from agent.bot.trigger import Build, Trigger
@@ -31,8 +31,11 @@ def _build(api: Api, project: str, build: Build) -> str:
     found = api.find("read the pipeline", f"{project}/pipelines/{build.id}")
     if found is None:
         return f"there is no pipeline {build.id}"
-    if found["status"] != "failed" or found["sha"] != build.commit:
-        return f"pipeline {build.id} did not fail, or not for {build.commit[:12]}"
+    if found["sha"] != build.commit:
+        return f"pipeline {build.id} is not of {build.commit[:12]}"
+    # The bot's jobs may be the last ones of the pipeline itself, which is still running then.
+    if not gitlab_build.failures(api, project, build):
+        return f"no job of pipeline {build.id} failed"
     return ""
 
 

@@ -34,7 +34,9 @@ class Desk:
 
     def forge(self, token: str = "", fork: str = "", login: str = "") -> GitLab:
         api = Api(self.fake.url, token or self.token, timeout=5.0)
-        return GitLab(api, self.project.name, fork, login)
+        made = GitLab(api, self.project.name, login)
+        made.use_fork(fork)
+        return made
 
     def issue(self, author: str = "stranger") -> Place:
         with self.store.lock:

@@ -96,8 +96,8 @@ def test_a_pipeline_must_have_failed_for_its_commit(at: Desk) -> None:
         return at.forge().doubt(trigger, LABEL)
 
     assert doubt(failed.id, failed.commit) == ""
-    assert "did not fail" in doubt(failed.id, "0" * 40)
-    assert "did not fail" in doubt(passed.id, passed.commit)
+    assert "is not of" in doubt(failed.id, "0" * 40)
+    assert "no job" in doubt(passed.id, passed.commit)
     assert "no pipeline" in doubt(1, failed.commit)
 
 
