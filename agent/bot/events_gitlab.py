@@ -21,6 +21,8 @@ _BOTS = re.compile(
     r"|(alert|support|security|visual-review|automation|admin|duo-code-review)-bot|gitlabduo",
     re.IGNORECASE,
 )
+#: Set by the template in jobs that end a pipeline of the project's own after a failure.
+RED_BUILD = "GREENROOM_RED_BUILD"
 #: How a pipeline is started by a person, who then is the one who asks.
 _BY_HAND = ("web", "api")
 _CONFIDENTIAL = "it is confidential, and what the bot makes of it would show it"
@@ -31,6 +33,8 @@ def read(
 ) -> Trigger | NotForUs:
     """What the webhook's `payload` asks for, or where there is none, what a job's `variables` ask
     for. Raises UsageError for a payload that is none of its kind."""
+    if payload is None and variables.get(RED_BUILD) == "true":
+        return _own_pipeline(variables, config)
     if payload is None:
         return _by_hand(variables)
     event = Payload(payload, "TRIGGER_PAYLOAD")
@@ -174,6 +178,36 @@ def _unwanted(run: Payload, config: Config, default: bool) -> str:
     if config.red_builds == "default-branch" and not default:
         return "the failed build is not of the default branch (red_builds)"
     return ""
+
+
+def _own_pipeline(variables: Mapping[str, str], config: Config) -> Trigger | NotForUs:
+    """The failure of the very pipeline whose last jobs are the bot's: GitLab's webhook of pipelines
+    cannot be used, as it would tell of the bot's own ones too, without end."""
+    job = Payload(variables, "the job's variables")
+    branch = job.text("CI_COMMIT_REF_NAME")
+    if config.red_builds == "none":
+        return NotForUs("the configuration leaves failed builds alone (red_builds)")
+    default = variables.get("CI_COMMIT_BRANCH") == job.text("CI_DEFAULT_BRANCH")
+    if not default or job.text("CI_PIPELINE_SOURCE") != "push":
+        return NotForUs("the pipeline is not one of a push to the default branch")
+    number, login = job.text("CI_PIPELINE_ID"), job.text("GITLAB_USER_LOGIN")
+    if not (number.isascii() and number.isdigit() and len(number) <= 15):
+        raise UsageError(f"CI_PIPELINE_ID: expected a number, got {number!r:.60}")
+    return Trigger(
+        key=f"run:{number}",
+        action="fix",
+        source="build",
+        actor=Actor(login, _user_id(variables), _is_bot(login)),
+        at=job.instant("CI_PIPELINE_CREATED_AT"),
+        build=Build(
+            id=int(number),
+            name=variables.get("CI_PIPELINE_NAME") or "pipeline",
+            url=job.text("CI_PIPELINE_URL"),
+            commit=job.text("CI_COMMIT_SHA"),
+            branch=branch,
+            fork=False,
+        ),
+    )
 
 
 def _by_hand(variables: Mapping[str, str]) -> Trigger | NotForUs:

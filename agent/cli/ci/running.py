@@ -66,7 +66,7 @@ def conduct(job: Job, step: str | None, console: Console) -> int:
     if step in (None, "accept"):
         decision = job.accept()
         console.say(f"{'accepted' if decision.go else 'not accepted'}: {decision.reason}")
-        _output("go", "true" if decision.go else "false")
+        output("go", "true" if decision.go else "false")
         if not decision.go or step:
             return 0
     if step in (None, "propose"):
@@ -86,8 +86,10 @@ def silence_commands() -> None:
         print(f"::stop-commands::{secrets.token_hex(16)}", flush=True)
 
 
-def _output(name: str, value: str) -> None:
-    """Sets an output of the step, where the forge has a file for them."""
-    if path := os.environ.get("GITHUB_OUTPUT"):
-        with open(path, "a", encoding="utf-8") as stream:
-            stream.write(f"{name}={value}\n")
+def output(name: str, value: str) -> None:
+    """Sets an output of the step, where the forge has a file for them: GitHub's own, or the one of
+    variables that a job of GitLab hands on."""
+    for variable in ("GITHUB_OUTPUT", "GREENROOM_OUTPUT"):
+        if path := os.environ.get(variable):
+            with open(path, "a", encoding="utf-8") as stream:
+                stream.write(f"{name}={value}\n")

@@ -1,0 +1,77 @@
+"""`greenroom ci gitlab`: the bot, in a job of GitLab CI."""
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from agent.bot import events_gitlab, gitlab
+from agent.bot.config import Config
+from agent.bot.gitlab import GitLab
+from agent.bot.payload import parsed
+from agent.bot.steps import Job
+from agent.bot.trigger import NotForUs, Trigger
+from agent.cli.ci import running
+from agent.cli.command import flags
+from agent.cli.console import Console
+
+DESCRIPTION = """\
+Answer an event of GitLab: an issue that was labelled, a comment `/greenroom fix`, a remark on the
+bot's own merge request, a pipeline that failed. It runs in a job of GitLab CI, which sets most of
+what it needs to know; docs/ci-gitlab.md shows the jobs and says where the event comes from.
+
+  accept     may they ask, is it new; answers within seconds        (a token that comments)
+  propose    an attempt in sandboxes, proved in a clean room        (a token that reads)
+  publish    the patch as a merge request, or why there is none     (a token that writes)\
+"""
+#: The account that the writing token's comments are of; accept tells the other jobs.
+BOT = "GREENROOM_BOT"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    running.configure(parser)
+    parser.add_argument(
+        "--event",
+        type=Path,
+        metavar="FILE",
+        help="the webhook's event, as JSON (default: the job's own, TRIGGER_PAYLOAD)",
+    )
+
+
+def main(options: argparse.Namespace, console: Console) -> int:
+    variables = os.environ
+    path = str(options.event or variables.get("TRIGGER_PAYLOAD", ""))
+    event = parsed(running.event_file(path), "TRIGGER_PAYLOAD") if path else None
+    reads = options.step == "propose"
+    forge = gitlab.connect(variables, variables.get(BOT, "") if reads else "")
+    job = Job(
+        forge=forge,
+        read=reader(forge, event, variables, still=options.step != "publish"),
+        folder=options.output,
+        run_url=variables.get("CI_JOB_URL", ""),
+        say=lambda text: console.note(text, "dim"),
+        flags=flags(options),
+    )
+    code = running.conduct(job, options.step, console)
+    if options.step == "accept":
+        running.output(BOT, forge.me())
+    return code
+
+
+def reader(
+    forge: GitLab, event: object | None, variables: Mapping[str, str], still: bool
+) -> Callable[[Config], Trigger | NotForUs]:
+    """How the steps read the event: as it says, where GitLab bears it out. With `still` that has
+    to be so now; it is asked once."""
+    known: list[Trigger | NotForUs] = []
+
+    def read(config: Config) -> Trigger | NotForUs:
+        forge.use_fork(config.fork)
+        if not known:
+            found = events_gitlab.read(event, variables, config)
+            if isinstance(found, Trigger) and (doubt := forge.doubt(found, config.label, still)):
+                found = NotForUs(doubt)
+            known.append(found)
+        return known[0]
+
+    return read
