@@ -23,7 +23,7 @@ from sandbox.errors import SetupError
 from sandbox.patch import Patch
 
 DEVELOPER = 30
-TOKEN = "GITLAB_TOKEN"
+TOKEN = "GITLAB_TOKEN"  # noqa: S105 - a name
 DRAFT = "Draft: "
 REACTION = "eyes"
 #: Comments of the bot that are older are not asked for, also where one was edited since.
@@ -40,8 +40,8 @@ _STATES: Mapping[str, Literal["open", "closed", "merged"]] = {
 class GitLab:
     """A project on GitLab, with the rights of one token.
 
-    `project` is its path or id. `login` is whom the bot's comments are from where that is not the token's
-    own account: the job that proposes reads with a token of its own.
+    `project` is its path or id. `login` is whom the bot's comments are from where that is not the
+    token's own account: the job that proposes reads with a token of its own.
     """
 
     name: Literal["github", "gitlab"] = "gitlab"
