@@ -38,7 +38,8 @@ def read(
     if payload is None:
         return _by_hand(variables)
     event = Payload(payload, "TRIGGER_PAYLOAD")
-    kind = event.text("object_kind")
+    if not (kind := event.text_or("object_kind")):
+        return NotForUs("the pipeline was triggered by no webhook of GitLab's")
     project = event.inner("project").number("id")
     if variables.get("CI_PROJECT_ID", str(project)) != str(project):
         return NotForUs("the event is of another project")

@@ -17,7 +17,7 @@ from agent.bot.forge import (
     Remark,
     Repository,
 )
-from agent.bot.gitlab_api import Api, base_url, quoted
+from agent.bot.gitlab_api import Api, base_url, quoted, unsettled
 from agent.bot.trigger import Actor, Build, Place, Trigger
 from sandbox.errors import SetupError
 from sandbox.patch import Patch
@@ -40,8 +40,8 @@ _STATES: Mapping[str, Literal["open", "closed", "merged"]] = {
 class GitLab:
     """A project on GitLab, with the rights of one token.
 
-    `project` is its path or id. `login` is whom the bot's comments are from where that is not the token's
-    own account: the job that proposes reads with a token of its own.
+    `project` is its path or id. `login` is whom the bot's comments are from where that is not the
+    token's own account: the job that proposes reads with a token of its own.
     """
 
     name: Literal["github", "gitlab"] = "gitlab"
@@ -141,7 +141,15 @@ class GitLab:
         return [comment for comment in found if comment.updated_at >= since]
 
     def add_comment(self, place: Place, body: str) -> Comment:
-        made = self._api.post("comment", f"{self._place(place)}/notes", {"body": body})
+        try:
+            made = self._api.post("comment", f"{self._place(place)}/notes", {"body": body})
+        except ForgeError as problem:
+            if not unsettled(problem):
+                raise
+            same = [each for each in self.my_comments(place) if each.body == body]
+            if not same:
+                raise
+            return same[-1]
         return _comment(made, place)
 
     def edit_comment(self, comment: Comment, body: str) -> None:
@@ -194,7 +202,15 @@ class GitLab:
             data["allow_collaboration"] = True
         # A second one for the same branches is refused, so asking again opens none.
         what = f"open a merge request for {new.branch}"
-        made = self._api.post(what, f"{self._home}/merge_requests", data, again=True)
+        try:
+            made = self._api.post(what, f"{self._home}/merge_requests", data, again=True)
+        except ForgeError as problem:
+            if problem.status != 409:
+                raise
+            there = [each for each in self.open_pulls(new.branch) if _is(each, new)]
+            if not there:
+                raise
+            return there[0]
         return self._pull(made)
 
     def update_pull(self, number: int, title: str, body: str) -> Pull:
@@ -326,6 +342,13 @@ def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
             "CI_PROJECT_ID is not set: the project to work for.", "GitLab sets it in each job."
         )
     return GitLab(Api(base_url(variables), token), project, login)
+
+
+def _is(pull: Pull, new: NewPull) -> bool:
+    """Whether a merge request is the very one to open: another delivery's, or of an answer that
+    was lost."""
+    places = (pull.branch, pull.base_branch) == (new.branch, new.base_branch)
+    return places and (pull.title, pull.body) == (new.title, new.body)
 
 
 def _title(title: str, draft: bool) -> str:

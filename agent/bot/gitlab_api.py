@@ -34,6 +34,11 @@ def quoted(part: str | int) -> str:
     return quote(str(part), safe="")
 
 
+def unsettled(problem: ForgeError) -> bool:
+    """Whether a failed request may have done its work all the same."""
+    return problem.status == 0 or problem.status >= 500
+
+
 class Api:
     """One token at one GitLab. Every call raises ForgeError."""
 
