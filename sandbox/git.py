@@ -13,7 +13,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -58,6 +58,8 @@ WRAPPER = (
     'for limit in "$1" "$2" "$3"; do ulimit $limit 2>/dev/null || :; done; '
     'cd -- "$4" || exit 126; shift 4; exec /usr/bin/env -i "$@"'
 )
+# What nobody may see in a list of processes comes on standard input, before git's own.
+PRIVATE = 'while IFS= read -r pair && [ -n "$pair" ]; do export "$pair"; done; exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,15 @@ class Git:
     `directory` is the git directory itself, always named explicitly, so that nothing is discovered.
     `work_tree` overrides what the repository's settings say, and is then the current folder.
     `settings` are further `name=value` pairs, `environment` further variables, None to drop
-    one of the fixed ones.
+    one of the fixed ones. `private` are variables that hold secrets: they are in git's environment
+    and in no argument of any process.
     """
 
     directory: Path | None = None
     work_tree: Path | None = None
     settings: tuple[str, ...] = ()
     environment: Mapping[str, str | None] | None = None
+    private: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def run(
         self,
@@ -119,7 +123,9 @@ class Git:
         takes too long, SetupError when the machine has no git."""
         with self.process(*arguments, environment=environment, limits=limits) as process:
             try:
-                stdout, stderr = process.communicate(stdin, timeout=limits.seconds)
+                stdout, stderr = process.communicate(
+                    self._private_lines() + stdin, timeout=limits.seconds
+                )
             except subprocess.TimeoutExpired:
                 message = f"stopped: it took longer than {limits.seconds:g} seconds"
                 raise GitError(arguments[0], -signal.SIGKILL, message) from None
@@ -142,7 +148,8 @@ class Git:
         limits: GitLimits = DEFAULT_LIMITS,
     ) -> Iterator["subprocess.Popen[bytes]"]:
         """Start one command and give its process, for streaming. Whatever is left of it is killed
-        at the end. The time limit is the caller's to keep. Raises SetupError without git."""
+        at the end. The time limit is the caller's to keep, and what is private is `run`'s alone.
+        Raises SetupError without git."""
         command = self._command(arguments, environment or {}, limits)
         # The wrapper object terminates its process when collected: it has to live as long.
         running = _git_python().execute(
@@ -171,10 +178,19 @@ class Git:
         folder = self.work_tree or self.directory or Path("/")
         command = ["/bin/sh", "-c", WRAPPER, "git", *ulimits, str(folder)]
         command += [f"{name}={value}" for name, value in variables.items() if value is not None]
+        command += ["/bin/sh", "-c", PRIVATE, "git"] if self.private else []
         command += [_executable(), "--no-pager"]
         for setting in (*SETTINGS, *self.settings):
             command += ["-c", setting]
         return [*command, *arguments]
+
+    def _private_lines(self) -> bytes:
+        if not self.private:
+            return b""
+        lines = [f"{name}={value}" for name, value in self.private.items()]
+        if any("\n" in line or "\0" in line for line in lines):
+            raise ValueError("a private variable of more than one line")
+        return "\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

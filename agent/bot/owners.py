@@ -1,7 +1,8 @@
 """Whom CODEOWNERS names for a patch: the patterns are gitignore's, the last that matches decides.
 
-A line is a pattern followed by owners (`@user`, `@organisation/team`, an address). GitLab's sections (`[Name]`, `^[Name][2] @owner`) may have owners of their own, which hold for the
-section's lines that name none.
+A line is a pattern followed by owners (`@user`, `@organisation/team`, an address). GitLab's
+sections (`[Name]`, `^[Name][2] @owner`) may have owners of their own, which hold for the section's
+lines that name none.
 """
 
 import re

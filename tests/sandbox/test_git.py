@@ -31,6 +31,23 @@ def test_a_failing_command_can_be_looked_at_instead(store: Git) -> None:
     assert store.run("cat-file", "-e", "0" * 40, check=False).status != 0
 
 
+def test_private_variables_reach_git_and_are_in_no_argument(tmp_path: Path) -> None:
+    git = Git(tmp_path, private={"GIT_CONFIG_COUNT": "1", **_setting("user.name", "a 'b' $c =d")})
+    assert git.run("config", "user.name").stdout == b"a 'b' $c =d\n"
+    git.run("init", "--bare", "--quiet")
+    oid = git.run("hash-object", "-w", "--stdin", stdin=b"x\n\ny").stdout.decode().strip()
+    assert git.run("cat-file", "blob", oid).stdout == b"x\n\ny"
+    with git.process("version") as process:
+        assert not any("a 'b' $c" in str(word) for word in process.args)
+    assert "a 'b' $c" not in repr(git)
+    with pytest.raises(ValueError, match="one line"):
+        Git(tmp_path, private={"A": "b\nPATH=/evil"}).run("version")
+
+
+def _setting(name: str, value: str) -> dict[str, str]:
+    return {"GIT_CONFIG_KEY_0": name, "GIT_CONFIG_VALUE_0": value}
+
+
 def test_a_command_that_takes_too_long_is_killed_with_its_children(
     store: Git, tmp_path: Path
 ) -> None:

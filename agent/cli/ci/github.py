@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 from agent.bot import events_github, github
-from agent.bot.payload import parsed
 from agent.bot.steps import Job
 from agent.cli.ci import running
 from agent.cli.command import flags
@@ -39,7 +38,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     variables = os.environ
     name = options.event_name or running.needed(variables, "GITHUB_EVENT_NAME", "the event's kind")
     path = options.event or running.needed(variables, "GITHUB_EVENT_PATH", "the event's file")
-    event = parsed(running.event_file(str(path)), str(path))
+    event = running.event(str(path))
     running.silence_commands()
     forge = github.connect(variables)
     job = Job(

@@ -1,10 +1,12 @@
-"""What `greenroom ci github` and `greenroom ci gitlab` share: their flags, the steps, the outcome."""
+"""What the doors of GitHub and GitLab share: their flags, the event, the steps, the outcome."""
 
 import argparse
+import json
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from agent.bot.steps import STEPS, Job
 from agent.cli.command import add_settings
@@ -43,12 +45,19 @@ def needed(environment: Mapping[str, str], name: str, what: str) -> str:
     )
 
 
-def event_file(path: str) -> bytes:
-    """The content of an event's file. Raises UsageError."""
+def event(path: str) -> Mapping[str, Any]:
+    """The event in a file. Raises UsageError for one that cannot be read or is no JSON object."""
     try:
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
     except OSError as problem:
         raise UsageError(f"cannot read the event {path}: {problem.strerror}") from None
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError) as problem:
+        raise UsageError(f"the event {path} is no JSON: {problem}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"the event {path} is no JSON object")
+    return data
 
 
 def conduct(job: Job, step: str | None, console: Console) -> int:
