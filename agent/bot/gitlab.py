@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from agent.bot import gitlab_build, gitlab_commit, gitlab_confirm
 from agent.bot.forge import (
@@ -23,9 +23,10 @@ from sandbox.errors import SetupError
 from sandbox.patch import Patch
 
 DEVELOPER = 30
-TOKEN = "GITLAB_TOKEN"
+VARIABLE = "GITLAB_TOKEN"
 DRAFT = "Draft: "
 REACTION = "eyes"
+MESSAGES = 20
 #: Comments of the bot that are older are not asked for, also where one was edited since.
 OLDEST_COMMENT = timedelta(days=90)
 #: Characters of an address that servers take, with room for the rest of it.
@@ -71,6 +72,14 @@ class GitLab:
         if not self._login:
             self._login = str(self._api.get("ask who the token is", "/user")["username"])
         return self._login
+
+    def identity(self) -> str:
+        user = self._api.get("ask who the token is", "/user")
+        name, address = user["username"], user.get("commit_email") or user.get("email")
+        host = urlsplit(self.repository().web_url).hostname
+        # GitLab's own form, for accounts that keep theirs to themselves.
+        private = f"{user['id']}-{name}@users.noreply.{host}"
+        return f"{user['name']} <{address or private}>"
 
     def may_write(self, actor: Actor) -> bool:
         what = f"ask for the role of {actor.login}"
@@ -253,6 +262,12 @@ class GitLab:
             if _time(each["updated_at"]).replace(microsecond=0) <= sent
         ]
 
+    def recent_messages(self, branch: str) -> Sequence[str]:
+        query = {"ref_name": branch}
+        what, at = f"read the last commits of {branch}", f"{self._at}/repository/commits"
+        commits = self._api.list(what, at, query, most=2 * MESSAGES)
+        return [each["message"] for each in commits if len(each["parent_ids"]) < 2][:MESSAGES]
+
     def new_pull_url(self, new: NewPull) -> str:
         head, base = self._project(self._home), self._project(self._at)
         values = {
@@ -329,10 +344,10 @@ class GitLab:
 def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
     """The project of a job, as GitLab's variables name it, with the token in GITLAB_TOKEN. Raises
     SetupError where one is missing."""
-    token, project = variables.get(TOKEN, ""), variables.get("CI_PROJECT_ID", "")
+    token, project = variables.get(VARIABLE, ""), variables.get("CI_PROJECT_ID", "")
     if not token:
         raise SetupError(
-            f"{TOKEN} is not set: the token that speaks to GitLab.",
+            f"{VARIABLE} is not set: the token that speaks to GitLab.",
             "Add it at Settings > CI/CD > Variables, protected, masked, and of the job's own "
             "environment; docs/ci-gitlab.md shows how. A protected one reaches protected branches "
             "only.",

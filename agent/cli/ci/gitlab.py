@@ -8,7 +8,6 @@ from pathlib import Path
 from agent.bot import events_gitlab, gitlab
 from agent.bot.config import Config
 from agent.bot.gitlab import GitLab
-from agent.bot.payload import parsed
 from agent.bot.steps import Job
 from agent.bot.trigger import NotForUs, Trigger
 from agent.cli.ci import running
@@ -41,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, console: Console) -> int:
     variables = os.environ
     path = str(options.event or variables.get("TRIGGER_PAYLOAD", ""))
-    event = parsed(running.event_file(path), "TRIGGER_PAYLOAD") if path else None
+    event = running.event(path) if path else None
     reads = options.step == "propose"
     forge = gitlab.connect(variables, variables.get(BOT, "") if reads else "")
     job = Job(

@@ -61,6 +61,8 @@ def _comment(scene: Scene, forge: GitLab) -> Any:
 READS: dict[str, Act] = {
     "repository": lambda s, f: f.repository(),
     "me": lambda s, f: f.me(),
+    "identity": lambda s, f: f.identity(),
+    "recent_messages": lambda s, f: f.recent_messages("main"),
     "may_write": lambda s, f: f.may_write(s.at.actor("dev")),
     "file": lambda s, f: f.file("src/app.py", s.head()),
     "head_of": lambda s, f: f.head_of("main"),
