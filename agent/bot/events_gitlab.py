@@ -60,8 +60,8 @@ def _note(event: Payload, config: Config) -> Trigger | NotForUs:
         return NotForUs(_CONFIDENTIAL)
     words = note.text("note")
     command = commands.read(words)
-    review = note.text_or("type") in ("DiffNote", "DiscussionNote")
-    if command is None and not (kind == "MergeRequest" and review and _own(subject, event.inner("project"))):
+    review = kind == "MergeRequest" and note.text_or("type") in ("DiffNote", "DiscussionNote")
+    if command is None and not (review and _own(subject, event.inner("project"))):
         return NotForUs(f"the comment does not begin with {commands.USAGE}")
     return Trigger(
         key=f"comment:{note.number('id')}",
