@@ -33,25 +33,21 @@ def read(
 ) -> Trigger | NotForUs:
     """What the webhook's `payload` asks for, or where there is none, what a job's `variables` ask
     for. Raises UsageError for a payload that is none of its kind."""
-    if payload is None and variables.get(RED_BUILD) == "true":
-        return _own_pipeline(variables, config)
     if payload is None:
-        return _by_hand(variables)
+        own = variables.get(RED_BUILD) == "true"
+        return _own_pipeline(variables, config) if own else _by_hand(variables)
     event = Payload(payload, "TRIGGER_PAYLOAD")
-    kind = event.text("object_kind")
+    kinds = {"note": _note, "issue": _issue, "pipeline": _pipeline}
+    kind = event.text_or("object_kind")
+    if kind not in kinds:
+        return NotForUs(f"the bot does not listen to events of the kind {kind!r:.60}")
     project = event.inner("project").number("id")
     if variables.get("CI_PROJECT_ID", str(project)) != str(project):
         return NotForUs("the event is of another project")
-    if kind == "note":
-        return _note(event, project)
-    if kind == "issue":
-        return _issue(event, config)
-    if kind == "pipeline":
-        return _pipeline(event, config)
-    return NotForUs(f"the bot does not listen to events of the kind {kind!r:.60}")
+    return kinds[kind](event, config)
 
 
-def _note(event: Payload, project: int) -> Trigger | NotForUs:
+def _note(event: Payload, config: Config) -> Trigger | NotForUs:
     note = event.inner("object_attributes")
     kind = note.text("noteable_type")
     if kind not in ("Issue", "MergeRequest"):
@@ -64,8 +60,8 @@ def _note(event: Payload, project: int) -> Trigger | NotForUs:
         return NotForUs(_CONFIDENTIAL)
     words = note.text("note")
     command = commands.read(words)
-    review = note.text_or("type") in ("DiffNote", "DiscussionNote")
-    if command is None and not (kind == "MergeRequest" and review and _own(subject, project)):
+    review = kind == "MergeRequest" and note.text_or("type") in ("DiffNote", "DiscussionNote")
+    if command is None and not (review and _own(subject, event.inner("project"))):
         return NotForUs(f"the comment does not begin with {commands.USAGE}")
     return Trigger(
         key=f"comment:{note.number('id')}",
@@ -91,8 +87,9 @@ def _created(note: Payload) -> bool:
     return note.instant("created_at") == note.instant("updated_at")
 
 
-def _own(pull: Payload, project: int) -> bool:
-    ours = pull.number("source_project_id") == pull.number("target_project_id") == project
+def _own(pull: Payload, project: Payload) -> bool:
+    source, target = (pull.number(f"{end}_project_id") for end in ("source", "target"))
+    ours = source == target == project.number("id")
     return ours and pull.text("source_branch").startswith(BRANCH) and pull.text("state") == "opened"
 
 

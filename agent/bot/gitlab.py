@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from agent.bot import gitlab_build, gitlab_commit, gitlab_confirm
 from agent.bot.forge import (
@@ -17,15 +17,16 @@ from agent.bot.forge import (
     Remark,
     Repository,
 )
-from agent.bot.gitlab_api import Api, base_url, quoted
+from agent.bot.gitlab_api import Api, base_url, quoted, unsettled
 from agent.bot.trigger import Actor, Build, Place, Trigger
 from sandbox.errors import SetupError
 from sandbox.patch import Patch
 
 DEVELOPER = 30
-TOKEN = "GITLAB_TOKEN"  # noqa: S105 - a name
+VARIABLE = "GITLAB_TOKEN"
 DRAFT = "Draft: "
 REACTION = "eyes"
+MESSAGES = 20
 #: Comments of the bot that are older are not asked for, also where one was edited since.
 OLDEST_COMMENT = timedelta(days=90)
 #: Characters of an address that servers take, with room for the rest of it.
@@ -71,6 +72,14 @@ class GitLab:
         if not self._login:
             self._login = str(self._api.get("ask who the token is", "/user")["username"])
         return self._login
+
+    def identity(self) -> str:
+        user = self._api.get("ask who the token is", "/user")
+        name, address = user["username"], user.get("commit_email") or user.get("email")
+        host = urlsplit(self.repository().web_url).hostname
+        # GitLab's own form, for accounts that keep theirs to themselves.
+        private = f"{user['id']}-{name}@users.noreply.{host}"
+        return f"{user['name']} <{address or private}>"
 
     def may_write(self, actor: Actor) -> bool:
         what = f"ask for the role of {actor.login}"
@@ -141,7 +150,15 @@ class GitLab:
         return [comment for comment in found if comment.updated_at >= since]
 
     def add_comment(self, place: Place, body: str) -> Comment:
-        made = self._api.post("comment", f"{self._place(place)}/notes", {"body": body})
+        try:
+            made = self._api.post("comment", f"{self._place(place)}/notes", {"body": body})
+        except ForgeError as problem:
+            if not unsettled(problem):
+                raise
+            same = [each for each in self.my_comments(place) if each.body == body]
+            if not same:
+                raise
+            return same[-1]
         return _comment(made, place)
 
     def edit_comment(self, comment: Comment, body: str) -> None:
@@ -194,7 +211,15 @@ class GitLab:
             data["allow_collaboration"] = True
         # A second one for the same branches is refused, so asking again opens none.
         what = f"open a merge request for {new.branch}"
-        made = self._api.post(what, f"{self._home}/merge_requests", data, again=True)
+        try:
+            made = self._api.post(what, f"{self._home}/merge_requests", data, again=True)
+        except ForgeError as problem:
+            if problem.status != 409:
+                raise
+            there = [each for each in self.open_pulls(new.branch) if _is(each, new)]
+            if not there:
+                raise
+            return there[0]
         return self._pull(made)
 
     def update_pull(self, number: int, title: str, body: str) -> Pull:
@@ -236,6 +261,12 @@ class GitLab:
             # Webhooks tell times in whole seconds.
             if _time(each["updated_at"]).replace(microsecond=0) <= sent
         ]
+
+    def recent_messages(self, branch: str) -> Sequence[str]:
+        query = {"ref_name": branch}
+        what, at = f"read the last commits of {branch}", f"{self._at}/repository/commits"
+        commits = self._api.list(what, at, query, most=2 * MESSAGES)
+        return [each["message"] for each in commits if len(each["parent_ids"]) < 2][:MESSAGES]
 
     def new_pull_url(self, new: NewPull) -> str:
         head, base = self._project(self._home), self._project(self._at)
@@ -313,10 +344,10 @@ class GitLab:
 def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
     """The project of a job, as GitLab's variables name it, with the token in GITLAB_TOKEN. Raises
     SetupError where one is missing."""
-    token, project = variables.get(TOKEN, ""), variables.get("CI_PROJECT_ID", "")
+    token, project = variables.get(VARIABLE, ""), variables.get("CI_PROJECT_ID", "")
     if not token:
         raise SetupError(
-            f"{TOKEN} is not set: the token that speaks to GitLab.",
+            f"{VARIABLE} is not set: the token that speaks to GitLab.",
             "Add it at Settings > CI/CD > Variables, protected, masked, and of the job's own "
             "environment; docs/ci-gitlab.md shows how. A protected one reaches protected branches "
             "only.",
@@ -326,6 +357,13 @@ def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
             "CI_PROJECT_ID is not set: the project to work for.", "GitLab sets it in each job."
         )
     return GitLab(Api(base_url(variables), token), project, login)
+
+
+def _is(pull: Pull, new: NewPull) -> bool:
+    """Whether a merge request is the very one to open: another delivery's, or of an answer that
+    was lost."""
+    places = (pull.branch, pull.base_branch) == (new.branch, new.base_branch)
+    return places and (pull.title, pull.body) == (new.title, new.body)
 
 
 def _title(title: str, draft: bool) -> str:

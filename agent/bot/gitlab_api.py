@@ -34,6 +34,11 @@ def quoted(part: str | int) -> str:
     return quote(str(part), safe="")
 
 
+def unsettled(problem: ForgeError) -> bool:
+    """Whether a failed request may have done its work all the same."""
+    return problem.status == 0 or problem.status >= 500
+
+
 class Api:
     """One token at one GitLab. Every call raises ForgeError."""
 
@@ -82,13 +87,16 @@ class Api:
         path: str,
         query: Mapping[str, Any] | None = None,
         missing: Sequence[str] = (),
+        most: int = 0,
     ) -> list[dict[str, Any]]:
-        """All objects that are listed at `path`, of all pages; none where a 404 has one of
-        `missing` in its message."""
+        """All objects that are listed at `path`, of all pages, or the first `most` of them; none
+        where a 404 has one of `missing` in its message."""
 
         def ask() -> Any:
-            found = self._client.http_list(path, dict(query or {}), get_all=True, per_page=PER_PAGE)
-            return list(found)
+            size, whole = most or PER_PAGE, not most
+            return list(
+                self._client.http_list(path, dict(query or {}), get_all=whole, per_page=size)
+            )
 
         try:
             return [_object(each, what) for each in self._ask(what, ask)]

@@ -2,14 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from agent.bot import events_gitlab, gitlab
-from agent.bot.config import Config
-from agent.bot.gitlab import GitLab
+from agent.bot import gitlab
+from agent.bot.gitlab_event import reader
 from agent.bot.steps import Job
-from agent.bot.trigger import NotForUs, Trigger
 from agent.cli.ci import running
 from agent.cli.command import flags
 from agent.cli.console import Console
@@ -55,22 +52,3 @@ def main(options: argparse.Namespace, console: Console) -> int:
     if options.step == "accept":
         running.output(BOT, forge.me())
     return code
-
-
-def reader(
-    forge: GitLab, event: object | None, variables: Mapping[str, str], still: bool
-) -> Callable[[Config], Trigger | NotForUs]:
-    """How the steps read the event: as it says, where GitLab bears it out. With `still` that has
-    to be so now; it is asked once."""
-    known: list[Trigger | NotForUs] = []
-
-    def read(config: Config) -> Trigger | NotForUs:
-        forge.use_fork(config.fork)
-        if not known:
-            found = events_gitlab.read(event, variables, config)
-            if isinstance(found, Trigger) and (doubt := forge.doubt(found, config.label, still)):
-                found = NotForUs(doubt)
-            known.append(found)
-        return known[0]
-
-    return read

@@ -51,6 +51,24 @@ def test_the_bot_knows_its_own_name(at: Desk) -> None:
     assert at.forge(login="the-writer").me() == "the-writer"
 
 
+def test_the_bot_signs_with_the_address_that_its_commits_have(at: Desk) -> None:
+    number = at.store.users[BOT].id
+    assert at.forge().identity() == f"{BOT} <{number}-{BOT}@users.noreply.127.0.0.1>"
+    at.fake.addresses[BOT] = "bot@example.invalid"
+    assert at.forge().identity() == f"{BOT} <bot@example.invalid>"
+
+
+def test_the_last_messages_of_a_branch_are_read_without_merges(at: Desk) -> None:
+    git = at.project.git
+    for number in range(45):
+        git.commit("main", {"n": str(number)}, f"Change {number}\n\nSigned-off-by: a <a@b>")
+    head = at.head("main") or ""
+    merge = git.commit_tree(f"{head}^{{tree}}", [head, f"{head}~3"], "Merge")
+    git.set_ref("refs/heads/main", merge)
+    found = at.forge().recent_messages("main")
+    assert [each.splitlines()[0] for each in found] == [f"Change {n}" for n in range(44, 24, -1)]
+
+
 @pytest.mark.parametrize(
     ("login", "expected"), [("dev", True), (BOT, True), ("reporter", False), ("stranger", False)]
 )
@@ -154,12 +172,13 @@ def test_a_draft_that_a_person_made_ready_stays_ready(at: Desk) -> None:
     assert not forge.update_pull(number, "Repair it", "").draft
 
 
-def test_a_second_merge_request_of_a_branch_is_refused(at: Desk) -> None:
+def test_a_second_merge_request_of_a_branch_is_refused_or_the_first_one(at: Desk) -> None:
     forge = at.forge()
     at.project.git.set_ref("refs/heads/greenroom/1-it", at.head("main") or "")
-    forge.open_pull(new_pull("greenroom/1-it"))
+    first = forge.open_pull(new_pull("greenroom/1-it"))
+    assert forge.open_pull(new_pull("greenroom/1-it")) == first
     with pytest.raises(ForgeError, match="already exists") as refused:
-        forge.open_pull(new_pull("greenroom/1-it"))
+        forge.open_pull(replace(new_pull("greenroom/1-it"), title="Another"))
     assert refused.value.status == 409
     assert len(at.project.pulls) == 1
 

@@ -34,6 +34,8 @@ class FakeGitLab(FakeForge):
     def __init__(self, store: Store) -> None:
         super().__init__(store)
         self.label_events: list[LabelEvent] = []
+        #: The addresses that accounts let their commits have.
+        self.addresses: dict[str, str] = {}
         #: Where job logs are instead, as in object storage.
         self.traces_elsewhere = ""
         #: What happens at the forge right before it answers a call, "METHOD /path".

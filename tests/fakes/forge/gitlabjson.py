@@ -34,8 +34,9 @@ def user(found: User) -> dict[str, Any]:
     return {"id": found.id, "username": found.login, "name": found.login, "state": "active"}
 
 
-def me(token: Token) -> dict[str, Any]:
-    return {**user(token.user), "bot": token.user.bot}
+def me(forge: "FakeGitLab", token: Token) -> dict[str, Any]:
+    address = forge.addresses.get(token.user.login)
+    return {**user(token.user), "bot": token.user.bot, "commit_email": address}
 
 
 def member(found: User, project: Project) -> dict[str, Any]:

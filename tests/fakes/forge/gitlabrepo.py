@@ -19,6 +19,7 @@ def add_routes(routes: Routes) -> None:
     add("DELETE", P + "/repository/branches/{branch}")(_delete_branch)
     add("GET", P + "/repository/files/{path}")(_file)
     add("GET", P + "/repository/tree")(_tree)
+    add("GET", P + "/repository/commits")(_commits)
     add("POST", P + "/repository/commits")(_commit)
     add("GET", P + "/pipelines/{number}")(_pipeline)
     add("GET", P + "/pipelines/{number}/jobs")(_jobs)
@@ -79,6 +80,20 @@ def _tree(rights: Rights, call: Call, id: str) -> Answer:
     return gitlabjson.page(rights.forge, call, entries)
 
 
+def _commits(rights: Rights, call: Call, id: str) -> Answer:
+    git = rights.project(id).git
+    commit = git.head(call.query["ref_name"])
+    if commit is None:
+        raise not_found("Repository")
+    shown = [_shown(git, each) for each in git.text("rev-list", "--topo-order", commit).split()]
+    return gitlabjson.page(rights.forge, call, shown)
+
+
+def _shown(git: BareRepository, commit: str) -> dict[str, Any]:
+    parents, message = _details(git, commit)
+    return {"id": commit, "parent_ids": parents, "message": message}
+
+
 def _commit(rights: Rights, call: Call, id: str) -> Answer:
     project, data = rights.project(id), call.json()
     rights.needs(project, "write")
@@ -93,9 +108,7 @@ def _commit(rights: Rights, call: Call, id: str) -> Answer:
     made = git.commit_tree(tree, [parent], data["commit_message"], rights.login)
     git.set_ref(f"refs/heads/{branch}", made, head or 40 * "0")
     rights.forge.store.follow_branches()
-    parents, message = _details(git, made)
-    shown = {"id": made, "parent_ids": parents, "message": message, "author_name": rights.login}
-    return Answer(201, shown)
+    return Answer(201, {**_shown(git, made), "author_name": rights.login})
 
 
 def _check_start(rights: Rights, project: Project, data: dict[str, Any], head: str | None) -> None:

@@ -52,7 +52,7 @@ def _shown(rights: Rights, project: Project, entry: Issue) -> Answer:
 def _me(rights: Rights, call: Call) -> Answer:
     rights.signed_in()
     assert rights.token is not None
-    return Answer(200, gitlabjson.me(rights.token))
+    return Answer(200, gitlabjson.me(rights.forge, rights.token))
 
 
 def _users(rights: Rights, call: Call) -> Answer:
