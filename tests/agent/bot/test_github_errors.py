@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,7 +38,7 @@ FAULTS = {
 #: Those after which an operation has to succeed.
 PASSING = ("429", "rate limit", "500", "503 though done", "drop", "drop though done")
 #: As many as the default run has time for; the rest is nightly.
-QUICK = ("404", "422", "429", "503 though done", "drop though done", "drop for long though done")
+QUICK = ("429", "503 though done", "drop for long though done")
 
 
 @dataclass(frozen=True)
@@ -75,15 +74,11 @@ class Scene:
         git, entries = project.git, [*project.issues.values(), *project.pulls.values()]
         return (
             sorted((each.number, each.author, each.body) for each in project.comments.values()),
-            {name: git.text("rev-parse", commit + "^{tree}") for name, commit in _heads(self)},
-            [(each.number, each.state, each.title, each.body, each.labels) for each in entries],
-            [len(each.reactions) for each in entries],
-            [each.reviewers for each in project.pulls.values()],
+            git.text("for-each-ref", "--format=%(refname) %(tree)", "refs/heads/"),
+            [(each.number, each.state, each.title, each.body) for each in entries],
+            [(*each.labels, len(each.reactions)) for each in entries],
+            [tuple(each.reviewers) for each in project.pulls.values()],
         )
-
-
-def _heads(scene: Scene) -> list[tuple[str, str]]:
-    return sorted(scene.desk.project.git.branches().items())
 
 
 def _kept(desk: Desk) -> Any:
@@ -237,7 +232,7 @@ def test_a_long_comment_that_timed_out_is_there_once(scene: Scene) -> None:
 def test_pauses_grow_and_are_told(scene: Scene) -> None:
     scene.reset()
     scene.desk.fake.faults.add(Fault(status=503, times=2))
-    scene.desk.fake.faults.add(Fault(status=429, headers={"Retry-After": "30"}, skip=2))
+    scene.desk.fake.faults.add(Fault(status=429, headers={"Retry-After": "30"}))
     scene.desk.forge().repository()
     assert scene.desk.pauses == [1, 2, 31]
     assert scene.desk.said[2] == (
