@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from agent.bot import github_build, github_commit, github_data
 from agent.bot.forge import Comment, FailedJob, ForgeError, NewPull, Pull, Remark, Repository
@@ -173,7 +173,7 @@ class GitHub:
 
     def delete_branch(self, branch: str, expected: str) -> None:
         if self.head_of(branch) == expected:
-            at = f"{self._home}/git/refs/heads/{quoted(branch)}"
+            at = f"{self._home}/git/refs/{github_commit.ref(branch)}"
             self._delete(f"delete {branch}", at, (404, 422))
 
     def _delete(self, what: str, path: str, gone: Sequence[int]) -> None:
@@ -279,7 +279,7 @@ class GitHub:
         owner, _, name = self._fork.partition("/")
         head = f"{owner}:{name}:{new.branch}" if self._fork else new.branch
         query = {"expand": 1, "title": new.title, "body": _short(new.body)}
-        span = f"{quoted(new.base_branch)}...{quoted(head)}"
+        span = quote(f"{new.base_branch}...{head}", safe="/:")
         return f"{self._server}/{self._name}/compare/{span}?{urlencode(query)}"
 
     def issue_url(self, place: Place) -> str:

@@ -28,8 +28,8 @@ _VIEWER = "query { viewer { login } }"
 
 
 def quoted(part: str | int) -> str:
-    """A name in a path; slashes stay, as in the names of branches and files."""
-    return quote(str(part), safe="/")
+    """A name as one part of a path: a ref, a file, an account."""
+    return quote(str(part), safe="")
 
 
 class Api:

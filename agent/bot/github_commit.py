@@ -40,8 +40,13 @@ def commit(
 
 def head_of(api: Api, home: str, branch: str) -> str | None:
     """The commit of a branch, None where there is no such branch."""
-    found = api.find(f"look at {branch}", f"{home}/git/ref/heads/{quoted(branch)}")
+    found = api.find(f"look at {branch}", f"{home}/git/ref/{ref(branch)}")
     return None if found is None else str(found["object"]["sha"])
+
+
+def ref(branch: str) -> str:
+    """A branch as the end of an address of the git data API."""
+    return quoted(f"heads/{branch}")
 
 
 def check_storable(patch: Patch) -> None:
@@ -85,7 +90,7 @@ def _place(
             api.write(f"make the branch {branch}", "POST", f"{home}/git/refs", data)
         else:
             data = {"sha": sha, "force": forced}
-            at = f"{home}/git/refs/heads/{quoted(branch)}"
+            at = f"{home}/git/refs/{ref(branch)}"
             api.write(f"move the branch {branch}", "PATCH", at, data)
     except ForgeError as problem:
         if problem.status not in (409, 422):

@@ -249,7 +249,7 @@ def test_a_fork_is_the_home_of_the_bots_branches(here: Desk) -> None:
     assert (made.fork, made.commit) == (True, sha)
     assert made.clone_url == f"{here.fake.url}/helper/app-fork.git"
     assert forge.open_pulls("greenroom/1-") == [made]
-    assert f"/compare/main...helper%3Aapp-fork%3A{NEW.branch}?" in forge.new_pull_url(NEW)
+    assert f"/compare/main...helper:app-fork:{NEW.branch}?" in forge.new_pull_url(NEW)
     del here.store.projects["helper/app-fork"]
     assert forge.pull(made.number).clone_url == f"{here.fake.url}/{NAME}.git"
     assert forge.pull(made.number).fork

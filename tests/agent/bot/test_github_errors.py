@@ -26,7 +26,12 @@ FAULTS = {
     **{f"{status}": Fault(status=status, times=ALWAYS) for status in (401, 403, 404, 409, 422)},
     "429": Fault(status=429, headers={"Retry-After": "7"}),
     "429 for long": Fault(status=429, headers={"Retry-After": "3600"}, times=ALWAYS),
-    "rate limit": Fault(status=403, message="You have exceeded a secondary rate limit."),
+    "rate limit": Fault(
+        # The place where logs lie knows no such limit.
+        "/v3/|graphql",
+        status=403,
+        message="You have exceeded a secondary rate limit.",
+    ),
     "500": Fault(status=500),
     "502 for long": Fault(status=502, times=ALWAYS),
     "503 though done": Fault(status=503, late=True),

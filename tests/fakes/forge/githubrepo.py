@@ -30,10 +30,10 @@ def add_routes(routes: Routes) -> None:
     add("POST", REPO + "/git/trees")(_new_tree)
     add("GET", REPO + "/git/commits/{sha}")(_commit)
     add("POST", REPO + "/git/commits")(_new_commit)
-    add("GET", REPO + "/git/ref/heads/{branch*}")(_ref)
+    add("GET", REPO + "/git/ref/{ref*}")(_ref)
     add("POST", REPO + "/git/refs")(_new_ref)
-    add("PATCH", REPO + "/git/refs/heads/{branch*}")(_move_ref)
-    add("DELETE", REPO + "/git/refs/heads/{branch*}")(_delete_ref)
+    add("PATCH", REPO + "/git/refs/{ref*}")(_move_ref)
+    add("DELETE", REPO + "/git/refs/{ref*}")(_delete_ref)
     add("GET", REPO + "/actions/runs/{number}/jobs")(_jobs)
     add("GET", REPO + "/actions/jobs/{number}/logs")(_log)
     add("GET", "/logs/{owner}/{repo}/{number}")(_log_file)
@@ -180,7 +180,8 @@ def _ref_answer(project: Project, branch: str, status: int = 200) -> Answer:
     return Answer(status, {"ref": f"refs/heads/{branch}", "url": "", "object": target})
 
 
-def _ref(rights: Rights, call: Call, owner: str, repo: str, branch: str) -> Answer:
+def _ref(rights: Rights, call: Call, owner: str, repo: str, ref: str) -> Answer:
+    branch = ref.removeprefix("heads/")
     project = rights.project(owner, repo, "contents: read")
     if project.git.head(branch) is None:
         raise Refused(404, error(404, "Not Found"))
@@ -200,7 +201,8 @@ def _new_ref(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
     return _ref_answer(project, branch, 201)
 
 
-def _move_ref(rights: Rights, call: Call, owner: str, repo: str, branch: str) -> Answer:
+def _move_ref(rights: Rights, call: Call, owner: str, repo: str, ref: str) -> Answer:
+    branch = ref.removeprefix("heads/")
     project = rights.project(owner, repo, "contents: write")
     data = call.json()
     old = project.git.head(branch)
@@ -212,7 +214,8 @@ def _move_ref(rights: Rights, call: Call, owner: str, repo: str, branch: str) ->
     return _ref_answer(project, branch)
 
 
-def _delete_ref(rights: Rights, call: Call, owner: str, repo: str, branch: str) -> Answer:
+def _delete_ref(rights: Rights, call: Call, owner: str, repo: str, ref: str) -> Answer:
+    branch = ref.removeprefix("heads/")
     project = rights.project(owner, repo, "contents: write")
     if project.git.head(branch) is None:
         raise Refused(422, error(422, "Reference does not exist"))
