@@ -99,8 +99,11 @@ def of_run(folder: Path) -> tuple[str, Given]:
     """The suite of an earlier run, and the patches of its attempts, at its tasks alone. Raises
     UsageError for a folder that holds none."""
     old = manifest.read(folder / "manifest.json")
-    patches, lost = {}, {}
+    patches, lost, never = {}, {}, set()
     for result in record.read(folder / "results.jsonl"):
+        if not handed_in(folder, old, *result.key) and result.status == "no patch":
+            never.add(result.key)
+            continue
         diff = _diff_of(folder, result)
         if diff is None:
             lost[result.key] = f"the earlier run has no patch: {result.status}, {result.reason}"
@@ -110,11 +113,17 @@ def of_run(folder: Path) -> tuple[str, Given]:
         raise UsageError(f"{folder} has no result yet", "Go on with that run first.")
     made_by = str((old.get("model") or {}).get("name") or old.get("made_by") or old["way"])
     given = Given(patches, made_by, str(folder.absolute()))
-    given = replace(given, tasks=frozenset(task for task, _ in (*patches, *lost)))
+    given = replace(given, tasks=frozenset(task for task, _ in (*patches, *lost, *never)))
     for key in product(given.tasks or (), range(1, given.attempts + 1)):
-        if key not in patches:
+        if key not in patches and key not in never:
             lost.setdefault(key, "the earlier run did not come to this attempt")
     return str(old["suite"]["reference"]), replace(given, lost=lost)
+
+
+def handed_in(folder: Path, manifest: Mapping[str, Any], task: str, attempt: int) -> bool:
+    """Whether a run had anything to judge, if only an empty patch: who makes patches elsewhere may
+    make none for a task."""
+    return manifest.get("way") != "given" or place(folder, task, attempt).is_file()
 
 
 def place(folder: Path, task: str, attempt: int) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.bench import record
+from agent.bench.given import handed_in
 from agent.bench.record import Result, Status
 
 #: No count and no number of seconds of an attempt comes near this.
@@ -78,6 +79,10 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         return all(len(attempts) >= self.planned for attempts in self.tasks.values())
+
+    def handed_in(self, attempt: Attempt) -> bool:
+        """Whether there was anything to judge, if only an empty patch."""
+        return handed_in(self.path, self.manifest, attempt.task, attempt.number)
 
     @property
     def model(self) -> str:

@@ -73,9 +73,16 @@ def test_an_earlier_run_is_judged_again_at_its_own_tasks_alone(tmp_path: Path) -
     ends = Result("a", 1, "invalid patch"), Result("b", 1, "no patch")
     reference, found = of_run(earlier_run(tmp_path, *ends))
     assert reference == "s"
-    assert found.patches == {("a", 1): DIFF.encode(), ("b", 1): b""}
+    assert found.patches == {("a", 1): DIFF.encode()}
     assert found.tasks == {"a", "b"}
     assert not found.lost
+
+
+def test_what_was_handed_in_empty_is_handed_in_empty_again(tmp_path: Path) -> None:
+    folder = earlier_run(tmp_path, Result("a", 1, "solved"), Result("b", 1, "no patch"))
+    write(folder / "given", "b-1.diff", "")
+    _, found = of_run(folder)
+    assert found.patches == {("a", 1): DIFF.encode(), ("b", 1): b""}
 
 
 def test_what_infrastructure_kept_an_earlier_run_from_is_no_failure(tmp_path: Path) -> None:
