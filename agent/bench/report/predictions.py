@@ -70,8 +70,8 @@ def write_run_report(run: RunFolder, path: Path) -> None:
 def run_report(run: RunFolder, number: int) -> dict[str, object]:
     """The fields of SWE-bench's report (harness/reporting.py) for the attempts of that number.
 
-    What could not be run here, or was not yet, or was not handed in, is incomplete. A patch that does not apply and a
-    failure of infrastructure are errors; the latter are named as such, too.
+    What could not be run here, or was not yet, or was not handed in, is incomplete. A patch that
+    does not apply and a failure of infrastructure are errors; the latter are named as such, too.
     """
     here = {
         name: attempt
