@@ -95,6 +95,9 @@ class RunFolder:
     @property
     def author(self) -> str:
         """Who made the patches, for people."""
+        model = self.manifest.get("model")
+        if isinstance(model, Mapping) and model.get("real") is False:
+            return f"Script {self.model}, no model"
         names = {"gold": "Reference solutions", "empty": "No patch"}
         return names.get(self.model, self.model)
 
