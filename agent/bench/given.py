@@ -23,6 +23,8 @@ from tasks.suites.suite import check_name
 
 #: Where an attempt's folder has the patch that was judged, if no turns of a model made it.
 PATCH = "patch.diff"
+#: Of those who made patches so many are named.
+_NAMED = 3
 _DIFFS = (".diff", ".patch")
 
 
@@ -69,16 +71,23 @@ def read_given(path: Path) -> Given:
         if (path / "manifest.json").is_file():
             raise UsageError(f"{path} is a benchmark run", f"Write: greenroom bench rescore {path}")
         return _from_folder(path)
-    if not path.is_file():
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is neither a file nor a folder", "Write predictions to a file.")
+    if not path.exists():
         raise UsageError(f"there is no file or folder {path}", "Give predictions or diffs.")
-    made_by = ""
+    makers: dict[str, None] = {}
     found: defaultdict[str, list[bytes]] = defaultdict(list)
     for where, prediction in _predictions(path):
         task, diff, name = _prediction(prediction, where)
         found[task].append(diff)
-        made_by = made_by or name
+        makers |= {name: None} if name else {}
     _check_numbers(found, path)
-    return Given(_numbered(found), made_by or path.stem, str(path.absolute()))
+    return Given(_numbered(found), _together(list(makers)) or path.stem, str(path.absolute()))
+
+
+def _together(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _check_numbers(found: Mapping[str, Sequence[bytes]], path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,26 @@ def test_a_line_of_predictions_may_hold_what_unicode_calls_a_line_break(tmp_path
     odd = {**ONE, "model_patch": DIFF + "+\u2028\x85\u2029\n"}
     found = read_given(write(tmp_path, "p.jsonl", json.dumps(odd, ensure_ascii=False)))
     assert found.patches == {("a-1", 1): odd["model_patch"].encode()}
+
+
+def test_a_file_may_begin_with_the_mark_of_some_editors(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(ONE).encode())
+    assert read_given(path).patches == {("a-1", 1): DIFF.encode()}
+
+
+def test_all_who_made_the_patches_are_named(tmp_path: Path) -> None:
+    rows = [{**ONE, "instance_id": n, "model_name_or_path": f"m{n}"} for n in "abcdd"]
+    found = read_given(write(tmp_path, "p.json", rows[:2]))
+    assert found.made_by == "ma, mb"
+    found = read_given(write(tmp_path, "p.json", rows[:4]))
+    assert found.made_by == "ma, mb, mc and 1 more"
+
+
+def test_a_pipe_is_said_to_be_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="neither a file nor a folder"):
+        read_given(tmp_path / "pipe")
 
 
 def test_two_diffs_of_one_task_in_a_folder_are_refused(tmp_path: Path) -> None:
