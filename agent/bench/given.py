@@ -120,13 +120,26 @@ def of_run(folder: Path) -> tuple[str, Given]:
             patches[result.key] = diff
     if not patches:
         raise UsageError(f"{folder} has no result yet", "Go on with that run first.")
-    made_by = str((old.get("model") or {}).get("name") or old.get("made_by") or old["way"])
+    made_by, reference = _said(old, folder)
     given = Given(patches, made_by, str(folder.absolute()))
     given = replace(given, tasks=frozenset(task for task, _ in (*patches, *lost, *never)))
     for key in product(given.tasks or (), range(1, given.attempts + 1)):
         if key not in patches and key not in never:
             lost.setdefault(key, "the earlier run did not come to this attempt")
-    return str(old["suite"]["reference"]), replace(given, lost=lost)
+    return reference, replace(given, lost=lost)
+
+
+def _said(manifest: Mapping[str, Any], folder: Path) -> tuple[str, str]:
+    """Who made the patches of a run, and of which suite it is. Raises UsageError."""
+    try:
+        made_by = (manifest.get("model") or {}).get("name") or manifest.get("made_by")
+        return str(made_by or manifest["way"]), str(manifest["suite"]["reference"])
+    except (AttributeError, KeyError, TypeError):
+        raise UsageError(
+            f"{folder / 'manifest.json'} does not say what the run is of",
+            "It was changed or damaged: judge the run's predictions.jsonl with "
+            "`greenroom bench verify`.",
+        ) from None
 
 
 def handed_in(folder: Path, manifest: Mapping[str, Any], task: str, attempt: int) -> bool:

@@ -150,7 +150,8 @@ def read(path: Path) -> dict[str, Any]:
         schema = manifest["schema"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
-            f"{path} is not the manifest of a benchmark run", "Give another folder with --output."
+            f"{path} is not the manifest of a benchmark run",
+            "Give the folder that `greenroom bench` wrote, or for a new run one that is not there.",
         ) from None
     if schema != SCHEMA:
         raise UsageError(f"{path}: {schema} is another version of the format; this is {SCHEMA}")

@@ -99,6 +99,15 @@ def test_an_earlier_run_is_judged_again_at_its_own_tasks_alone(tmp_path: Path) -
     assert not found.lost
 
 
+@pytest.mark.parametrize("change", [{"suite": 3}, {"suite": {}}, {"model": "m"}])
+def test_a_manifest_that_was_damaged_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    folder = earlier_run(tmp_path, Result("a", 1, "solved"))
+    old = json.loads((folder / "manifest.json").read_text())
+    write(folder, "manifest.json", {**old, **change})
+    with pytest.raises(UsageError, match="does not say what the run is of"):
+        of_run(folder)
+
+
 def test_what_was_handed_in_empty_is_handed_in_empty_again(tmp_path: Path) -> None:
     folder = earlier_run(tmp_path, Result("a", 1, "solved"), Result("b", 1, "no patch"))
     write(folder / "given", "b-1.diff", "")
