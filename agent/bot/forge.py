@@ -100,6 +100,9 @@ class Forge(Protocol):
 
     name: Literal["github", "gitlab"]
 
+    def use_fork(self, fork: str) -> None:
+        """Lets the bot's branches go to this repository from now on; "": to this one itself."""
+
     def repository(self) -> Repository: ...
 
     def me(self) -> str:

@@ -198,7 +198,9 @@ class _Job:
 
     def _kept(self) -> tuple[Comment, state.State] | None:
         place = self.trigger.place
-        return place and state.latest(self.forge.my_comments(place), self.forge.me())
+        if place is None:
+            return None
+        return state.latest(self.forge.my_comments(place), self.forge.me())
 
     def _last_commit(self) -> str:
         kept = self._kept()

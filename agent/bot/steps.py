@@ -44,6 +44,7 @@ class Job:
         forge = self.forge
         commit = forge.base_commit(forge.repository().default_branch)
         found = config.read(forge.file(OWN, commit), forge.file(PROJECT, commit))
+        forge.use_fork(found.fork)
         return found, self.read(found)
 
     def accept(self) -> Decision:
