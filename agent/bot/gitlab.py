@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
@@ -17,7 +17,7 @@ from agent.bot.forge import (
     Remark,
     Repository,
 )
-from agent.bot.gitlab_api import Api, base_url, quoted, unsettled
+from agent.bot.gitlab_api import Api, base_url, quoted
 from agent.bot.trigger import Actor, Build, Place, Trigger
 from sandbox.errors import SetupError
 from sandbox.patch import Patch
@@ -123,17 +123,13 @@ class GitLab:
         if trigger.target in ("comment", "review comment"):
             at += f"/notes/{trigger.target_id}"
         try:
-            self._api.post("react", f"{at}/award_emoji", {"name": REACTION}, again=True)
+            self._api.post("react", f"{at}/award_emoji", {"name": REACTION})
         except ForgeError as problem:
             if problem.status != 404 or "Award Emoji" not in problem.message:
                 raise
 
     def my_comments(self, place: Place) -> Sequence[Comment]:
-        query = {"sort": "asc", "order_by": "created_at"}
-        notes = self._api.list("read the comments", f"{self._place(place)}/notes", query)
-        me = self.me()
-        own = [note for note in notes if not note["system"] and note["author"]["username"] == me]
-        return sorted((_comment(note, place) for note in own), key=lambda comment: comment.id)
+        return [_comment(note, place) for note in self._own_notes(place)]
 
     def my_recent_comments(self, since: datetime) -> Sequence[Comment]:
         after = (since - OLDEST_COMMENT).date().isoformat()
@@ -150,16 +146,13 @@ class GitLab:
         return [comment for comment in found if comment.updated_at >= since]
 
     def add_comment(self, place: Place, body: str) -> Comment:
-        try:
-            made = self._api.post("comment", f"{self._place(place)}/notes", {"body": body})
-        except ForgeError as problem:
-            if not unsettled(problem):
-                raise
-            same = [each for each in self.my_comments(place) if each.body == body]
-            if not same:
-                raise
-            return same[-1]
-        return _comment(made, place)
+        at = f"{self._place(place)}/notes"
+
+        def made() -> dict[str, Any] | None:
+            same = [note for note in self._own_notes(place) if note["body"] == body]
+            return same[-1] if same else None
+
+        return _comment(self._api.create("comment", at, {"body": body}, made), place)
 
     def edit_comment(self, comment: Comment, body: str) -> None:
         self._api.put("edit the comment", self._note(comment), {"body": body})
@@ -212,7 +205,7 @@ class GitLab:
         # A second one for the same branches is refused, so asking again opens none.
         what = f"open a merge request for {new.branch}"
         try:
-            made = self._api.post(what, f"{self._home}/merge_requests", data, again=True)
+            made = self._api.post(what, f"{self._home}/merge_requests", data)
         except ForgeError as problem:
             if problem.status != 409:
                 raise
@@ -295,6 +288,13 @@ class GitLab:
         found = self._api.find(what, at, missing=("Branch Not Found",))
         return None if found is None else str(found["commit"]["id"])
 
+    def _own_notes(self, place: Place) -> Sequence[dict[str, Any]]:
+        query = {"sort": "asc", "order_by": "created_at"}
+        notes = self._api.list("read the comments", f"{self._place(place)}/notes", query)
+        me = self.me()
+        own = [note for note in notes if not note["system"] and note["author"]["username"] == me]
+        return sorted(own, key=lambda note: int(note["id"]))
+
     def _place(self, place: Place) -> str:
         return f"{self._at}/{'merge_requests' if place.pull else 'issues'}/{place.number}"
 
@@ -341,9 +341,11 @@ class GitLab:
         return str(self._projects[at]["http_url_to_repo"])
 
 
-def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
-    """The project of a job, as GitLab's variables name it, with the token in GITLAB_TOKEN. Raises
-    SetupError where one is missing."""
+def connect(
+    variables: Mapping[str, str], login: str = "", say: Callable[[str], None] = lambda text: None
+) -> GitLab:
+    """The project of a job, as GitLab's variables name it, with the token in GITLAB_TOKEN. `say` is
+    told of pauses. Raises SetupError where a variable or python-gitlab is missing."""
     token, project = variables.get(VARIABLE, ""), variables.get("CI_PROJECT_ID", "")
     if not token:
         raise SetupError(
@@ -356,7 +358,7 @@ def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
         raise SetupError(
             "CI_PROJECT_ID is not set: the project to work for.", "GitLab sets it in each job."
         )
-    return GitLab(Api(base_url(variables), token), project, login)
+    return GitLab(Api(base_url(variables), token, say=say), project, login)
 
 
 def _is(pull: Pull, new: NewPull) -> bool:
