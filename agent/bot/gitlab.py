@@ -18,19 +18,17 @@ from agent.bot.forge import (
     Repository,
 )
 from agent.bot.gitlab_api import Api, base_url, quoted
+from agent.bot.gitlab_data import DRAFT, comment_of, is_same, moment, remark_of, shortened, titled
 from agent.bot.trigger import Actor, Build, Place, Trigger
 from sandbox.errors import SetupError
 from sandbox.patch import Patch
 
 DEVELOPER = 30
 VARIABLE = "GITLAB_TOKEN"
-DRAFT = "Draft: "
 REACTION = "eyes"
 MESSAGES = 20
 #: Comments of the bot that are older are not asked for, also where one was edited since.
 OLDEST_COMMENT = timedelta(days=90)
-#: Characters of an address that servers take, with room for the rest of it.
-LONGEST_BODY = 6000
 _STATES: Mapping[str, Literal["open", "closed", "merged"]] = {
     "opened": "open",
     "locked": "open",
@@ -56,7 +54,8 @@ class GitLab:
 
     def use_fork(self, fork: str) -> None:
         """Lets the bot's branches go to this project, a path, from now on; "": to this one."""
-        self._home = f"/projects/{quoted(fork)}" if fork else self._at
+        own = not fork or fork.lower() == self.repository().name.lower()
+        self._home = self._at if own else f"/projects/{quoted(fork)}"
 
     def repository(self) -> Repository:
         found = self._project(self._at)
@@ -129,7 +128,7 @@ class GitLab:
                 raise
 
     def my_comments(self, place: Place) -> Sequence[Comment]:
-        return [_comment(note, place) for note in self._own_notes(place)]
+        return [comment_of(note, place) for note in self._own_notes(place)]
 
     def my_recent_comments(self, since: datetime) -> Sequence[Comment]:
         after = (since - OLDEST_COMMENT).date().isoformat()
@@ -139,7 +138,7 @@ class GitLab:
         project = self._project(self._at)["id"]
         notes = [event.get("note") for event in events if event.get("project_id") == project]
         found = [
-            _comment(note, Place(note["noteable_iid"], note["noteable_type"] == "MergeRequest"))
+            comment_of(note, Place(note["noteable_iid"], note["noteable_type"] == "MergeRequest"))
             for note in notes
             if note and note.get("noteable_type") in ("Issue", "MergeRequest")
         ]
@@ -152,7 +151,7 @@ class GitLab:
             same = [note for note in self._own_notes(place) if note["body"] == body]
             return same[-1] if same else None
 
-        return _comment(self._api.create("comment", at, {"body": body}, made), place)
+        return comment_of(self._api.create("comment", at, {"body": body}, made), place)
 
     def edit_comment(self, comment: Comment, body: str) -> None:
         self._api.put("edit the comment", self._note(comment), {"body": body})
@@ -195,7 +194,7 @@ class GitLab:
         data: dict[str, Any] = {
             "source_branch": new.branch,
             "target_branch": new.base_branch,
-            "title": _title(new.title, new.draft),
+            "title": titled(new.title, new.draft),
             "description": new.body,
             "remove_source_branch": True,
         }
@@ -209,7 +208,7 @@ class GitLab:
         except ForgeError as problem:
             if problem.status != 409:
                 raise
-            there = [each for each in self.open_pulls(new.branch) if _is(each, new)]
+            there = [each for each in self.open_pulls(new.branch) if is_same(each, new)]
             if not there:
                 raise
             return there[0]
@@ -217,7 +216,7 @@ class GitLab:
 
     def update_pull(self, number: int, title: str, body: str) -> Pull:
         draft = self.pull(number).draft
-        data = {"title": _title(title, draft), "description": body}
+        data = {"title": titled(title, draft), "description": body}
         what, at = f"update !{number}", f"{self._at}/merge_requests/{number}"
         return self._pull(self._api.put(what, at, data))
 
@@ -246,13 +245,13 @@ class GitLab:
         discussions = self._api.list("read the review", at)
         sent = datetime.fromisoformat(trigger.at)
         return [
-            _remark(each)
+            remark_of(each)
             for discussion in discussions
             if any(each["id"] == note for each in discussion["notes"])
             for each in discussion["notes"]
             if not each["system"] and each["author"]["id"] == trigger.actor.id
             # Webhooks tell times in whole seconds.
-            if _time(each["updated_at"]).replace(microsecond=0) <= sent
+            if moment(each["updated_at"]).replace(microsecond=0) <= sent
         ]
 
     def recent_messages(self, branch: str) -> Sequence[str]:
@@ -268,8 +267,8 @@ class GitLab:
             "source_branch": new.branch,
             "target_project_id": base["id"],
             "target_branch": new.base_branch,
-            "title": _title(new.title, new.draft),
-            "description": _short(new.body),
+            "title": titled(new.title, new.draft),
+            "description": shortened(new.body),
         }
         query = urlencode({f"merge_request[{name}]": value for name, value in values.items()})
         return f"{head['web_url']}/-/merge_requests/new?{query}"
@@ -359,41 +358,3 @@ def connect(
             "CI_PROJECT_ID is not set: the project to work for.", "GitLab sets it in each job."
         )
     return GitLab(Api(base_url(variables), token, say=say), project, login)
-
-
-def _is(pull: Pull, new: NewPull) -> bool:
-    """Whether a merge request is the very one to open: another delivery's, or of an answer that
-    was lost."""
-    places = (pull.branch, pull.base_branch) == (new.branch, new.base_branch)
-    return places and (pull.title, pull.body) == (new.title, new.body)
-
-
-def _title(title: str, draft: bool) -> str:
-    plain = title.removeprefix(DRAFT)
-    return DRAFT + plain if draft else plain
-
-
-def _short(body: str) -> str:
-    """As much of a text, to whole lines, as fits into an address."""
-    room, kept = LONGEST_BODY, []
-    for line in body.splitlines(keepends=True):
-        room -= len(quoted(line))
-        if room < 0:
-            break
-        kept.append(line)
-    return "".join(kept)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _comment(note: Mapping[str, Any], place: Place) -> Comment:
-    author = note["author"]["username"]
-    return Comment(note["id"], place, author, note["body"], _time(note["updated_at"]))
-
-
-def _remark(note: Mapping[str, Any]) -> Remark:
-    position = note.get("position") or {}
-    path = position.get("new_path") or position.get("old_path") or ""
-    return Remark(path, position.get("new_line") or position.get("old_line"), note["body"])
