@@ -71,7 +71,7 @@ def patch(proposal: Proposal, proof: str, why: str, run_url: str) -> str:
     if len(proposal.diff) > _MOST_PATCH:
         shown = "The patch is too long for a comment; it is in the run's report."
     else:
-        shown = harmless.code(proposal.diff, "diff", exact=True)
+        shown = harmless.patch(proposal.diff)
     return _joined([why, proof, shown], run_url)
 
 

@@ -1,0 +1,260 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.bot.accept import accept
+from agent.bot.config import Config
+from agent.bot.forge import ForgeError, Pull
+from agent.bot.proposal import Proposal
+from agent.bot.proposal import Tests as Ran
+from agent.bot.publish import Published, publish
+from agent.bot.trigger import Place, Trigger
+from sandbox.errors import UsageError
+from sandbox.patch import FILE, Change, Patch
+from tests.agent.bot.gitlabs import BOT, Desk, desk
+from tests.fakes.forge.faults import Fault
+
+NOW = datetime.now(UTC)
+RUN = "https://runs.test/1"
+MENDED = Patch((Change("src/app.py", FILE, b"print('yes')\n"),))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Desk]:
+    with desk(tmp_path) as made:
+        yield made
+
+
+def accepted(here: Desk, place: Place, minutes: int = 0, action: str = "fix") -> Trigger:
+    with here.store.lock:
+        note = here.store.comment(here.project, place.number, place.pull, "dev", "/greenroom fix")
+    trigger = Trigger(
+        key=f"comment:{note.id}",
+        action=action,  # type: ignore[arg-type]
+        source="comment",
+        actor=here.actor("dev"),
+        at=NOW.replace(microsecond=minutes).isoformat(),
+        place=place,
+        title="The app says @no: fixes #1",
+        target="comment",
+        target_id=note.id,
+    )
+    assert accept(here.forge(), trigger, Config(), NOW, RUN).go
+    return trigger
+
+
+def proposed(here: Desk, trigger: Trigger, **changes: object) -> Proposal:
+    found = Proposal(
+        key=trigger.key,
+        status="solved",
+        reason="all is well",
+        branch="main",
+        commit=here.head("main") or "",
+        patch=MENDED,
+        diff="--- a/src/app.py\n+++ b/src/app.py\n",
+        grade="proved",
+        before=Ran(("test_app",), 3),
+        after=Ran((), 4),
+        repaired=("test_app",),
+        summary="It said no. Now it says yes, ping @dev, closes #1",
+        model="gpt-oss-20b",
+        run="r1",
+        version="1",
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def published(
+    here: Desk, trigger: Trigger, proposal: Proposal, config: Config | None = None
+) -> Published:
+    return publish(here.forge(), trigger, config or Config(), proposal, RUN)
+
+
+def told(here: Desk, place: Place) -> str:
+    """The body of the bot's one comment."""
+    with here.store.lock:
+        notes = [n for n in here.project.comments.values() if n.author == BOT and not n.system]
+        [note] = [n for n in notes if (n.number, n.pull) == (place.number, place.pull)]
+        return note.body
+
+
+def pulls(here: Desk) -> list[Pull]:
+    return list(here.forge().open_pulls("greenroom/"))
+
+
+def test_a_solved_issue_becomes_one_draft_that_says_how_it_was_proved(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    done = published(here, trigger, proposed(here, trigger))
+    [pull] = pulls(here)
+    assert done.url == pull.url
+    assert pull.draft
+    assert pull.branch.startswith(f"greenroom/{place.number}-")
+    assert pull.base_branch == "main"
+    assert f"Closes #{place.number}." in pull.body
+    assert "**Proved.**" in pull.body
+    assert "| before | 3 | 1 |" in pull.body
+    assert "| after | 4 | 0 |" in pull.body
+    assert RUN in pull.body
+    assert pull.url in told(here, place)
+    content = here.project.git.file("src/app.py", pull.commit)
+    assert content == b"print('yes')\n"
+
+
+def test_words_of_others_mention_and_close_nothing(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    published(here, trigger, proposed(here, trigger))
+    [pull] = pulls(here)
+    assert "@dev" not in pull.body
+    assert "@no" not in pull.title
+    assert "closes #1" not in pull.body.replace("Closes #1.", "")
+    message = here.forge().recent_messages(pull.branch)[0]
+    assert "@no" not in message
+    assert "fixes #1" not in message
+
+
+def test_the_commit_names_model_and_run(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    published(here, trigger, proposed(here, trigger))
+    message = here.forge().recent_messages(pulls(here)[0].branch)[0]
+    assert "Greenroom-Model: gpt-oss-20b\nGreenroom-Run: r1" in message
+
+
+def test_a_second_run_updates_the_pull_request(here: Desk) -> None:
+    place = here.issue()
+    first = accepted(here, place)
+    one = published(here, first, proposed(here, first))
+    second = accepted(here, place, 1, "retry")
+    again = Patch((Change("src/app.py", FILE, b"print('yes, yes')\n"),))
+    two = published(here, second, proposed(here, second, patch=again))
+    assert one.url == two.url
+    [pull] = pulls(here)
+    assert here.project.git.file("src/app.py", pull.commit) == b"print('yes, yes')\n"
+    assert "Updated" in told(here, place)
+
+
+def test_commits_of_others_on_the_branch_are_left_alone(here: Desk) -> None:
+    place = here.issue()
+    first = accepted(here, place)
+    published(here, first, proposed(here, first))
+    [pull] = pulls(here)
+    theirs = here.project.git.commit(pull.branch, {"src/app.py": "print('mine')\n"}, "Mine")
+    second = accepted(here, place, 1, "retry")
+    published(here, second, proposed(here, second))
+    assert here.head(pull.branch) == theirs
+    assert "not the bot's" in told(here, place)
+    assert "+++ b/src/app.py" in told(here, place)
+
+
+def test_a_failed_attempt_leaves_one_comment_that_says_why(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    proposal = proposed(
+        here, trigger, status="not solved", reason="out of turns", after=Ran(("test_app",), 3)
+    )
+    published(here, trigger, proposal)
+    assert pulls(here) == []
+    assert "out of turns" in told(here, place)
+    assert "`test_app`" in told(here, place)
+
+
+@pytest.mark.parametrize("path", [".github/workflows/ci.yml", ".gitlab-ci.yml", "greenroom.toml"])
+def test_the_rules_hold_whatever_was_proved(here: Desk, path: str) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    patch = MENDED.merge(Patch((Change(path, FILE, b"x\n"),)))
+    published(here, trigger, proposed(here, trigger, patch=patch))
+    assert pulls(here) == []
+    assert path.rpartition("/")[2].replace("_", "") in told(here, place).replace("\\", "")
+
+
+def test_a_weaker_verdict_than_configured_is_told_and_not_published(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    proposal = proposed(here, trigger, grade="regression-only")
+    published(here, trigger, proposal, Config(require="reproduced"))
+    assert pulls(here) == []
+    assert "*reproduced*" in told(here, place)
+
+
+def test_what_nothing_shows_does_not_close_the_issue(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    published(here, trigger, proposed(here, trigger, grade="regression-only"))
+    [pull] = pulls(here)
+    assert "Closes" not in pull.body
+    assert f"For #{place.number}." in pull.body
+    assert "**Not shown.**" in pull.body
+
+
+def test_a_stop_before_publishing_holds(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    stop = replace(trigger, key="comment:0", action="stop", target=None)
+    accept(here.forge(), stop, Config(), NOW, RUN)
+    published(here, trigger, proposed(here, trigger))
+    assert pulls(here) == []
+    assert "Stopped" in told(here, place)
+
+
+def test_who_lost_the_right_meanwhile_publishes_nothing(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    here.project.roles["dev"] = "triage"
+    published(here, trigger, proposed(here, trigger))
+    assert pulls(here) == []
+
+
+def test_a_proposal_of_another_event_is_refused(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    with pytest.raises(UsageError, match="not of this event"):
+        published(here, trigger, proposed(here, trigger, key="comment:1"))
+
+
+def test_a_link_is_given_where_pull_requests_are_opened_by_hand(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    done = published(here, trigger, proposed(here, trigger), Config(pull_request="link"))
+    assert pulls(here) == []
+    assert done.url in told(here, place)
+    assert here.head(f"greenroom/{place.number}-the-app-says-no-fixes-1")
+
+
+def test_the_same_proposal_published_again_changes_nothing(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    proposal = proposed(here, trigger)
+    one, two = published(here, trigger, proposal), published(here, trigger, proposal)
+    assert one.url == two.url
+    assert len(pulls(here)) == 1
+
+
+def test_labels_and_owners_are_asked_for_and_their_refusal_undoes_nothing(here: Desk) -> None:
+    here.project.git.commit("main", {"CODEOWNERS": "* @dev @nobody\n"}, "Own it")
+    here.project.roles["dev"] = "maintain"
+    trigger = accepted(here, here.issue())
+    config = Config(labels=("bot",), reviewers="codeowners")
+    here.fake.faults.add(Fault("PUT .*/merge_requests/.*", status=403, times=9))
+    published(here, trigger, proposed(here, trigger), config)
+    [pull] = pulls(here)
+    assert pull.state == "open"
+
+
+def test_a_pull_request_that_cannot_be_opened_leaves_no_branch(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    here.fake.faults.add(Fault("POST .*/merge_requests$", status=404, times=9))
+    with pytest.raises(ForgeError):
+        published(here, trigger, proposed(here, trigger))
+    assert [name for name in here.project.git.branches() if "greenroom" in name] == []
+    assert "publishing it failed" in told(here, place)
+
+
+def test_a_token_that_may_not_open_pull_requests_leaves_a_link(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    here.fake.faults.add(Fault("POST .*/merge_requests$", status=403, times=9))
+    done = published(here, trigger, proposed(here, trigger))
+    assert done.url
+    assert done.url in told(here, place)
