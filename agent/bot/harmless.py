@@ -73,6 +73,11 @@ def prose(text: str, most: int = MOST) -> str:
     return _INDENT.sub(_indented, text).strip("\n")
 
 
+def phrase(text: str, most: int = 200) -> str:
+    """Markdown that shows the text as a part of a line, such as an entry of a list."""
+    return prose(" ".join(seen(text).split()), most)
+
+
 def quoted(text: str, most: int = MOST) -> str:
     """Markdown that shows the text as it was written, in a block quote."""
     return _in_quote(prose(text, most))
