@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import partial
+from urllib.parse import quote
 
 from agent.bot.config import Config
 from agent.bot.forge import ForgeError, Repository
@@ -128,7 +129,7 @@ def _may_open(api: Api, at: str) -> Iterator[Finding]:
 
 
 def _rules(api: Api, at: str) -> Iterator[Finding]:
-    found = api.list("read the rules of branches", f"{at}/rules/branches/{quoted(BRANCH)}")
+    found = api.list("read the rules of branches", f"{at}/rules/branches/{quote(BRANCH, safe='')}")
     stopping = {
         rule["type"]: _STOPPING[rule["type"]] for rule in found if rule["type"] in _STOPPING
     }

@@ -23,7 +23,7 @@ class Remote:
         """Which forge answers there, None where the name of the host does not tell."""
         for name in ("github", "gitlab"):
             if name in self.host.lower():
-                return name  # type: ignore[return-value]
+                return name
         return None
 
 

@@ -26,7 +26,7 @@ def examine(found: Settings, console: Console) -> int:
 
 
 async def examined(found: Settings, console: Console) -> Examination:
-    """What is found on the model of the settings. Raises GreenroomError where it cannot be asked."""
+    """What is found on the model of the settings. Raises GreenroomError."""
     name = str(found["model"])
     # One more try is enough to tell a broken server from a broken connection.
     settings = replace(model_settings(found, retries=1), protocol="chat")
