@@ -113,7 +113,9 @@ def _check_reach(wanted: Mapping[str, Value], label: str) -> None:
 
 _LIST_KEYS = "`greenroom config` lists every key."
 #: Variables of this prefix that are no settings.
-_OTHER_VARIABLES = frozenset({"GREENROOM_DEBUG"})
+_OTHER_VARIABLES = frozenset(
+    f"GREENROOM_{name}" for name in ("DEBUG", "BOT", "OUTPUT", "ISSUE", "GUIDANCE", "RED_BUILD")
+)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
