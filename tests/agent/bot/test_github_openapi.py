@@ -23,9 +23,9 @@ pytestmark = pytest.mark.nightly
 
 PACKAGES = ("@octokit/openapi@23.0.2", "@stoplight/prism-cli@5.14.2")
 DESCRIPTION = "node_modules/@octokit/openapi/generated/api.github.com.json"
-VIOLATION = re.compile(r"Violation: (\S+) (.*)")
+VIOLATION = re.compile(r"error +Violation: (\S+) (.*)")
 #: The fake gives the fields that clients read, not all that GitHub has.
-LEFT_OUT = "must have required property"
+LEFT_OUT = ("must have required property", "must match exactly one schema in oneOf")
 
 
 class Proxy:
@@ -144,7 +144,7 @@ def test_every_request_is_one_that_github_describes(here: Desk, proxy: Proxy) ->
     assert [each for each in found if each[0].startswith("request")] == []
     unknown = [line for line in proxy.lines if "NO_PATH_MATCHED" in line or "not found" in line]
     assert unknown == []
-    wrong = [each for each in found if LEFT_OUT not in each[1]]
+    wrong = [each for each in found if not any(text in each[1] for text in LEFT_OUT)]
     assert wrong == [], "the fake answers otherwise than GitHub"
 
 

@@ -12,6 +12,8 @@ from tests.fakes.forge.store import Project
 
 REPO = "/v3/repos/{owner}/{repo}"
 NEW = "0" * 40
+#: For addresses that GitHub gives and no client of ours reads.
+SOMEWHERE = "http://forge.invalid/"
 #: Larger files come from the contents API without their content.
 MOST_CONTENT = 1 << 20
 
@@ -95,6 +97,9 @@ def _contents(rights: Rights, call: Call, owner: str, repo: str, path: str) -> A
         "encoding": "base64" if small else "none",
         "content": b64encode(content).decode() if small else "",
     }
+    for name in ("url", "git_url", "html_url", "download_url"):
+        data[name] = SOMEWHERE
+    data["_links"] = dict.fromkeys(("self", "git", "html"), SOMEWHERE)
     return Answer(200, data)
 
 
@@ -113,7 +118,7 @@ def _new_blob(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
     data = call.json()
     content = data["content"]
     raw = b64decode(content) if data.get("encoding") == "base64" else content.encode("utf-8")
-    return Answer(201, {"sha": project.git.blob(raw), "url": ""})
+    return Answer(201, {"sha": project.git.blob(raw), "url": SOMEWHERE})
 
 
 def _new_tree(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
@@ -129,7 +134,7 @@ def _new_tree(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
         if sha is None and (base is None or project.git.mode(path, base) is None):
             raise Refused(422, error(422, "GitRPC::BadObjectState"))
         entries.append((path, mode, sha))
-    return Answer(201, {"sha": project.git.tree(base, entries), "url": "", "tree": []})
+    return Answer(201, {"sha": project.git.tree(base, entries), "url": SOMEWHERE, "tree": []})
 
 
 def _commit_data(project: Project, sha: str) -> dict[str, Any]:
@@ -138,11 +143,11 @@ def _commit_data(project: Project, sha: str) -> dict[str, Any]:
     ).split("\0")
     return {
         "sha": sha,
-        "tree": {"sha": tree, "url": ""},
+        "tree": {"sha": tree, "url": SOMEWHERE},
         "parents": [{"sha": parent} for parent in parents.split()],
         "author": {"name": author},
         "message": message,
-        "url": "",
+        "url": SOMEWHERE,
     }
 
 
@@ -176,8 +181,8 @@ def _new_commit(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
 
 
 def _ref_answer(project: Project, branch: str, status: int = 200) -> Answer:
-    target = {"sha": project.git.head(branch), "type": "commit", "url": ""}
-    return Answer(status, {"ref": f"refs/heads/{branch}", "url": "", "object": target})
+    target = {"sha": project.git.head(branch), "type": "commit", "url": SOMEWHERE}
+    return Answer(status, {"ref": f"refs/heads/{branch}", "url": SOMEWHERE, "object": target})
 
 
 def _ref(rights: Rights, call: Call, owner: str, repo: str, ref: str) -> Answer:
