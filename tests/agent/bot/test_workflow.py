@@ -195,7 +195,12 @@ def test_no_script_of_the_action_holds_an_expression() -> None:
 def test_the_action_reads_no_text_of_an_event() -> None:
     told = re.findall(r"\$\{\{ (.*?) \}\}", (ROOT / "action.yml").read_text("utf-8"))
     names = {f"inputs.{name}" for name in ACTION["inputs"]}
-    assert set(told) <= names | {"github.token", "runner.temp", "steps.run.outputs.go", "steps.run.outputs.GREENROOM_BOT"}
+    assert set(told) <= names | {
+        "github.token",
+        "runner.temp",
+        "steps.run.outputs.go",
+        "steps.run.outputs.GREENROOM_BOT",
+    }
 
 
 def test_the_action_uses_no_action_of_others() -> None:
