@@ -306,7 +306,7 @@ def connect(
     if not token:
         raise SetupError(
             f"{VARIABLE} is not set: the token that speaks to GitHub.",
-            "Give it to the step (env: GITHUB_TOKEN: ${{ github.token }}); docs/ci.md shows the job.",
+            "Give it to the step: env: GITHUB_TOKEN: ${{ github.token }}; see docs/ci.md.",
         )
     if repository.count("/") != 1:
         raise SetupError(

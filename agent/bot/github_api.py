@@ -101,15 +101,19 @@ class Api:
 
     def _pages(self, what: str, path: str, query: dict[str, Any]) -> Iterator[Any]:
         for number in range(1, MOST_PAGES + 1):
-            query |= {"per_page": PER_PAGE, "page": number}
-            headers, page = self._calls.again(what, lambda: self._send("GET", path, query))
+            more, page = self._page(what, path, {**query, "per_page": PER_PAGE, "page": number})
             yield page
-            if 'rel="next"' not in headers.get("link", ""):
+            if not more:
                 return
         raise ForgeError(
             f"GitHub, asked to {what}, lists more than {MOST_PAGES * PER_PAGE:,} entries.",
             "So many are more than the bot looks through.",
         )
+
+    def _page(self, what: str, path: str, query: Mapping[str, Any]) -> tuple[bool, Any]:
+        """A page, and whether there is another one."""
+        headers, page = self._calls.again(what, lambda: self._send("GET", path, query))
+        return 'rel="next"' in headers.get("link", ""), page
 
     def write(self, what: str, verb: str, path: str, data: Mapping[str, Any] | None = None) -> Any:
         """Sends what may be sent twice."""
