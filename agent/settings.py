@@ -116,7 +116,7 @@ def _check_reach(wanted: Mapping[str, Value], label: str) -> None:
 
 _LIST_KEYS = "`greenroom config` lists every key."
 #: Variables of this prefix that are no settings.
-_OTHER_VARIABLES = frozenset({"GREENROOM_DEBUG"})
+_OTHER_VARIABLES = frozenset({"GREENROOM_DEBUG", "GREENROOM_BOT", "GREENROOM_OUTPUT"})
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:
