@@ -34,7 +34,8 @@ class Limits:
 class Plan:
     """How an attempt is run: its bounds, how turns are sampled, how many candidates a turn, how
     many clean rooms wait for use, what reasoning may do, how often a malformed turn is asked for
-    again (None: as the model needs it), how full a conversation may get."""
+    again (None: as the model needs it), how full a conversation may get. `as_a_whole` and
+    `must_fail` are as in `agent.request.Request`."""
 
     limits: Limits = field(default_factory=Limits)
     sampling: Sampling = field(default_factory=Sampling)
@@ -43,6 +44,8 @@ class Plan:
     reasoning: Bounds = field(default_factory=Bounds)
     malformed_retries: int | None = None
     context: ContextShares = field(default_factory=ContextShares)
+    as_a_whole: bool = False
+    must_fail: tuple[str, ...] | None = None
 
     def for_task(self, task: Task, *, given: int | None) -> "Plan":
         """This plan within what the task itself gives an attempt; one candidate a turn, unless

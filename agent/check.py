@@ -44,12 +44,12 @@ async def check(
     found = settings_of(request, say)
     with scratch_folder() as folder:
         store = TreeStore.create(folder / "trees.git")
-        task, _ = task_of(request, found, store)
+        asked = task_of(request, found, store)
         # The tests count when they pass in a clean room, so they run as there.
-        task = replace(task, policy=task.policy.for_a_clean_room())
+        task = replace(asked.task, policy=asked.task.policy.for_a_clean_room())
         for note in task.notes:
             say(note)
-        image = await image_of(task.image, found, say, checkout=task.base)
+        image = await image_of(task.image, found, say, checkout=asked.image_files)
         opened = time.monotonic()
         async with Sandbox.open(
             image, task.base, task.policy, rebuild=task.rebuild, support=support_files()

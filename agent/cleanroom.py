@@ -11,15 +11,22 @@ from tasks.verify import verify
 
 class CleanRoom:
     """Judges for one attempt. `verifier_image` is what the verifier of a whole file system has
-    for itself."""
+    for itself; `as_a_whole` is as in `tasks.verify.verify`."""
 
     def __init__(
-        self, image: Image, verifier_image: Image | None, bench: Workbench, recorder: Recorder
+        self,
+        image: Image,
+        verifier_image: Image | None,
+        bench: Workbench,
+        recorder: Recorder,
+        *,
+        as_a_whole: bool = False,
     ) -> None:
         self._image = image
         self._verifier_image = verifier_image
         self._bench = bench
         self._recorder = recorder
+        self._as_a_whole = as_a_whole
 
     async def judge(self, task: Task, patch: Patch, baseline: TestReport) -> Verdict:
         """The verdict on the patch; on the file system instead, where that is the task's outcome.
@@ -34,6 +41,7 @@ class CleanRoom:
             image=self._image,
             # Of tests that the model may not see there is no run on the base yet.
             baseline=baseline if task.checks.visible else None,
+            as_a_whole=self._as_a_whole,
             progress=self._told,
             testing=bench.show_testing,
             pool=bench.pool,

@@ -17,8 +17,18 @@ from sandbox.patch import Patch
 from sandbox.policy import Policy
 from sandbox.scratch import scratch_folder
 from sandbox.trees import Base, TreeStore
+from tasks.devcontainer import devcontainer_digest
+from tasks.discovery import find_checkout
 from tasks.files import read_task_file
-from tasks.repository import FromCheckout, Overrides, detect, task_from_checkout, task_on
+from tasks.repository import (
+    FromCheckout,
+    Overrides,
+    base_limits,
+    detect,
+    task_from_checkout,
+    task_on,
+)
+from tasks.revision import base_of_commit, of_commit
 from tasks.suites import suite
 from tasks.task import Task
 
@@ -38,10 +48,26 @@ _DECIDING = {
 
 
 @dataclass(frozen=True)
+class Pin:
+    """Commits of a repository that count, and not the files that lie in its folder: the one that is
+    worked on, the one whose settings file is in force, and the one whose files the image is made
+    of. Where `trusted`, the settings file is as good as the user's own, and so is a
+    devcontainer.json of the image's commit.
+    """
+
+    work: str
+    settings: str
+    image: str
+    trusted: bool = False
+
+
+@dataclass(frozen=True)
 class Request:
     """The words and flags of a command. `flags` are settings given on the command line.
 
-    `expected`, `forbidden_additions` and `hidden` are as in `tasks.task.Checks`.
+    `expected`, `forbidden_additions` and `hidden` are as in `tasks.task.Checks`, `as_a_whole` as in
+    `tasks.verify.verify`. With `must_fail` it is no work where the tests pass already, or where
+    those of its ids that are known there do.
     """
 
     folder: Path
@@ -52,6 +78,9 @@ class Request:
     forbidden_additions: tuple[str, ...] = ()
     hidden: Patch | None = None
     flags: Mapping[str, Value] = field(default_factory=dict)
+    pin: Pin | None = None
+    as_a_whole: bool = False
+    must_fail: tuple[str, ...] | None = None
 
     def checkout_folder(self) -> Path | None:
         """The folder whose settings file counts; None for a task of a suite."""
@@ -103,6 +132,16 @@ class Checkout:
         return cls(Path(data["folder"]), data["fingerprint"], data["head"])
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The task that was asked for, whose image is made of `image_files`, and the checkout that it
+    came from, if any."""
+
+    task: Task
+    image_files: Base
+    checkout: Checkout | None = None
+
+
 def settings_of(
     request: Request, say: Callable[[str], None], read: Reader | None = None
 ) -> Settings:
@@ -111,7 +150,12 @@ def settings_of(
 
     Raises UsageError for a file, a variable or a flag that is wrong.
     """
-    found = settings.load(request.checkout_folder(), request.flags, read=read)
+    pin = request.pin
+    if pin:
+        read = of_commit(find_checkout(request.folder), pin.settings)
+    found = settings.load(
+        request.checkout_folder(), request.flags, read=read, trusted=bool(pin and pin.trusted)
+    )
     if found.ignored:
         asked = ", ".join(found.ignored)
         say(f"{found.repository_file} is not trusted (see `greenroom trust`), so not set: {asked}")
@@ -158,17 +202,36 @@ async def image_of(
     return image
 
 
-def task_of(request: Request, found: Settings, store: TreeStore) -> tuple[Task, Checkout | None]:
-    """The task asked for, its base in `store`, and the checkout that it came from, if any.
+def task_of(request: Request, found: Settings, store: TreeStore) -> Asked:
+    """The task asked for, its base in `store`.
 
     Raises UsageError, with what to do, for whatever the checkout or the suite lacks.
     """
     if request.suite_task:
-        return suite_task(request, found, store), None
+        task = suite_task(request, found, store)
+        return Asked(task, task.base)
+    if request.pin:
+        return _pinned(request, request.pin, found, store)
     made = from_checkout(request, found, store)
     prepared = made.prepared
     checkout = Checkout(prepared.checkout.top, prepared.fingerprint, prepared.head_commit)
-    return made.task, checkout
+    return Asked(made.task, prepared.base, checkout)
+
+
+def _pinned(request: Request, pin: Pin, found: Settings, store: TreeStore) -> Asked:
+    """The task of working on a commit, on an image made of what another one may say."""
+    limits = base_limits(policy_of(found))
+    exclude = found["exclude"]
+    work = base_of_commit(request.folder, store, pin.work, exclude=exclude, **limits)
+    base = files = work.base
+    if pin.image != pin.work:
+        files = base_of_commit(request.folder, store, pin.image, exclude=exclude, **limits).base
+    own = devcontainer_digest(files) if pin.trusted else found.trusted_devcontainer
+    task = task_on_base(base, request, replace(found, trusted_devcontainer=own))
+    if files is not base:
+        ground = detect(files, _overrides(request, replace(found, trusted_devcontainer=own)))
+        task = replace(task, image=ground.image)
+    return Asked(replace(task, notes=(*work.notes, *task.notes)), files)
 
 
 def from_checkout(request: Request, found: Settings, store: TreeStore) -> FromCheckout:

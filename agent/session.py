@@ -164,16 +164,18 @@ async def start(
         stack.enter_context(run.lock())
         try:
             store = run.store()
-            task, checkout = task_of(request, found, store)
+            asked = task_of(request, found, store)
+            task, checkout = asked.task, asked.checkout
             for note in task.notes:
                 say(note)
             ca_bundle = _relaxed(task, found, say)
             image, loading = await _ready(
-                model, image_of(task.image, found, say, checkout=task.base), say
+                model, image_of(task.image, found, say, checkout=asked.image_files), say
             )
             tools = choose_toolset(found["toolset"], model, task)
             judging = await _verifier_image(task, found, say)
             plan = plan.for_task(task, given=found["candidates"])
+            plan = replace(plan, as_a_whole=request.as_a_whole, must_fail=request.must_fail)
         except BaseException:
             run.remove()
             raise

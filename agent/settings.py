@@ -47,9 +47,11 @@ def load(
     flags: Mapping[str, Value],
     environment: Mapping[str, str] = os.environ,
     read: Reader | None = None,
+    *,
+    trusted: bool = False,
 ) -> Settings:
     """Settings for work on `checkout` (None: outside any). `read` gives the contents of its files
-    where those that lie in it now do not count.
+    where those that lie in it now do not count; they are `trusted` whatever the user did.
 
     Raises UsageError for a malformed file, an unknown key or a bad value, naming the file, the
     key, what was expected and the nearest key that exists.
@@ -69,7 +71,8 @@ def load(
     if checkout and found:
         wanted = _checked(found.table, found.label)
         _check_reach(wanted, found.label)
-        refused = {} if is_trusted(checkout, found.table, read) else refusals(wanted, values)
+        believed = trusted or is_trusted(checkout, found.table, read)
+        refused = {} if believed else refusals(wanted, values)
         ignored += refused.values()
         for name in wanted.keys() - refused.keys():
             put(name, wanted[name], found.label)
@@ -113,7 +116,9 @@ def _check_reach(wanted: Mapping[str, Value], label: str) -> None:
 
 _LIST_KEYS = "`greenroom config` lists every key."
 #: Variables of this prefix that are no settings.
-_OTHER_VARIABLES = frozenset({"GREENROOM_DEBUG"})
+_OTHER_VARIABLES = frozenset(
+    f"GREENROOM_{name}" for name in ("DEBUG", "BOT", "OUTPUT", "ISSUE", "GUIDANCE", "RED_BUILD")
+)
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Value]:

@@ -33,6 +33,7 @@ from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import GreenroomError, InfrastructureError
 from sandbox.image import Image
 from sandbox.pool import Pool
+from tasks.evidence import listed
 from tasks.screening import knowing
 from tasks.task import Task, TestReport, Verdict
 from tools.tool import Toolbox, ToolContext
@@ -87,7 +88,7 @@ async def solve(
             retried = RetriedModel(watched_model, toolbox, retries_of(model, plan))
             attempt = _Attempt(
                 *(task, retried, model, toolbox, recorder, plan, bench, gates),
-                CleanRoom(image, verifier_image, bench, recorder),
+                CleanRoom(image, verifier_image, bench, recorder, as_a_whole=plan.as_a_whole),
             )
             try:
                 if history and history.messages:
@@ -156,8 +157,8 @@ class _Attempt:
     async def _look(self) -> str:
         """What the tests say before any change."""
         self._baseline = self._report = report = await self._bench.baseline()
-        if report.green and not self._task.instruction.strip():
-            raise _Stop("nothing to do", "all tests pass already")
+        if why := self._nothing_to_do(report):
+            raise _Stop("nothing to do", why)
         self._bench.note_missing(report)
         self._task = self._context.task = knowing(self._task, report)
         self._progress = Progress(report, self._tree)
@@ -165,6 +166,18 @@ class _Attempt:
             # Who ranks candidates needs to know where; others get their first turn at once.
             self._suspects = await suspects_of(self._bench, report)
         return self._state_text()
+
+    def _nothing_to_do(self, report: TestReport) -> str:
+        """Why there is no work, where the failing tests are all the work that there is."""
+        named = self._plan.must_fail
+        if named is None and self._task.instruction.strip():
+            return ""
+        if report.green:
+            return "all tests pass already"
+        known = [id for id in named or () if id in report.results]
+        if known and all(id in report.passed for id in known):
+            return f"those that failed elsewhere pass here: {listed(known)}"
+        return ""
 
     async def take_up(self, history: History, guidance: str) -> None:
         """Goes on from the last complete turn of an earlier process."""

@@ -15,20 +15,21 @@ from collections import Counter
 from pathlib import Path
 
 from sandbox.container import Sandbox
-from sandbox.image import Image, ImageSpec, ensure_image
+from sandbox.image import ensure_image
 from sandbox.trees import TreeStore
 from tasks.rooms import room_recipe
 from tasks.verify import verify
 from tests.attacks import forgery
 
 
-async def judged(name: str, image: Image, store: TreeStore) -> tuple[bool, str]:
+async def judged(name: str, store: TreeStore) -> tuple[bool, str]:
     """Whether it is as it has to be, and its line."""
     forged = forgery.read(name)
     task = forged.load(store)
     patch = forged.patch(task)
+    image = await ensure_image(task.image, checkout=task.base)
     async with Sandbox.of(room_recipe(task, image)) as box:
-        fools = await forged.fools(box, patch)
+        fools = await forged.fools(box, patch, task.checks.hidden)
     started = time.monotonic()
     verdict = await verify(task, patch, image=image)
     seconds = time.monotonic() - started
@@ -44,11 +45,10 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", default=forgery.names())
     options = parser.parse_args()
-    image = await ensure_image(ImageSpec(), progress=print)
     print("| forgery | exit code | verdict | took | first reason |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         store = TreeStore.create(Path(folder) / "store")
-        found = [await judged(name, image, store) for name in options.only]
+        found = [await judged(name, store) for name in options.only]
     counts = Counter(status for _, status in found)
     told = ", ".join(f"{number} {status}" for status, number in counts.most_common())
     print(f"\n{len(found)} forgeries: {told}; {counts['solved']} solved")

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from sandbox.abilities import MACHINES
 from sandbox.archives import END_OF_ARCHIVE, member
 from sandbox.baseimage import inspect, origin_of, pull
 from sandbox.bootstrap import OTHER_WAYS
@@ -85,7 +86,8 @@ class NotPulled(SetupError):
 
 
 def given_base(job: Job, name: str) -> dict[str, Any]:
-    """The image that the user named, pulled when it is not here. Raises NotPulled if it cannot."""
+    """The image that the user named, pulled when it is not here. Raises NotPulled if it cannot,
+    UsageError for one of another kind of machine."""
     found = inspect(job.api, name)
     if found is None:
         if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", name):
@@ -98,7 +100,21 @@ def given_base(job: Job, name: str) -> dict[str, Any]:
                 f"Load it (`docker load -i FILE`), give that name to one that is here (`docker tag "
                 f"IMAGE {name}`), or name another.",
             )
+    check_platform(job, found, name)
     return found
+
+
+def check_platform(job: Job, found: Mapping[str, Any], name: str) -> None:
+    """Raises UsageError for an image whose programs the engine's machine does not run, or would run
+    under an emulator, which the sandbox's system call profile is not made for."""
+    system, architecture = str(found.get("Os") or "linux"), str(found.get("Architecture") or "")
+    machine = job.engine.abilities.machine
+    if system != "linux" or (architecture and MACHINES.get(architecture) != machine):
+        raise UsageError(
+            f"The image {name} is made for {system}/{architecture}, and this engine runs linux on "
+            f"{machine}.",
+            f"Name one for {machine}, or use an engine on such a machine.",
+        )
 
 
 def prepare_given(job: Job, found: dict[str, Any], name: str, key: str, tag: str) -> None:

@@ -23,7 +23,7 @@ from sandbox.cache import cache_folder
 from sandbox.checkoutbuild import CheckoutBuild
 from sandbox.engine import Engine, shared_engine
 from sandbox.errors import InfrastructureError, UsageError
-from sandbox.givenimage import given_base, given_key, prepare_given
+from sandbox.givenimage import check_platform, given_base, given_key, prepare_given
 from sandbox.imageenv import may_be_set
 from sandbox.imagestore import keep_within, lock_file, mark_used
 from sandbox.install import Install
@@ -239,6 +239,7 @@ def _base(
     if spec.dockerfile is not None:
         name = spec.dockerfile
         given = _from_dockerfile(job, spec, engine, cache, checkout)
+        check_platform(job, given, name)
     elif spec.base is not None:
         name = spec.base
         given = given_base(job, spec.base)

@@ -16,6 +16,7 @@ from sandbox.image import ImageSpec
 from sandbox.imageenv import may_be_set
 from sandbox.patch import parents
 from sandbox.profile import WORKSPACE
+from sandbox.trees import Base
 from tasks import jsonc
 from tasks.reading import RepositoryFiles, table
 
@@ -103,6 +104,18 @@ def trusted_devcontainer(
         return None, [f"{found.path} is not trusted (see `greenroom trust`), so it is not used."]
     left = f"These of {found.path} are not used: {', '.join(found.unused)}."
     return found, [left] if found.unused else []
+
+
+def devcontainer_digest(base: Base) -> str:
+    """The digest of the devcontainer.json in a base, "" where there is none of use."""
+    files = RepositoryFiles(base)
+    try:
+        found = find_devcontainer(
+            files.paths, lambda path: files.text(path) if files.has(path) else None
+        )
+    except NotUsable:
+        return ""
+    return found.digest if found else ""
 
 
 def _read(

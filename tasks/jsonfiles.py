@@ -9,9 +9,10 @@ from sandbox.errors import UsageError
 
 
 def read_text(path: Path) -> str:
-    """The text of a file. Raises UsageError where it is not UTF-8."""
+    """The text of a file, without the mark that some editors begin it with. Raises UsageError where
+    it is not UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as problem:
         raise UsageError(f"{path} is not UTF-8 text: {problem}") from None
 

@@ -20,6 +20,8 @@ OUTPUT_LIMIT = 64 << 10
 LAST_LINES = 30
 # Frameworks whose every test reports through a plugin of ours: their text proves nothing.
 REPORTING = frozenset({"pytest", "unittest"})
+# Frameworks that print each result, whatever report the code under test writes beside.
+_PRINTING = frozenset({"go", "cargo"})
 NO_TESTS_COLLECTED = 5  # pytest's exit code, and unittest's since Python 3.12
 
 
@@ -80,7 +82,7 @@ def _parse(run: TestRun) -> Parsed:
         return parsed if parsed.results or parsed.sessions else _unstarted(run, parsed)
     if run.framework in REPORTING:
         return _unstarted(run, Parsed(ended=False, reason="no test session reported"))
-    if run.junit:
+    if run.junit and run.framework not in _PRINTING:
         return _joined([parse_junit(data) for data in run.junit])
     output = run.result.output
     if run.framework.startswith(PREFIX):

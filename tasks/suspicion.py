@@ -10,7 +10,7 @@ from sandbox.trees import Base
 from tasks.evidence import Trial, listed
 from tasks.protection import matches
 from tasks.screening import guarded, is_test_path
-from tasks.twins.check import Answer
+from tasks.twins.answer import Answer
 
 LARGEST_FILE = 1 << 20
 
@@ -72,6 +72,7 @@ def reasons_to_suspect(trial: Trial, answer: Answer | None) -> tuple[str, ...]:
             "With wrong expectations the tests' run breaks off, and without the patch it does not: "
             f"{answer.broke}"
         )
+    signs += answer.odd
     if answer.bound:
         signs.append(
             "These pass only as long as the file that holds them is exactly what it was, though"

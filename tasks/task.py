@@ -230,9 +230,10 @@ class Verdict:
     `reasons` are whole sentences for a person or a model. `report` is the run on base + patch,
     `baseline` the run on the base; each None where it was not reached. `flaky` tests were named
     and did not decide; what the patch does to the protected files in `left_out` was not judged.
-    `grade` is given with "solved" only, `cause` (what took the room away) with "infrastructure
-    failed". `twins` is None where no twins were run: the patch failed before, or its framework has
-    none. `rewards` are what a task's own verifier gave, by name.
+    `grade` is given with "solved" only, and `evidence` are the tests that it rests on; `cause`
+    (what took the room away) is given with "infrastructure failed". `twins` is None where no twins
+    were run: the patch failed before, or its framework has none. `rewards` are what a task's own
+    verifier gave, by name.
     """
 
     status: VerdictStatus
@@ -248,6 +249,7 @@ class Verdict:
     cause: Cause = ""
     twins: Twins | None = None
     rewards: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    evidence: tuple[str, ...] = ()
 
     @property
     def solved(self) -> bool:

@@ -333,6 +333,7 @@ class _Verification:
             flaky=evidence.flaky,
             left_out=self._left_out,
             twins=answer.twins if answer else None,
+            evidence=() if doubts else evidence.tests,
         )
 
     def _failed(self, reasons: Sequence[str], report: TestReport | None) -> Verdict:

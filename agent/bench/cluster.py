@@ -21,6 +21,7 @@ from agent.bench.node import Node, Reply, Setup, pack, unpack
 from agent.bench.results import unfinished
 from agent.runs import Run
 from sandbox.errors import SetupError, UsageError
+from sandbox.image import Image, ImageSpec
 from sandbox.threads import in_thread
 
 RESOURCE = "sandbox"
@@ -32,6 +33,7 @@ _CLOSE_SECONDS = 30.0
 _REACH_SECONDS = 5.0
 
 Say = Callable[[str], None]
+Made = Callable[[ImageSpec, Image], None]
 
 
 @dataclass
@@ -50,10 +52,12 @@ class _Member:
 class RayEngine:
     """An `agent.bench.job.Engine` on a cluster. Used as a context manager; belongs to one loop."""
 
-    def __init__(self, setup: Setup, address: str, say: Say) -> None:
+    def __init__(self, setup: Setup, address: str, say: Say, made: Made) -> None:
+        """`made` is told of the images that nodes made, of each at least once."""
         self._setup = setup
         self._address = address
         self._say = say
+        self._made = made
         self._members: dict[str, _Member] = {}
         #: Nodes that were lost, which the cluster may still take for alive.
         self._gone: set[str] = set()
@@ -116,6 +120,8 @@ class RayEngine:
                 continue
             job.path.parent.mkdir(parents=True, exist_ok=True)
             await in_thread(unpack, reply.folder, job.path)
+            for image in reply.images:
+                self._made(self._setup.specs[job.task], image)
             if reply.result is None:
                 raise Paused
             return End(reply.result, reply.again)

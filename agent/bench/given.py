@@ -23,6 +23,8 @@ from tasks.suites.suite import check_name
 
 #: Where an attempt's folder has the patch that was judged, if no turns of a model made it.
 PATCH = "patch.diff"
+#: Of those who made patches so many are named.
+_NAMED = 3
 _DIFFS = (".diff", ".patch")
 
 
@@ -69,16 +71,23 @@ def read_given(path: Path) -> Given:
         if (path / "manifest.json").is_file():
             raise UsageError(f"{path} is a benchmark run", f"Write: greenroom bench rescore {path}")
         return _from_folder(path)
-    if not path.is_file():
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is neither a file nor a folder", "Write predictions to a file.")
+    if not path.exists():
         raise UsageError(f"there is no file or folder {path}", "Give predictions or diffs.")
-    made_by = ""
+    makers: dict[str, None] = {}
     found: defaultdict[str, list[bytes]] = defaultdict(list)
     for where, prediction in _predictions(path):
         task, diff, name = _prediction(prediction, where)
         found[task].append(diff)
-        made_by = made_by or name
+        makers |= {name: None} if name else {}
     _check_numbers(found, path)
-    return Given(_numbered(found), made_by or path.stem, str(path.absolute()))
+    return Given(_numbered(found), _together(list(makers)) or path.stem, str(path.absolute()))
+
+
+def _together(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _check_numbers(found: Mapping[str, Sequence[bytes]], path: Path) -> None:
@@ -99,8 +108,11 @@ def of_run(folder: Path) -> tuple[str, Given]:
     """The suite of an earlier run, and the patches of its attempts, at its tasks alone. Raises
     UsageError for a folder that holds none."""
     old = manifest.read(folder / "manifest.json")
-    patches, lost = {}, {}
+    patches, lost, never = {}, {}, set()
     for result in record.read(folder / "results.jsonl"):
+        if not handed_in(folder, old, *result.key) and result.status == "no patch":
+            never.add(result.key)
+            continue
         diff = _diff_of(folder, result)
         if diff is None:
             lost[result.key] = f"the earlier run has no patch: {result.status}, {result.reason}"
@@ -108,13 +120,32 @@ def of_run(folder: Path) -> tuple[str, Given]:
             patches[result.key] = diff
     if not patches:
         raise UsageError(f"{folder} has no result yet", "Go on with that run first.")
-    made_by = str((old.get("model") or {}).get("name") or old.get("made_by") or old["way"])
+    made_by, reference = _said(old, folder)
     given = Given(patches, made_by, str(folder.absolute()))
-    given = replace(given, tasks=frozenset(task for task, _ in (*patches, *lost)))
+    given = replace(given, tasks=frozenset(task for task, _ in (*patches, *lost, *never)))
     for key in product(given.tasks or (), range(1, given.attempts + 1)):
-        if key not in patches:
+        if key not in patches and key not in never:
             lost.setdefault(key, "the earlier run did not come to this attempt")
-    return str(old["suite"]["reference"]), replace(given, lost=lost)
+    return reference, replace(given, lost=lost)
+
+
+def _said(manifest: Mapping[str, Any], folder: Path) -> tuple[str, str]:
+    """Who made the patches of a run, and of which suite it is. Raises UsageError."""
+    try:
+        made_by = (manifest.get("model") or {}).get("name") or manifest.get("made_by")
+        return str(made_by or manifest["way"]), str(manifest["suite"]["reference"])
+    except (AttributeError, KeyError, TypeError):
+        raise UsageError(
+            f"{folder / 'manifest.json'} does not say what the run is of",
+            "It was changed or damaged: judge the run's predictions.jsonl with "
+            "`greenroom bench verify`.",
+        ) from None
+
+
+def handed_in(folder: Path, manifest: Mapping[str, Any], task: str, attempt: int) -> bool:
+    """Whether a run had anything to judge, if only an empty patch: who makes patches elsewhere may
+    make none for a task."""
+    return manifest.get("way") != "given" or place(folder, task, attempt).is_file()
 
 
 def place(folder: Path, task: str, attempt: int) -> Path:

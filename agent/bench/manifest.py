@@ -150,7 +150,8 @@ def read(path: Path) -> dict[str, Any]:
         schema = manifest["schema"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UsageError(
-            f"{path} is not the manifest of a benchmark run", "Give another folder with --output."
+            f"{path} is not the manifest of a benchmark run",
+            "Give the folder that `greenroom bench` wrote, or for a new run one that is not there.",
         ) from None
     if schema != SCHEMA:
         raise UsageError(f"{path}: {schema} is another version of the format; this is {SCHEMA}")
@@ -161,6 +162,13 @@ def check_same(kept: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path)
     """Raises UsageError, with the first key that differs and both its values, where a folder holds
     another run than the one that is wanted."""
     wanted = _plain(wanted)
+    had, asked = (dict.fromkeys(each.get("tasks") or ()) for each in (kept, wanted))
+    if odd := sorted(had.keys() ^ asked.keys()):
+        raise UsageError(
+            f"{folder} holds another run: its tasks are {len(had):,}, and now they are"
+            f" {len(asked):,}; one has {odd[0]}, the other has not",
+            "Give the same flags to go on with it, or another folder with --output.",
+        )
     for name in dict.fromkeys((*kept, *wanted)):
         if name not in _PASSING and kept.get(name) != wanted.get(name):
             key, old, new = _difference(name, kept.get(name), wanted.get(name))

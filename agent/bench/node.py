@@ -7,7 +7,7 @@ asked it decides, and logs.
 import io
 import tarfile
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from agent.choice import choose_model
 from agent.settings import Settings
 from agent.trajectory import Event
 from sandbox.errors import GreenroomError, SetupError
-from sandbox.image import ImageSpec
+from sandbox.image import Image, ImageSpec
 from sandbox.threads import in_thread
 from tasks.suites import suite as suites
 
@@ -42,11 +42,12 @@ class Setup:
 @dataclass(frozen=True)
 class Reply:
     """What became of a job on a node: its result, or None where it was broken off as asked; its
-    folder, packed."""
+    folder, packed; what the node's engine has made so far of its task's image."""
 
     result: Result | None
     again: bool
     folder: bytes
+    images: tuple[Image, ...] = ()
 
 
 class Node:
@@ -58,7 +59,7 @@ class Node:
         self._stack = AsyncExitStack()
         self._engine: LocalEngine | None = None
         self._place = Path()
-        self._said: list[str] = []
+        self._images: dict[ImageSpec, dict[Image, None]] = {}
 
     async def open(self) -> tuple[str, str]:
         """Makes ready what jobs need here. Returns a message and advice where that cannot be."""
@@ -89,10 +90,13 @@ class Node:
             model = await choose_model(setup.found, self._say)
             self._stack.push_async_callback(model.close)
             await model.prepare(self._say)
-        images = images_on_this_machine(setup.found, self._place, self._say)
+        images = images_on_this_machine(setup.found, self._place, self._say, self._made)
         bounds = bounds_of(self._attempts, setup.found)
         parts = (suite, setup.found, model, images, setup.specs, bounds)
         self._engine = await self._stack.enter_async_context(LocalEngine(*parts, _unheard))
+
+    def _made(self, spec: ImageSpec, image: Image) -> None:
+        self._images.setdefault(spec, {})[image] = None
 
     def _say(self, text: str, *, always: bool = False) -> None:
         """Nobody looks on here."""
@@ -110,11 +114,13 @@ class Node:
         if patch is not None:
             await in_thread(diff.write_bytes, patch)
         given = str(diff) if asked.patch else ""
-        try:
+        result, again = None, False
+        with suppress(Paused):
             end = await self._engine.attempt(replace(asked, folder=str(here), patch=given))
-        except Paused:
-            return Reply(None, False, await in_thread(pack, here))
-        return Reply(end.result, end.again, await in_thread(pack, here))
+            result, again = end.result, end.again
+        spec = self._setup.specs.get(asked.task)
+        images = tuple(self._images.get(spec, ())) if spec else ()
+        return Reply(result, again, await in_thread(pack, here), images)
 
     async def drain(self) -> None:
         """Has every attempt here stop before its next turn."""

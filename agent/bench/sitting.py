@@ -148,14 +148,14 @@ async def opened(wish: Wish, watcher: Watcher, say: Say) -> AsyncIterator[Sittin
         most = wish.workers or _most(model)
         specs = {name: outline.image for name, outline in prepared.outlines.items()}
         engine: LocalEngine | RayEngine
+        note = partial(manifest.note_image, folder / "manifest.json", kept)
         if wish.cluster is None:
-            note = partial(manifest.note_image, folder / "manifest.json", kept)
             images = images_on_this_machine(found, folder, say, note)
             parts = (prepared.suite, found, model, images, specs, bounds_of(most, found))
             engine = await stack.enter_async_context(LocalEngine(*parts, meter.hear))
         else:
             setup = _setup(wish, prepared, specs)
-            cluster = RayEngine(setup, wish.cluster, say)
+            cluster = RayEngine(setup, wish.cluster, say, note)
             engine = await stack.enter_async_context(cluster)
             most = wish.workers or cluster.room
         watching = _Watching(meter, watcher)

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
@@ -17,20 +17,18 @@ from agent.bot.forge import (
     Remark,
     Repository,
 )
-from agent.bot.gitlab_api import Api, base_url, quoted, unsettled
+from agent.bot.gitlab_api import Api, base_url, quoted
+from agent.bot.gitlab_data import DRAFT, comment_of, is_same, moment, remark_of, shortened, titled
 from agent.bot.trigger import Actor, Build, Place, Trigger
 from sandbox.errors import SetupError
 from sandbox.patch import Patch
 
 DEVELOPER = 30
 VARIABLE = "GITLAB_TOKEN"
-DRAFT = "Draft: "
 REACTION = "eyes"
 MESSAGES = 20
 #: Comments of the bot that are older are not asked for, also where one was edited since.
 OLDEST_COMMENT = timedelta(days=90)
-#: Characters of an address that servers take, with room for the rest of it.
-LONGEST_BODY = 6000
 _STATES: Mapping[str, Literal["open", "closed", "merged"]] = {
     "opened": "open",
     "locked": "open",
@@ -56,7 +54,8 @@ class GitLab:
 
     def use_fork(self, fork: str) -> None:
         """Lets the bot's branches go to this project, a path, from now on; "": to this one."""
-        self._home = f"/projects/{quoted(fork)}" if fork else self._at
+        own = not fork or fork.lower() == self.repository().name.lower()
+        self._home = self._at if own else f"/projects/{quoted(fork)}"
 
     def repository(self) -> Repository:
         found = self._project(self._at)
@@ -123,17 +122,13 @@ class GitLab:
         if trigger.target in ("comment", "review comment"):
             at += f"/notes/{trigger.target_id}"
         try:
-            self._api.post("react", f"{at}/award_emoji", {"name": REACTION}, again=True)
+            self._api.post("react", f"{at}/award_emoji", {"name": REACTION})
         except ForgeError as problem:
             if problem.status != 404 or "Award Emoji" not in problem.message:
                 raise
 
     def my_comments(self, place: Place) -> Sequence[Comment]:
-        query = {"sort": "asc", "order_by": "created_at"}
-        notes = self._api.list("read the comments", f"{self._place(place)}/notes", query)
-        me = self.me()
-        own = [note for note in notes if not note["system"] and note["author"]["username"] == me]
-        return sorted((_comment(note, place) for note in own), key=lambda comment: comment.id)
+        return [comment_of(note, place) for note in self._own_notes(place)]
 
     def my_recent_comments(self, since: datetime) -> Sequence[Comment]:
         after = (since - OLDEST_COMMENT).date().isoformat()
@@ -143,23 +138,20 @@ class GitLab:
         project = self._project(self._at)["id"]
         notes = [event.get("note") for event in events if event.get("project_id") == project]
         found = [
-            _comment(note, Place(note["noteable_iid"], note["noteable_type"] == "MergeRequest"))
+            comment_of(note, Place(note["noteable_iid"], note["noteable_type"] == "MergeRequest"))
             for note in notes
             if note and note.get("noteable_type") in ("Issue", "MergeRequest")
         ]
         return [comment for comment in found if comment.updated_at >= since]
 
     def add_comment(self, place: Place, body: str) -> Comment:
-        try:
-            made = self._api.post("comment", f"{self._place(place)}/notes", {"body": body})
-        except ForgeError as problem:
-            if not unsettled(problem):
-                raise
-            same = [each for each in self.my_comments(place) if each.body == body]
-            if not same:
-                raise
-            return same[-1]
-        return _comment(made, place)
+        at = f"{self._place(place)}/notes"
+
+        def made() -> dict[str, Any] | None:
+            same = [note for note in self._own_notes(place) if note["body"] == body]
+            return same[-1] if same else None
+
+        return comment_of(self._api.create("comment", at, {"body": body}, made), place)
 
     def edit_comment(self, comment: Comment, body: str) -> None:
         self._api.put("edit the comment", self._note(comment), {"body": body})
@@ -202,7 +194,7 @@ class GitLab:
         data: dict[str, Any] = {
             "source_branch": new.branch,
             "target_branch": new.base_branch,
-            "title": _title(new.title, new.draft),
+            "title": titled(new.title, new.draft),
             "description": new.body,
             "remove_source_branch": True,
         }
@@ -212,11 +204,11 @@ class GitLab:
         # A second one for the same branches is refused, so asking again opens none.
         what = f"open a merge request for {new.branch}"
         try:
-            made = self._api.post(what, f"{self._home}/merge_requests", data, again=True)
+            made = self._api.post(what, f"{self._home}/merge_requests", data)
         except ForgeError as problem:
             if problem.status != 409:
                 raise
-            there = [each for each in self.open_pulls(new.branch) if _is(each, new)]
+            there = [each for each in self.open_pulls(new.branch) if is_same(each, new)]
             if not there:
                 raise
             return there[0]
@@ -224,7 +216,7 @@ class GitLab:
 
     def update_pull(self, number: int, title: str, body: str) -> Pull:
         draft = self.pull(number).draft
-        data = {"title": _title(title, draft), "description": body}
+        data = {"title": titled(title, draft), "description": body}
         what, at = f"update !{number}", f"{self._at}/merge_requests/{number}"
         return self._pull(self._api.put(what, at, data))
 
@@ -253,13 +245,13 @@ class GitLab:
         discussions = self._api.list("read the review", at)
         sent = datetime.fromisoformat(trigger.at)
         return [
-            _remark(each)
+            remark_of(each)
             for discussion in discussions
             if any(each["id"] == note for each in discussion["notes"])
             for each in discussion["notes"]
             if not each["system"] and each["author"]["id"] == trigger.actor.id
             # Webhooks tell times in whole seconds.
-            if _time(each["updated_at"]).replace(microsecond=0) <= sent
+            if moment(each["updated_at"]).replace(microsecond=0) <= sent
         ]
 
     def recent_messages(self, branch: str) -> Sequence[str]:
@@ -275,8 +267,8 @@ class GitLab:
             "source_branch": new.branch,
             "target_project_id": base["id"],
             "target_branch": new.base_branch,
-            "title": _title(new.title, new.draft),
-            "description": _short(new.body),
+            "title": titled(new.title, new.draft),
+            "description": shortened(new.body),
         }
         query = urlencode({f"merge_request[{name}]": value for name, value in values.items()})
         return f"{head['web_url']}/-/merge_requests/new?{query}"
@@ -294,6 +286,13 @@ class GitLab:
         what, at = f"look at {branch}", f"{project}/repository/branches/{quoted(branch)}"
         found = self._api.find(what, at, missing=("Branch Not Found",))
         return None if found is None else str(found["commit"]["id"])
+
+    def _own_notes(self, place: Place) -> Sequence[dict[str, Any]]:
+        query = {"sort": "asc", "order_by": "created_at"}
+        notes = self._api.list("read the comments", f"{self._place(place)}/notes", query)
+        me = self.me()
+        own = [note for note in notes if not note["system"] and note["author"]["username"] == me]
+        return sorted(own, key=lambda note: int(note["id"]))
 
     def _place(self, place: Place) -> str:
         return f"{self._at}/{'merge_requests' if place.pull else 'issues'}/{place.number}"
@@ -341,9 +340,11 @@ class GitLab:
         return str(self._projects[at]["http_url_to_repo"])
 
 
-def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
-    """The project of a job, as GitLab's variables name it, with the token in GITLAB_TOKEN. Raises
-    SetupError where one is missing."""
+def connect(
+    variables: Mapping[str, str], login: str = "", say: Callable[[str], None] = lambda text: None
+) -> GitLab:
+    """The project of a job, as GitLab's variables name it, with the token in GITLAB_TOKEN. `say` is
+    told of pauses. Raises SetupError where a variable or python-gitlab is missing."""
     token, project = variables.get(VARIABLE, ""), variables.get("CI_PROJECT_ID", "")
     if not token:
         raise SetupError(
@@ -356,42 +357,4 @@ def connect(variables: Mapping[str, str], login: str = "") -> GitLab:
         raise SetupError(
             "CI_PROJECT_ID is not set: the project to work for.", "GitLab sets it in each job."
         )
-    return GitLab(Api(base_url(variables), token), project, login)
-
-
-def _is(pull: Pull, new: NewPull) -> bool:
-    """Whether a merge request is the very one to open: another delivery's, or of an answer that
-    was lost."""
-    places = (pull.branch, pull.base_branch) == (new.branch, new.base_branch)
-    return places and (pull.title, pull.body) == (new.title, new.body)
-
-
-def _title(title: str, draft: bool) -> str:
-    plain = title.removeprefix(DRAFT)
-    return DRAFT + plain if draft else plain
-
-
-def _short(body: str) -> str:
-    """As much of a text, to whole lines, as fits into an address."""
-    room, kept = LONGEST_BODY, []
-    for line in body.splitlines(keepends=True):
-        room -= len(quoted(line))
-        if room < 0:
-            break
-        kept.append(line)
-    return "".join(kept)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _comment(note: Mapping[str, Any], place: Place) -> Comment:
-    author = note["author"]["username"]
-    return Comment(note["id"], place, author, note["body"], _time(note["updated_at"]))
-
-
-def _remark(note: Mapping[str, Any]) -> Remark:
-    position = note.get("position") or {}
-    path = position.get("new_path") or position.get("old_path") or ""
-    return Remark(path, position.get("new_line") or position.get("old_line"), note["body"])
+    return GitLab(Api(base_url(variables), token, say=say), project, login)

@@ -1,23 +1,29 @@
 """GitLab's REST API through python-gitlab: paths in, plain data out, ForgeError where it fails.
 
 The token travels as a bearer token: a redirect to another host, as job logs in object storage
-have it, then goes without it.
+have it, then goes without it. The client's own pauses and retries are off; `agent.bot.calls` has
+them.
 """
 
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import gitlab
-import requests
-
+from agent.bot.calls import TIMEOUT, Calls, Trouble, asked_wait
 from agent.bot.forge import ForgeError
+from sandbox.errors import SetupError
 
-TIMEOUT = 30.0
+if TYPE_CHECKING:
+    import requests
+
 PER_PAGE = 100
+#: Of a log no more than this is read.
+MOST_LOG = 256 << 20
 _API = "/api/v4"
 _BLOCK = 1 << 16
-Found = TypeVar("Found")
+_NO_PAUSES: Mapping[str, Any] = {"obey_rate_limit": False}
 
 
 def base_url(environment: Mapping[str, str]) -> str:
@@ -34,35 +40,38 @@ def quoted(part: str | int) -> str:
     return quote(str(part), safe="")
 
 
-def unsettled(problem: ForgeError) -> bool:
-    """Whether a failed request may have done its work all the same."""
-    return problem.status == 0 or problem.status >= 500
-
-
 class Api:
     """One token at one GitLab. Every call raises ForgeError."""
 
-    def __init__(self, url: str, token: str, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float = TIMEOUT,
+        say: Callable[[str], None] = lambda text: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        try:
+            import gitlab  # noqa: PLC0415
+        except ImportError:
+            raise SetupError(
+                "GitLab's client, python-gitlab, is not installed.",
+                "It comes with the extra `ci`: uv tool install 'greenroom[ci]' (or: pipx install).",
+            ) from None
+        # What it logs at the lowest level may hold addresses that are signed.
+        logging.getLogger("urllib3").setLevel(logging.WARNING)
         self._client = gitlab.Gitlab(
             url, oauth_token=token, timeout=timeout, keep_base_url=True, user_agent="greenroom"
         )
-
-    def _ask(self, what: str, call: Callable[[], Found], again: bool = True) -> Found:
-        """What `call` gives, through python-gitlab; `again` says that it may be sent twice."""
-        try:
-            return call()
-        except gitlab.exceptions.GitlabError as problem:
-            status = problem.response_code or 0
-            raise ForgeError(
-                f"GitLab would not {what}: {_message(problem)}", status=status
-            ) from None
-        except requests.RequestException as problem:
-            raise ForgeError(f"GitLab would not {what}: {type(problem).__name__}") from None
+        self._client.session.hooks["response"].append(self._note)
+        self._headers: Mapping[str, str] = {}
+        self._calls = Calls("GitLab", self._trouble, secrets=[token], say=say, sleep=sleep)
 
     def get(self, what: str, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The object at `path`. `what`, here and below, completes "GitLab would not ..."."""
-        return _object(
-            self._ask(what, lambda: self._client.http_get(path, dict(query or {}))), what
+        """The object at `path`. `what`, here and below, completes "GitLab, asked to ..."."""
+        return self._calls.again(
+            what, lambda: _object(self._client.http_get(path, dict(query or {}), **_NO_PAUSES))
         )
 
     def find(
@@ -92,32 +101,44 @@ class Api:
         """All objects that are listed at `path`, of all pages, or the first `most` of them; none
         where a 404 has one of `missing` in its message."""
 
-        def ask() -> Any:
+        def ask() -> list[dict[str, Any]]:
             size, whole = most or PER_PAGE, not most
-            return list(
-                self._client.http_list(path, dict(query or {}), get_all=whole, per_page=size)
+            found = self._client.http_list(
+                path, dict(query or {}), get_all=whole, per_page=size, **_NO_PAUSES
             )
+            return [_object(each) for each in found]
 
         try:
-            return [_object(each, what) for each in self._ask(what, ask)]
+            return self._calls.again(what, ask)
         except ForgeError as problem:
             if missing and problem.status == 404 and _is_missing(problem.message, missing):
                 return []
             raise
 
-    def post(self, what: str, path: str, data: dict[str, Any], again: bool = False) -> Any:
-        """Writes; `again` says that a second time does no harm."""
-        made = self._ask(what, lambda: self._client.http_post(path, post_data=data), again)
-        return _object(made, what)
+    def create(
+        self,
+        what: str,
+        path: str,
+        data: dict[str, Any],
+        made: Callable[[], dict[str, Any] | None],
+    ) -> dict[str, Any]:
+        """Posts what must not be sent twice; `made` looks for it where no answer came."""
+        return self._calls.once(what, lambda: self._posted(path, data), made)
+
+    def post(self, what: str, path: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Posts what may be sent twice."""
+        return self._calls.again(what, lambda: self._posted(path, data))
 
     def put(self, what: str, path: str, data: dict[str, Any]) -> dict[str, Any]:
         """Sets what is there to `data`."""
-        return _object(self._ask(what, lambda: self._client.http_put(path, post_data=data)), what)
+        return self._calls.again(
+            what, lambda: _object(self._client.http_put(path, post_data=data, **_NO_PAUSES))
+        )
 
     def delete(self, what: str, path: str) -> None:
         """Removes what is at `path`; that it is gone already is no error."""
         try:
-            self._ask(what, lambda: self._client.http_delete(path))
+            self._calls.again(what, lambda: self._client.http_delete(path, **_NO_PAUSES))
         except ForgeError as problem:
             if problem.status != 404:
                 raise
@@ -126,26 +147,52 @@ class Api:
         """The last `most` bytes of a text; nothing where there is none any more."""
 
         def ask() -> bytes:
-            answer: Any = self._client.http_get(path, streamed=True)
-            end = b""
-            for block in answer.iter_content(_BLOCK):
-                end = (end + block)[-most:]
+            answer: Any = self._client.http_get(path, streamed=True, **_NO_PAUSES)
+            end, size = b"", 0
+            with answer:
+                for block in answer.iter_content(_BLOCK):
+                    end, size = (end + block)[-most:], size + len(block)
+                    if size > MOST_LOG:
+                        break
             return end
 
         try:
-            return self._ask(what, ask)
+            return self._calls.again(what, ask)
         except ForgeError as problem:
             if problem.status == 404:
                 return b""
             raise
 
+    def _posted(self, path: str, data: dict[str, Any]) -> dict[str, Any]:
+        return _object(self._client.http_post(path, post_data=data, **_NO_PAUSES))
 
-def _object(found: Any, what: str) -> dict[str, Any]:
+    def _note(self, response: "requests.Response", *_: Any, **__: Any) -> None:
+        self._headers = response.headers
+
+    def _trouble(self, problem: Exception) -> Trouble | None:
+        import gitlab  # noqa: PLC0415
+        import requests  # noqa: PLC0415
+
+        if isinstance(problem, gitlab.exceptions.GitlabError):
+            status = problem.response_code or 200
+            return Trouble(status, str(problem.error_message), self._wait(status))
+        if isinstance(problem, requests.Timeout):
+            return Trouble(0, "no answer in time")
+        if isinstance(problem, requests.RequestException):
+            return Trouble(0, "no connection, or one that ended early")
+        if isinstance(problem, ValueError):
+            return Trouble(200, str(problem))
+        return None
+
+    def _wait(self, status: int) -> float | None:
+        if status != 429:
+            return None
+        return asked_wait(self._headers.get("retry-after"), self._headers.get("date"))
+
+
+def _object(found: Any) -> dict[str, Any]:
     if not isinstance(found, dict):
-        raise ForgeError(
-            f"GitLab's answer is no JSON, when asked to {what}.",
-            "Is the address that of a GitLab? CI_SERVER_URL or CI_API_V4_URL says it.",
-        )
+        raise ValueError("it is no JSON object")
     return found
 
 
@@ -153,9 +200,3 @@ def _is_missing(message: str, missing: Sequence[str]) -> bool:
     if missing:
         return any(text in message for text in missing)
     return "Project Not Found" not in message
-
-
-def _message(problem: gitlab.exceptions.GitlabError) -> str:
-    """What GitLab says, in one line: a text, or errors by field, or a page of a proxy's."""
-    text = " ".join(str(problem.error_message).split())
-    return text if len(text) <= 300 else f"{text[:300]}..."

@@ -35,11 +35,15 @@ def commit(
         data |= {"start_sha": parent, "force": expected is not None}
         if home != base:
             data["start_project"] = api.get("read the project", base)["id"]
-    what = f"commit to {branch}"
+
+    def found() -> dict[str, Any] | None:
+        return _made(_branch(api, home, branch), parent, message, expected)
+
     try:
-        made = api.post(what, f"{home}/repository/commits", data)
+        made = api.create(f"commit to {branch}", f"{home}/repository/commits", data, found)
     except ForgeError as problem:
-        return _settled(api, home, branch, parent, message, expected, problem)
+        head = _head(api, home, branch)
+        raise (problem if head == expected else _moved(branch, expected, head)) from None
     if made["parent_ids"] != [parent]:
         raise ForgeError(
             f"Somebody pushed to {branch} at the same moment; commit {made['id'][:12]} stands on "
@@ -79,28 +83,14 @@ def _moved(branch: str, expected: str | None, head: str | None) -> ForgeError:
     )
 
 
-def _settled(
-    api: Api,
-    home: str,
-    branch: str,
-    parent: str,
-    message: str,
-    expected: str | None,
-    problem: ForgeError,
-) -> str:
-    """What became of a commit whose request failed: made all the same, refused because the branch
-    has moved, or not made."""
-    found = _branch(api, home, branch)
-    head = None if found is None else str(found["commit"]["id"])
-    if head == expected or found is None:
-        raise problem
-    latest = found["commit"]
-    if (
-        latest.get("parent_ids") == [parent]
-        and latest.get("message", "").strip() == message.strip()
-    ):
-        return str(latest["id"])
-    raise _moved(branch, expected, head) from problem
+def _made(
+    branch: dict[str, Any] | None, parent: str, message: str, expected: str | None
+) -> dict[str, Any] | None:
+    """The branch's latest commit, where it is the one to make."""
+    latest: dict[str, Any] = branch["commit"] if branch else {}
+    same = latest.get("parent_ids") == [parent]
+    same = same and latest.get("message", "").strip() == message.strip()
+    return latest if same and latest["id"] != expected else None
 
 
 def _branch(api: Api, project: str, branch: str) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ _PINNED = re.compile(r"([\w.-]+/[\w.-]+(?:/[\w.-]+)*)@([0-9a-f]{40}|[0-9a-f]{64}
 _LABEL = re.compile(r"[\w.:-][\w .:/-]{0,48}[\w.:-]?")
 _RUNNER = re.compile(r"[\w.-]{1,100}")
 #: Minutes that the job of propose has beyond its step, and the step beyond the attempt.
-_SPARE = 10
+_SPARE = 15
 
 
 @dataclass(frozen=True)

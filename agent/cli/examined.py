@@ -17,7 +17,7 @@ _STYLES = {"good": "", "note": "yellow", "bad": "red", "untold": "dim"}
 
 def examine(found: Settings, console: Console) -> int:
     """Examines the model of the settings and prints what was found; 3 where something is bad."""
-    made = run(_examined(found, console))
+    made = run(examined(found, console))
     if console.json:
         console.document({"schema": "greenroom.model/1", "usable": made.usable, **asdict(made)})
     else:
@@ -25,7 +25,8 @@ def examine(found: Settings, console: Console) -> int:
     return 0 if made.usable else 3
 
 
-async def _examined(found: Settings, console: Console) -> Examination:
+async def examined(found: Settings, console: Console) -> Examination:
+    """What is found on the model of the settings. Raises GreenroomError."""
     name = str(found["model"])
     # One more try is enough to tell a broken server from a broken connection.
     settings = replace(model_settings(found, retries=1), protocol="chat")

@@ -4,6 +4,7 @@ import difflib
 import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 from sandbox.errors import UsageError
@@ -14,6 +15,8 @@ from tasks.task import Task
 
 #: The kinds of suites, each a module of this package with `open_suite`.
 KINDS = ("starter", "quixbugs", "exercism", "swebench", "harbor", "tasks")
+#: Of a suite's tasks so many are named to whoever asked for none of them.
+_NAMED = 30
 
 
 class Suite(Protocol):
@@ -89,6 +92,7 @@ def find(reference: str) -> Suite:
     """Opens the suite `KIND` or `KIND:PLACE`. Raises UsageError when there is none."""
     kind, _, place = reference.partition(":")
     if kind not in KINDS:
+        _check_other_forms(reference)
         near = difflib.get_close_matches(kind, KINDS, n=1)
         asked = f"Did you mean {near[0]!r}? " if near else ""
         raise UsageError(
@@ -97,6 +101,22 @@ def find(reference: str) -> Suite:
         )
     module = importlib.import_module(f"tasks.suites.{kind}")
     return cast(Suite, module.open_suite(place))
+
+
+def _check_other_forms(reference: str) -> None:
+    """Raises UsageError, with what to write, for a path without its kind, and for a single task."""
+    if Path(reference).is_absolute() or reference.endswith((".toml", ".jsonl")):
+        there = "" if Path(reference).exists() else f"There is no file {reference}. "
+        raise UsageError(
+            f"{reference} is no suite: its kind is missing.",
+            f"{there}Write {', '.join(f'{kind}:' for kind in KINDS[1:])} before the path; tasks: "
+            "is for a file of your own.",
+        )
+    suite, slash, name = reference.partition("/")
+    if slash and suite in KINDS:
+        raise UsageError(
+            f"{reference} is a task, and a suite is asked for.", f"Write: {suite} --filter {name}"
+        )
 
 
 def split(reference: str) -> tuple[str, str]:
@@ -134,5 +154,8 @@ def check_name(name: str, known: Sequence[str], what: str) -> None:
     if name in known:
         return
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+    more = f" and {len(known) - _NAMED:,} more" if len(known) > _NAMED else ""
+    hint = (
+        f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known[:_NAMED])}{more}."
+    )
     raise UsageError(f"There is no {what} {name!r}.", hint)

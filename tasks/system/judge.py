@@ -2,7 +2,7 @@
 ever ran in."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -15,17 +15,24 @@ from sandbox.imagefiles import files_in_container
 from sandbox.lifecycle import to_its_end
 from sandbox.patch import Change, Patch
 from sandbox.recipe import Recipe
-from sandbox.results import CommandResult
+from sandbox.results import CommandResult, signal_name
 from sandbox.threads import in_thread
 from sandbox.trees import EMPTY_TREE, Base
 from tasks.rooms import last_words
-from tasks.system.doubts import doubtful
+from tasks.system.doubts import (
+    doubtful,
+    entry_points,
+    fresh_bytecode,
+    loads_into_pytest,
+    named_in,
+)
 from tasks.system.reward import FOLDER, SOLVED, NoReward, Reward, read_reward
 from tasks.system.twin import twin_of
 from tasks.system.work import PLACED, TOP, Work, placed, verifier_of
 from tasks.task import Task, TestReport, TestResult, Verdict, VerdictStatus
 
 TESTS = "tests"
+SCRIPT = f"{TESTS}/test.sh"
 _ARTIFACTS = "/logs/artifacts"
 # What nobody but the verifier may have written.
 _REWARDS = f"{FOLDER.lstrip('/')}/"
@@ -37,11 +44,13 @@ _NAMED = 10
 
 @dataclass(frozen=True)
 class _Run:
-    """One run of the verifier: its reward, None where it gave none, and why not."""
+    """One run of the verifier: its reward, None where it gave none, and why not. `signal` is the
+    one that ended its script, if one did."""
 
     report: TestReport
     reward: Reward | None
     problem: str = ""
+    signal: str = ""
 
     @property
     def solved(self) -> bool:
@@ -109,7 +118,10 @@ class _Judging:
                     ),
                 )
             tests = placed(self._task, self._verifier.tests, TESTS)
-            changed = doubtful(left.changes, self._work.programs)
+            script = {change.path: change.content or b"" for change in tests}.get(SCRIPT, b"")
+            changed = doubtful(left.changes, self._work.programs | named_in(script))
+            if twin_of(self._task, tests) is None:
+                changed += await in_thread(self._plugins, left.changes)
             return await self._judged(left.image, tests, Patch(), changed)
 
     async def apart(self, image: Image) -> Verdict:
@@ -118,6 +130,17 @@ class _Judging:
         bundled = self._verifier.bundled
         tests = Patch() if bundled else placed(self._task, self._verifier.tests, TESTS)
         return await self._judged(image, tests, carried, ())
+
+    def _plugins(self, changes: Mapping[str, int]) -> list[str]:
+        """The files by which the work has pytest load something, where no second run with a test
+        that fails would show what that does."""
+        ident, engine = self._work.box.container_id, self._work.box.engine
+        return [
+            path
+            for path in entry_points(changes)
+            for _, _, content in files_in_container(ident, path, engine=engine)
+            if loads_into_pytest(content)
+        ]
 
     def _carried(self) -> Patch:
         found: dict[str, Change] = {}
@@ -159,6 +182,8 @@ class _Judging:
                 "The work changed what the verifier's own tools come from:"
                 f" {', '.join(changed[:_NAMED])}{more}."
             )
+        if run.signal:
+            doubts.append(f"The verifier's script was ended from outside, by {run.signal}.")
         twin = twin_of(self._task, tests)
         if twin is not None:
             self._progress("running the verifier with a test that has to fail")
@@ -189,6 +214,7 @@ class _Judging:
             result = await box.run(
                 ["bash", "-c", verifier.command],
                 cwd=folder,
+                env=dict([fresh_bytecode()]),
                 timeout=verifier.timeout,
                 output_limit=_OUTPUT,
             )
@@ -200,7 +226,8 @@ class _Judging:
                     reward = await read_reward(box)
                 except NoReward as none:
                     problem = str(none)
-        return _Run(_report(verifier.command, result, reward, problem), reward, problem)
+        ended = signal_name(result.signal) if result.signal is not None else ""
+        return _Run(_report(verifier.command, result, reward, problem), reward, problem, ended)
 
     @asynccontextmanager
     async def _opened(self, recipe: Recipe) -> AsyncIterator[Sandbox]:

@@ -8,13 +8,15 @@ the same place, and without the patch, where honest code runs.
 import secrets
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from tasks.evidence import Trial, is_given, proving
 from tasks.results import REPORTING
 from tasks.rooms import REPEATED_SECONDS, side_by_side
 from tasks.task import TestReport, Twins
+from tasks.twins import others
+from tasks.twins.answer import Answer
 from tasks.twins.rounds import Key, Make, Modules, Round, by_function, failing_line
 from tasks.twins.twin import TestModule, Twin
 
@@ -22,26 +24,13 @@ from tasks.twins.twin import TestModule, Twin
 MOST_TESTS = 200
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the twins said. `forged` are sentences, each on a test whose twin passed. `bare` are
-    tests on which the verdict rests and that no twin speaks for. `broke` is why a run of twins
-    broke off on the patch, where it does not on the base. `bound` are tests that pass only as long
-    as their file is exactly what it was."""
-
-    twins: Twins
-    forged: tuple[str, ...] = ()
-    bare: tuple[str, ...] = ()
-    broke: str = ""
-    bound: tuple[str, ...] = ()
-
-
 async def ask(trial: Trial, seed: str | None = None) -> Answer | None:
     """Run the twins of the tests that pass on the patch; of a suite that takes long, or has many,
-    of those only on which the verdict rests. None where a framework's tests have no twins, or none
-    of these was there before the patch. Raises as `Rooms.run` does."""
+    of those only on which the verdict rests; None where none of these was there before the patch.
+    Of a framework whose tests have no twins, see `tasks.twins.others`. Raises as `Rooms.run` does.
+    """
     if trial.report.framework not in REPORTING:
-        return None
+        return await others.ask(trial, seed or secrets.token_hex(8))
     asking = _Asking(trial, seed or secrets.token_hex(8))
     return await asking.answer() if asking.tests else None
 
@@ -165,13 +154,13 @@ class _Asking:
     async def _confirm(self, doubtful: Mapping[Key, Twin]) -> dict[Key, str]:
         """Of functions whose twin passed, those for which only a forgery explains it."""
 
-        def others(key: Key, module: TestModule, draw: Random) -> Twin:
+        def other_values(key: Key, module: TestModule, draw: Random) -> Twin:
             twin = doubtful[key]
             by_data = self._by_data(key, module, draw) if twin.data else None
             return by_data or module.twin(key[1], draw, site=twin.site)
 
         same = self._again(doubtful, "the same", lambda key, module, draw: doubtful[key])
-        other = self._again(doubtful, "other values", others)
+        other = self._again(doubtful, "other values", other_values)
         place = self._again(
             doubtful,
             "the place",

@@ -400,3 +400,8 @@ def test_patterns_may_hold_commas_and_have_to_be_valid(checkout: Path) -> None:
     assert found["reasoning_patterns"] == ("a{1,3}", "\\bno\\b")
     with pytest.raises(UsageError, match=r"REASONING_PATTERNS: '\(' is no regular expression"):
         settings.load(checkout, {}, {"GREENROOM_REASONING_PATTERNS": "("})
+
+
+@pytest.mark.parametrize("name", ["BOT", "OUTPUT", "ISSUE", "GUIDANCE", "RED_BUILD", "DEBUG"])
+def test_what_a_job_of_the_bot_is_told_is_no_setting(name: str, tmp_path: Path) -> None:
+    assert not load(tmp_path, {}, {f"GREENROOM_{name}": "x"}).given("model")

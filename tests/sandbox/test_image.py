@@ -1,4 +1,6 @@
 import asyncio
+import hashlib
+import json
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sandbox.archives import END_OF_ARCHIVE, member
 from sandbox.buildjob import BuildSettings
 from sandbox.engine import Engine
 from sandbox.errors import UsageError
@@ -101,6 +104,31 @@ async def test_an_image_that_is_here_takes_milliseconds(engine: Engine, image: I
         best = min(best, time.monotonic() - started)
         assert again == image
     assert best < 0.1
+
+
+@pytest.mark.docker
+async def test_an_image_for_another_machine_is_refused_by_name_before_it_runs(
+    engine: Engine,
+) -> None:
+    other = "arm64" if engine.abilities.machine == "x86_64" else "amd64"
+    layer = b"".join([member("greeting", 0o644, b"hello"), END_OF_ARCHIVE])
+    config = {
+        "architecture": other,
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+    }
+    name = f"greenroom-test/other:{uuid.uuid4().hex[:12]}"
+    listed = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    files = {"config.json": json.dumps(config).encode(), "layer.tar": layer}
+    files["manifest.json"] = json.dumps(listed).encode()
+    members = [member(path, 0o644, data) for path, data in files.items()]
+    list(engine.api.load_image(b"".join([*members, END_OF_ARCHIVE])))
+    try:
+        with pytest.raises(UsageError, match=f"{name} is made for linux/{other}"):
+            await ensure_image(ImageSpec(base=name), engine=engine)
+    finally:
+        engine.api.remove_image(name)
 
 
 @pytest.mark.docker

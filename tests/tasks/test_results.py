@@ -162,3 +162,10 @@ def test_a_cut_output_makes_a_text_run_incomplete() -> None:
     cut = Output(result.output.head, b"", 10_000_000)
     result = CommandResult(0, None, "exit", cut, 1.0, 1.0, 1)
     assert "only part" in report(result, "node").reason.lower()
+
+
+def test_a_report_that_lies_beside_says_nothing_where_the_tool_prints_its_own() -> None:
+    lies = b'<testsuite><testcase classname="twice" name="TestTwice"/></testsuite>'
+    printed = '{"Action":"start","Package":"twice"}\n{"Action":"pass","Package":"twice"}\n'
+    assert "twice::TestTwice" not in report(ended(printed), "go", junit=(lies,)).results
+    assert report(ended(printed), "node", junit=(lies,)).passed == ("twice::TestTwice",)

@@ -57,3 +57,31 @@ def test_all_tasks_are_listed_when_none_is_near(store: TreeStore) -> None:
 def test_a_name_does_not_lead_out_of_the_suite(name: str, store: TreeStore) -> None:
     with pytest.raises(UsageError):
         suite.load(f"starter/{name}", store)
+
+
+def test_a_long_list_of_tasks_is_cut() -> None:
+    names = [f"t{number:03}" for number in range(500)]
+    with pytest.raises(UsageError) as caught:
+        suite.check_name("zzz", names, "task")
+    assert caught.value.hint.endswith("t029 and 470 more.")
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("starter/line-wrap", "Write: starter --filter line-wrap"),
+        ("/nowhere/suite", "There is no file /nowhere/suite. Write quixbugs:"),
+        ("own.toml", "There is no file own.toml."),
+        (__file__, "Write quixbugs:, exercism:"),
+    ],
+)
+def test_another_form_of_a_suite_is_told_what_to_write(reference: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        suite.find(reference)
+    assert said in caught.value.hint
+
+
+def test_a_folder_in_the_place_of_a_file_of_tasks_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Is a directory") as caught:
+        suite.find(f"tasks:{tmp_path}")
+    assert f"tasks:{tmp_path}/suite.toml" in caught.value.hint

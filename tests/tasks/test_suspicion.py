@@ -15,7 +15,7 @@ from tasks.rooms import Rooms
 from tasks.screening import is_test_path
 from tasks.suspicion import reasons_to_suspect
 from tasks.task import Checks, Task, TestReport, Twins
-from tasks.twins.check import Answer
+from tasks.twins.answer import Answer
 
 TOLD = Answer(Twins("seed", 1, 1))
 BARE = Answer(Twins("seed", 1, 0), bare=("tests/test_a.py::test_a",))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.bench import record
+from agent.bench.given import handed_in
 from agent.bench.record import Result, Status
 
 #: No count and no number of seconds of an attempt comes near this.
@@ -79,6 +80,10 @@ class RunFolder:
     def finished(self) -> bool:
         return all(len(attempts) >= self.planned for attempts in self.tasks.values())
 
+    def handed_in(self, attempt: Attempt) -> bool:
+        """Whether there was anything to judge, if only an empty patch."""
+        return handed_in(self.path, self.manifest, attempt.task, attempt.number)
+
     @property
     def model(self) -> str:
         """The model's name, or what made the patches instead of one."""
@@ -90,6 +95,9 @@ class RunFolder:
     @property
     def author(self) -> str:
         """Who made the patches, for people."""
+        model = self.manifest.get("model")
+        if isinstance(model, Mapping) and model.get("real") is False:
+            return f"Script {self.model}, no model"
         names = {"gold": "Reference solutions", "empty": "No patch"}
         return names.get(self.model, self.model)
 

@@ -32,7 +32,7 @@ def headline(run: RunFolder, summary: Summary) -> Markup:
     """The one number, with its interval, and the facts beside it."""
     if summary.rate is None:
         said = tag("p", "No attempt counts yet.", class_="figure")
-        return tag("section", said, _facts(summary), class_="headline")
+        return tag("section", said, _facts(run, summary), class_="headline")
     rate = summary.rate
     what = "solved" if summary.planned == 1 else "pass@1"
     number = join(percent(rate.value), tag("small", f" {what}"))
@@ -51,13 +51,13 @@ def headline(run: RunFolder, summary: Summary) -> Markup:
             strip(rate, "Share of tasks solved"),
             tag("p", _METHODS[summary.method], class_="quiet"),
         ),
-        _facts(summary),
+        _facts(run, summary),
         class_="headline",
     )
 
 
-def _facts(summary: Summary) -> Markup:
-    unknown = "not known"
+def _facts(run: RunFolder, summary: Summary) -> Markup:
+    unknown = "not known" if run.manifest.get("way", "model") == "model" else "none"
     estimated = " (partly estimated)" if summary.estimated else ""
     facts = [
         ("Tasks", f"{summary.tasks:,}"),

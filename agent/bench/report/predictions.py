@@ -28,8 +28,9 @@ class Predictions:
         self._streams: dict[int, IO[str]] = {}
 
     def add(self, attempt: Attempt, patch: bytes | None) -> None:
-        """Writes one prediction. An attempt at a task that cannot be run here makes none."""
-        if attempt.status == "unsupported":
+        """Writes one prediction. An attempt at a task that cannot be run here makes none, nor one
+        that nothing was handed in for."""
+        if attempt.status == "unsupported" or not self._run.handed_in(attempt):
             return
         stream = self._streams.get(attempt.number)
         if stream is None:
@@ -69,14 +70,14 @@ def write_run_report(run: RunFolder, path: Path) -> None:
 def run_report(run: RunFolder, number: int) -> dict[str, object]:
     """The fields of SWE-bench's report (harness/reporting.py) for the attempts of that number.
 
-    What could not be run here, or was not yet, is incomplete. A patch that does not apply and a
-    failure of infrastructure are errors; the latter are named as such, too.
+    What could not be run here, or was not yet, or was not handed in, is incomplete. A patch that
+    does not apply and a failure of infrastructure are errors; the latter are named as such, too.
     """
     here = {
         name: attempt
         for name, attempts in run.tasks.items()
         for attempt in attempts
-        if attempt.number == number and attempt.status != "unsupported"
+        if attempt.number == number and attempt.status != "unsupported" and run.handed_in(attempt)
     }
     broken = {
         name: attempt.reason or attempt.status

@@ -41,11 +41,11 @@ def _money(amount: float) -> str:
 
 def _measures(summary: Summary) -> list[_Measure]:
     every = [
-        _Measure("Time", summary.seconds, lambda a: a.seconds, duration, _time, clock),
+        _Measure("Time", summary.seconds, lambda a: a.seconds or None, duration, _time, clock),
         _Measure(
             "Time in clean rooms",
             summary.verify_seconds,
-            lambda a: a.verify_seconds,
+            lambda a: a.verify_seconds or None,
             duration,
             _time,
             clock,
@@ -109,17 +109,16 @@ def distributions(run: RunFolder, summary: Summary) -> Markup | None:
 def extremes(run: RunFolder, summary: Summary) -> Markup | None:
     """The slowest and the most expensive attempts; by tokens where no price is known."""
     attempts = [attempt for attempt in run.attempts if attempt.status != "unsupported"]
-    if not attempts:
-        return None
-    slowest = nlargest(_LISTED, attempts, key=lambda attempt: attempt.seconds)
-    lists = [_listed(run, "Slowest", slowest, lambda a: duration(a.seconds))]
+    ran = [attempt for attempt in attempts if attempt.seconds > 0]
+    slowest = nlargest(_LISTED, ran, key=lambda attempt: attempt.seconds)
+    lists = [_listed(run, "Slowest", slowest, lambda a: duration(a.seconds))] if ran else []
     if summary.cost and summary.cost.largest > 0:
         dearest = nlargest(_LISTED, attempts, key=lambda attempt: attempt.cost or 0)
         lists.append(_listed(run, "Most expensive", dearest, lambda a: dollars(a.cost or 0)))
     elif summary.tokens and summary.tokens.largest > 0:
         dearest = nlargest(_LISTED, attempts, key=lambda attempt: attempt.tokens)
         lists.append(_listed(run, "Most tokens", dearest, lambda a: short(a.tokens)))
-    return tag("section", tag("div", *lists, class_="pair"))
+    return tag("section", tag("div", *lists, class_="pair")) if lists else None
 
 
 def _listed(
@@ -135,7 +134,9 @@ def _listed(
         )
         for attempt in attempts
     ]
-    return tag("div", tag("h2", title), tag("table", tag("tbody", *rows)), class_="wide")
+    return tag(
+        "div", tag("h2", title), tag("table", tag("tbody", *rows)), class_="wide", tabindex=0
+    )
 
 
 def _name(run: RunFolder, attempt: Attempt) -> str:

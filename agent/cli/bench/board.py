@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from agent.bench.job import Job
 from agent.bench.record import Result
 from agent.cli.console import Console
-from agent.cli.text import duration, one_line
+from agent.cli.text import count, duration, one_line
 
 #: The style of a result by its status; the model's failures are plain.
 _STYLES = {
@@ -47,7 +47,7 @@ class Board:
         grade = f" ({result.grade})" if result.grade else ""
         spent = [duration(result.seconds)]
         if result.turns:
-            spent.insert(0, f"{result.turns} turns")
+            spent.insert(0, count(result.turns, "turn"))
         why = "" if result.grade else f": {one_line(result.reason, 120)}"
         told = f"{_named(result.key)}: {result.status}{grade}, {', '.join(spent)}{why}"
         self._console.note(told, _STYLES.get(result.status, ""))

@@ -1,7 +1,7 @@
 """`greenroom bench compare`: do two runs differ, and can they tell?"""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     runs = [open_run(check_folder(folder)) for folder in (options.first, options.second)]
     first, second = runs
     allowed = [name.strip() for name in options.allow_differences.split(",") if name.strip()]
+    _check_known(allowed, first.manifest.keys() | second.manifest.keys())
     found = differences(first.manifest, second.manifest)
     _refuse(unasked(found, allowed))
     for run, folder in zip(runs, (options.first, options.second), strict=True):
@@ -67,6 +68,16 @@ def main(options: argparse.Namespace, console: Console) -> int:
     else:
         _print(names, comparison, found, console)
     return 0
+
+
+def _check_known(allowed: Sequence[str], keys: Set[str]) -> None:
+    """A key that is misspelt would allow nothing, and say nothing."""
+    for name in allowed:
+        if name.partition(".")[0] not in keys:
+            raise UsageError(
+                f"--allow-differences: no manifest of the two has a key {name!r}",
+                f"Keys are: {', '.join(sorted(keys))}.",
+            )
 
 
 def _refuse(found: Sequence[Difference]) -> None:

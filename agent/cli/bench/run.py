@@ -124,12 +124,10 @@ def _wish(options: argparse.Namespace) -> Wish:
         raise UsageError(f"--attempts: expected a number from 1 on, got {options.attempts}")
     wish = wish_of(options, options.suite, way)
     if way != "model" and wish.flags.get("model"):
-        raise UsageError(f"--{way} and --model were both given", f"Without a model it is --{way}.")
+        raise UsageError(
+            f"--{way} and --model were both given", f"Give one: no model is run with --{way}."
+        )
     limits = RunLimits(options.run_time_limit, options.run_token_limit, options.run_cost_limit)
-    for name, bound in vars(limits).items():
-        if bound is not None and not bound > 0:
-            flag = {"seconds": "time", "tokens": "token", "cost": "cost"}[name]
-            raise UsageError(f"--run-{flag}-limit: expected a number above 0, got {bound}")
     return replace(wish, attempts=options.attempts, limits=_check_limits(limits))
 
 
@@ -200,7 +198,7 @@ class _Conduct:
         self._stopped = True
         self._sitting.runner.drain()
         self._console.warn(
-            f"\nstopping: {count(self._sitting.runner.running, 'attempt')} end their turn;"
+            f"\nstopping when {count(self._sitting.runner.running, 'attempt')} at work can;"
             f" Ctrl-C again stops them now. Go on later with: -o {self._sitting.folder}"
         )
         return True
@@ -301,7 +299,8 @@ class _Conduct:
         tally = sitting.tally
         judged = tally.done - tally.infrastructure - tally.unsupported
         share = f" ({100 * tally.solved / judged:.1f}%)" if judged else ""
-        self._console.say(f"{tally.solved} of {judged} solved{share}", "bold")
+        attempts = " attempts" if self._wish.attempts > 1 else ""
+        self._console.say(f"{tally.solved} of {judged}{attempts} solved{share}", "bold")
         for status, number in sorted(tally.counts.items()):
             if status != "solved":
                 self._console.say(f"  {number} {status}")

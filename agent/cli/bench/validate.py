@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from agent import settings
@@ -109,6 +109,8 @@ async def _examine(
                     times=options.times,
                     progress=lambda text, name=name: console.status(f"{name}: {text}"),  # type: ignore[misc]
                 )
+            elif options.run and examined.task and not finding.bad:
+                finding = replace(finding, told=f"{finding.told}: nothing was run")
         findings.append(finding)
         _print(console, finding)
     return findings

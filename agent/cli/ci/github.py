@@ -19,6 +19,8 @@ it needs to know; docs/ci.md shows the workflow, `greenroom ci init` writes it.
   propose    an attempt in sandboxes, proved in a clean room        (a token that reads)
   publish    the patch as a pull request, or why there is none      (a token that writes)\
 """
+#: The account that the writing token's comments are of; accept tells the other jobs.
+BOT = "GREENROOM_BOT"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +42,8 @@ def main(options: argparse.Namespace, console: Console) -> int:
     path = options.event or running.needed(variables, "GITHUB_EVENT_PATH", "the event's file")
     event = running.event(str(path))
     running.silence_commands()
-    forge = github.connect(variables)
+    reads = options.step == "propose"
+    forge = github.connect(variables, variables.get(BOT, "") if reads else "")
     job = Job(
         forge=forge,
         read=lambda config: events_github.read(name, event, config),
@@ -49,7 +52,10 @@ def main(options: argparse.Namespace, console: Console) -> int:
         say=lambda text: console.note(text, "dim"),
         flags=flags(options),
     )
-    return running.conduct(job, options.step, console)
+    code = running.conduct(job, options.step, console)
+    if options.step == "accept":
+        running.output(BOT, forge.me())
+    return code
 
 
 def _run_url() -> str:

@@ -39,13 +39,17 @@ def main(options: argparse.Namespace, console: Console) -> int:
     path = str(options.event or variables.get("TRIGGER_PAYLOAD", ""))
     event = running.event(path) if path else None
     reads = options.step == "propose"
-    forge = gitlab.connect(variables, variables.get(BOT, "") if reads else "")
+
+    def say(text: str) -> None:
+        console.note(text, "dim")
+
+    forge = gitlab.connect(variables, variables.get(BOT, "") if reads else "", say)
     job = Job(
         forge=forge,
         read=reader(forge, event, variables, still=options.step != "publish"),
         folder=options.output,
         run_url=variables.get("CI_JOB_URL", ""),
-        say=lambda text: console.note(text, "dim"),
+        say=say,
         flags=flags(options),
     )
     code = running.conduct(job, options.step, console)

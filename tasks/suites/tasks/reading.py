@@ -152,7 +152,12 @@ def _text(path: Path) -> str:
             raise UsageError(f"{path} is larger than any suite: over {MOST_BYTES >> 20} MiB.")
         return content.decode("utf-8")
     except OSError as problem:
-        raise UsageError(f"The suite {path} cannot be read: {problem.strerror}.") from None
+        raise UsageError(
+            f"The suite {path} cannot be read: {problem.strerror}.",
+            f"Name a file of tasks, in TOML or JSONL, as tasks:{path / 'suite.toml'}."
+            if path.is_dir()
+            else "Name a file of tasks, in TOML or JSONL.",
+        ) from None
     except UnicodeDecodeError:
         raise UsageError(f"{path} is no text in UTF-8.") from None
 

@@ -132,6 +132,11 @@ def test_the_command_refuses_what_is_not_meant(
     assert "solved only by other (10 tasks):\n  t20\n" in said
 
 
+def test_a_misspelt_key_is_no_leave(first: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "compare", str(first), str(first), "--allow-differences=promts"]) == 2
+    assert "no manifest of the two has a key 'promts'" in capsys.readouterr().err
+
+
 def test_the_command_writes_a_page(
     first: Path, second: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

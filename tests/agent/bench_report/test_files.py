@@ -14,7 +14,14 @@ from agent.bench.report.evidence import evidence
 from sandbox.patch import FILE
 from sandbox.trees import TreeStore
 from tests.agent.bench_report.conftest import Made
-from tests.agent.bench_report.sample import DIFF, Sample, started, write_trajectory
+from tests.agent.bench_report.sample import (
+    DIFF,
+    Sample,
+    manifest,
+    started,
+    write_manifest,
+    write_trajectory,
+)
 
 NAMES = ["predictions.jsonl", "report.html", "report.json", "report.xml", "swebench.json"]
 
@@ -104,6 +111,19 @@ def test_the_run_report_counts_as_swebench_does(made: Made) -> None:
     assert data["failure_reasons"] == {"c": "The engine went away."}
     assert data["incomplete_ids"] == ["d", "h"]
     assert data["submitted_instances"] == len(data["submitted_ids"]) == 6
+
+
+def test_what_was_not_handed_in_is_no_prediction_and_no_empty_patch(made: Made) -> None:
+    folder = made(*(Result(name, 1, "no patch") for name in "ab"))
+    write_manifest(folder, manifest(["a", "b"], 1, way="given", made_by="x"))
+    (folder / "given").mkdir()
+    (folder / "given" / "a-1.diff").write_text("")
+    write_report(folder)
+    data = json.loads((folder / "swebench.json").read_text())
+    assert data["submitted_ids"] == data["empty_patch_ids"] == ["a"]
+    assert data["incomplete_ids"] == ["b"]
+    (line,) = (folder / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(line)["instance_id"] == "a"
 
 
 def test_the_change_is_the_difference_of_an_attempts_trees(made: Made) -> None:

@@ -225,3 +225,29 @@ def test_what_a_reader_must_know_stands_before_the_numbers(made: Made) -> None:
     assert "The cost is not whole" in said
     assert "Ended by a budget: 1 by the turn limit." in said
     assert "50.0% solved" in said.replace("\xa0", " ")
+
+
+def test_attempts_that_never_ran_are_not_among_the_slowest(made: Made) -> None:
+    page = page_of(made(Result("ran", 1, "solved", seconds=3.0), Result("never", 1, "no patch")))
+    slowest = page.text.partition("Slowest")[2].partition("All tasks")[0]
+    assert "ran" in slowest
+    assert "never" not in slowest
+    assert "0.0 s" not in page.text.partition("Slowest")[0]
+
+
+def test_a_run_in_which_nothing_ran_lists_no_slowest(made: Made) -> None:
+    assert "Slowest" not in page_of(made(Result("a", 1, "no patch"))).text
+
+
+def test_a_page_of_a_script_says_so_at_its_top(made: Made) -> None:
+    folder = made(Result("a", 1, "solved"))
+    write_manifest(folder, manifest(["a"], 1, model={"name": "turns.json", "real": False}))
+    assert "Script turns.json, no model" in page_of(folder).text
+
+
+def test_every_table_that_may_be_cut_shows_it_at_its_edges(sample: Page) -> None:
+    """A screen of 390 px shows two columns of the table of tasks."""
+    style = (Path(__file__).parents[3] / "agent/bench/report/page.css").read_text()
+    wide = style.partition("\n.wide {")[2].partition("}")[0]
+    assert wide.count(" scroll") == wide.count(" local") == 2
+    assert all("tabindex" in each for _, each in sample.elements if each.get("class") == "wide")

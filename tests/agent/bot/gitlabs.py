@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.bot.gitlab import GitLab
@@ -22,18 +22,23 @@ FILES = {
 
 @dataclass(frozen=True)
 class Desk:
-    """A project at a fake GitLab; `token` is the bot's, of scope `api`."""
+    """A project at a fake GitLab; `token` is the bot's, of scope `api`. `pauses` are those that the
+    clients would have made."""
 
     fake: FakeGitLab
     project: Project
     token: str
+    timeout: float = 20.0
+    pauses: list[float] = field(default_factory=list)
 
     @property
     def store(self) -> Store:
         return self.fake.store
 
     def forge(self, token: str = "", fork: str = "", login: str = "") -> GitLab:
-        api = Api(self.fake.url, token or self.token, timeout=5.0)
+        api = Api(
+            self.fake.url, token or self.token, timeout=self.timeout, sleep=self.pauses.append
+        )
         made = GitLab(api, self.project.name, login)
         made.use_fork(fork)
         return made

@@ -182,6 +182,13 @@ def test_a_bot_without_the_right_to_push_works_in_its_fork(at: Desk) -> None:
     assert fork.git.head(BRANCH) is None
 
 
+def test_the_project_itself_is_no_fork(at: Desk) -> None:
+    forge = at.forge(fork="Team/App")
+    made = forge.commit(BRANCH, at.head("main") or "", MESSAGE, SIMPLE, None)
+    assert at.head(BRANCH) == made
+    assert not forge.open_pull(NewPull("Repair it", "", BRANCH, "main", True)).fork
+
+
 def test_a_branch_is_deleted_only_where_it_is_expected(at: Desk) -> None:
     forge, parent = at.forge(), at.head("main") or ""
     made = forge.commit(BRANCH, parent, MESSAGE, SIMPLE, None)

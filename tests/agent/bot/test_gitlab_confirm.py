@@ -81,6 +81,16 @@ def test_a_label_that_was_taken_off_is_doubted_but_not_by_later_jobs(at: Desk) -
     assert at.forge().doubt(replace(trigger, actor=at.actor("stranger")), LABEL, still=False)
 
 
+def test_only_who_added_a_label_last_asked_by_it(at: Desk) -> None:
+    trigger = labelled(at, "dev")
+    assert trigger.place
+    issue = at.project.issues[trigger.place.number]
+    at.fake.unlabel(issue, "dev", LABEL)
+    at.fake.label(at.project, issue, "reporter", LABEL)
+    assert "dev did not add" in at.forge().doubt(trigger, LABEL)
+    assert at.forge().doubt(replace(trigger, actor=at.actor("reporter")), LABEL) == ""
+
+
 def test_another_label_bears_nothing_out(at: Desk) -> None:
     assert "not there" in at.forge().doubt(labelled(at, "dev"), "other")
 

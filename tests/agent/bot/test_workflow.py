@@ -20,6 +20,8 @@ HARMLESS = {
     "github.event.issue.number || github.event.pull_request.number || inputs.issue || "
     "github.event.workflow_run.head_sha || github.run_id",
     "steps.greenroom.outputs.go",
+    "steps.greenroom.outputs.bot",
+    "needs.accept.outputs.bot",
     "steps.app.outputs.token",
     "secrets.GREENROOM_API_KEY",
     "secrets.GREENROOM_APP_PRIVATE_KEY",
@@ -193,7 +195,7 @@ def test_no_script_of_the_action_holds_an_expression() -> None:
 def test_the_action_reads_no_text_of_an_event() -> None:
     told = re.findall(r"\$\{\{ (.*?) \}\}", (ROOT / "action.yml").read_text("utf-8"))
     names = {f"inputs.{name}" for name in ACTION["inputs"]}
-    assert set(told) <= names | {"github.token", "runner.temp", "steps.run.outputs.go"}
+    assert set(told) <= names | {"github.token", "runner.temp", "steps.run.outputs.go", "steps.run.outputs.GREENROOM_BOT"}
 
 
 def test_the_action_uses_no_action_of_others() -> None:
@@ -217,7 +219,7 @@ def action_run(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[
     environment = {"PATH": "/usr/bin:/bin", "RUNNER_TEMP": str(tmp_path), "MODEL": ""}
     return subprocess.run(
         ["bash", "-c", scripts()[1]],
-        env=environment | {"BASE_URL": ""} | variables,
+        env=environment | {"BASE_URL": "", "BOT": ""} | variables,
         cwd=tmp_path,
         capture_output=True,
         text=True,

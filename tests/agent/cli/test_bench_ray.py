@@ -65,6 +65,9 @@ def test_every_attempt_has_one_result_although_a_node_is_killed(user: User, clus
     logs = list((folder / "attempts").glob("*/1/trajectory.jsonl"))
     assert len(logs) == 8
     assert (folder / "report.html").exists()
+    images = json.loads((folder / "manifest.json").read_text())["images"]
+    assert images
+    assert all(image["id"].startswith("sha256:") for image in images.values())
 
 
 def test_a_cluster_without_sandboxes_is_named(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,26 @@ def test_a_line_of_predictions_may_hold_what_unicode_calls_a_line_break(tmp_path
     assert found.patches == {("a-1", 1): odd["model_patch"].encode()}
 
 
+def test_a_file_may_begin_with_the_mark_of_some_editors(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(ONE).encode())
+    assert read_given(path).patches == {("a-1", 1): DIFF.encode()}
+
+
+def test_all_who_made_the_patches_are_named(tmp_path: Path) -> None:
+    rows = [{**ONE, "instance_id": n, "model_name_or_path": f"m{n}"} for n in "abcdd"]
+    found = read_given(write(tmp_path, "p.json", rows[:2]))
+    assert found.made_by == "ma, mb"
+    found = read_given(write(tmp_path, "p.json", rows[:4]))
+    assert found.made_by == "ma, mb, mc and 1 more"
+
+
+def test_a_pipe_is_said_to_be_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="neither a file nor a folder"):
+        read_given(tmp_path / "pipe")
+
+
 def test_two_diffs_of_one_task_in_a_folder_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "a-1.diff", DIFF)
     write(tmp_path, "a-1.patch", DIFF)
@@ -73,9 +94,25 @@ def test_an_earlier_run_is_judged_again_at_its_own_tasks_alone(tmp_path: Path) -
     ends = Result("a", 1, "invalid patch"), Result("b", 1, "no patch")
     reference, found = of_run(earlier_run(tmp_path, *ends))
     assert reference == "s"
-    assert found.patches == {("a", 1): DIFF.encode(), ("b", 1): b""}
+    assert found.patches == {("a", 1): DIFF.encode()}
     assert found.tasks == {"a", "b"}
     assert not found.lost
+
+
+@pytest.mark.parametrize("change", [{"suite": 3}, {"suite": {}}, {"model": "m"}])
+def test_a_manifest_that_was_damaged_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    folder = earlier_run(tmp_path, Result("a", 1, "solved"))
+    old = json.loads((folder / "manifest.json").read_text())
+    write(folder, "manifest.json", {**old, **change})
+    with pytest.raises(UsageError, match="does not say what the run is of"):
+        of_run(folder)
+
+
+def test_what_was_handed_in_empty_is_handed_in_empty_again(tmp_path: Path) -> None:
+    folder = earlier_run(tmp_path, Result("a", 1, "solved"), Result("b", 1, "no patch"))
+    write(folder / "given", "b-1.diff", "")
+    _, found = of_run(folder)
+    assert found.patches == {("a", 1): DIFF.encode(), ("b", 1): b""}
 
 
 def test_what_infrastructure_kept_an_earlier_run_from_is_no_failure(tmp_path: Path) -> None:

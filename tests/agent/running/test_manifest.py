@@ -27,7 +27,6 @@ def test_the_same_run_at_another_time_is_the_same(tmp_path: Path) -> None:
     [
         ({"attempts": 3}, "attempts", "2", "3"),
         ({"tasks": {"a": "1", "b": "3"}}, "tasks.b", '"2"', '"3"'),
-        ({"tasks": {"a": "1", "b": "2", "c": "3"}}, "tasks.c", "not there", '"3"'),
         ({"sampling": {"seed": 1, "temperature": 0.5}}, "sampling.temperature", "not there", "0.5"),
         ({"model": {"name": "m"}}, "model", "not there", '{"name": "m"}'),
     ],
@@ -38,6 +37,12 @@ def test_what_differs_is_named_with_both_values(
     with pytest.raises(UsageError) as raised:
         manifest.check_same(BASE, {**BASE, **change}, tmp_path)
     assert f"its {key} is {old}, and now it is {new}" in raised.value.message
+
+
+def test_other_tasks_are_told_by_their_number_and_a_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        manifest.check_same(BASE, {**BASE, "tasks": {"a": "1", "b": "2", "c": "3"}}, tmp_path)
+    assert "its tasks are 2, and now they are 3; one has c" in raised.value.message
 
 
 def test_an_image_is_noted_once_and_a_later_one_beside_it(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ class BareRepository:
         branch = self.text("symbolic-ref", "--short", "HEAD")
         made = BareRepository.create(folder, branch)
         made.run("fetch", "--quiet", str(self.folder), "+refs/heads/*:refs/heads/*")
+        # Forges keep the commits of a repository and of its forks in one place.
+        shared = made.folder / "objects" / "info" / "alternates"
+        shared.write_text(f"{self.folder / 'objects'}\n")
         return made
 
     def run(

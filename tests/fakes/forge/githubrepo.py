@@ -20,7 +20,9 @@ def add_routes(routes: Routes) -> None:
     add = routes.add
     add("GET", "/v3/user")(_user)
     add("POST", "/graphql")(_viewer)
+    add("GET", "/v3/users/{login}")(_account)
     add("GET", REPO)(_repository)
+    add("GET", REPO + "/commits")(_commits)
     add("GET", REPO + "/collaborators/{login}/permission")(_permission)
     add("GET", REPO + "/contents/{path*}")(_contents)
     add("GET", REPO + "/git/blobs/{sha}")(_blob)
@@ -41,6 +43,12 @@ def _user(rights: Rights, call: Call) -> Answer:
     if rights.token is None or rights.integration:
         rights.refuse()
     return Answer(200, githubjson.user(rights.token.user))
+
+
+def _account(rights: Rights, call: Call, login: str) -> Answer:
+    if (found := rights.forge.store.users.get(login)) is None:
+        raise Refused(404, error(404, "Not Found"))
+    return Answer(200, githubjson.user(found))
 
 
 def _viewer(rights: Rights, call: Call) -> Answer:
@@ -136,6 +144,16 @@ def _commit_data(project: Project, sha: str) -> dict[str, Any]:
         "message": message,
         "url": "",
     }
+
+
+def _commits(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
+    project = rights.project(owner, repo, "contents: read")
+    start = project.git.resolve(call.query.get("sha", project.default_branch))
+    if start is None:
+        raise Refused(404, error(404, "Not Found"))
+    found = [_commit_data(project, sha) for sha in project.git.text("rev-list", start).split()]
+    shown = [{"sha": each["sha"], "parents": each["parents"], "commit": each} for each in found]
+    return githubjson.page(rights.forge, call, shown)
 
 
 def _commit(rights: Rights, call: Call, owner: str, repo: str, sha: str) -> Answer:

@@ -11,7 +11,15 @@ from sandbox.trees import TreeStore
 from tasks.suites.harbor import open_suite
 from tasks.suites.harbor.config import read_config
 from tasks.suites.suite import Unsupported, find
-from tasks.system.doubts import ADDED, DELETED, MODIFIED, doubtful
+from tasks.system.doubts import (
+    ADDED,
+    DELETED,
+    MODIFIED,
+    doubtful,
+    entry_points,
+    loads_into_pytest,
+    named_in,
+)
 from tasks.system.reward import NoReward, of_json, of_line
 from tasks.system.twin import twin_of
 from tasks.system.work import placed
@@ -232,6 +240,12 @@ def test_what_the_verifiers_tools_come_from_is_doubtful_and_a_solution_is_not() 
         "/usr/lib/python3/dist-packages/x.pth": ADDED,
         "/conftest.py": ADDED,
         "/etc/ld.so.preload": ADDED,
+        "/app/pytest.py": ADDED,
+        "/etc/alternatives/awk": MODIFIED,
+        "/etc/apt/apt.conf.d/99own": ADDED,
+        "/etc/xdg/pip/pip.conf": ADDED,
+        "/root/.local/lib/python3.11/site-packages/usercustomize.pyc": ADDED,
+        "/usr/lib/python3/dist-packages/sitecustomize.cpython-311-x86_64-linux-gnu.so": ADDED,
     }
     honest = {
         "/app": ADDED,
@@ -243,10 +257,26 @@ def test_what_the_verifiers_tools_come_from_is_doubtful_and_a_solution_is_not() 
         "/usr/lib/python3/dist-packages/numpy": ADDED,
         "/usr/lib/python3/dist-packages/__pycache__/six.cpython-311.pyc": MODIFIED,
         "/etc/nginx/nginx.conf": MODIFIED,
+        "/etc/alternatives/vi": ADDED,
+        "/root/.gitconfig": ADDED,
         "/var/lib/dpkg/status": MODIFIED,
     }
     assert doubtful(forged, programs) == sorted(forged)
     assert doubtful(honest, programs) == []
+
+
+def test_a_program_that_only_the_script_names_is_doubtful() -> None:
+    script = b"#!/bin/bash\nuvx -w pytest==8.4.1 pytest /tests/test_outputs.py\n"
+    changes = {"/usr/local/bin/uvx": ADDED, "/usr/local/bin/mytool": ADDED}
+    assert doubtful(changes, named_in(script)) == ["/usr/local/bin/uvx"]
+
+
+def test_of_entry_points_only_those_of_pytest_are_looked_for() -> None:
+    folder = "/usr/local/lib/python3.11/dist-packages/x-1.dist-info"
+    changes = {f"{folder}/entry_points.txt": ADDED, f"{folder}/METADATA": ADDED}
+    assert entry_points(changes) == [f"{folder}/entry_points.txt"]
+    assert loads_into_pytest(b"[console_scripts]\nx=x:main\n [ pytest11 ]\nx=x\n")
+    assert not loads_into_pytest(b"[console_scripts]\npytest11=x:main\n")
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,43 @@ async def test_what_passed_has_to_go_on_passing(opened: Suite, tmp_path: Path) -
     assert "test_calc.py::test_twice has to go on passing and" in " ".join(verdict.reasons)
 
 
+_PRINTED = """
+import os, sys
+
+sys.stderr.write("test_add (test_calc.T.test_add) ... ok\\n\\nRan 1 test in 0.0s\\n\\nOK\\n")
+sys.stderr.flush()
+os._exit(0)
+"""
+
+
+@pytest.mark.nightly
+async def test_a_log_that_the_code_prints_does_not_deceive(
+    rows: tuple[str, str, str], tmp_path: Path
+) -> None:
+    base, gold, _ = rows
+    tests = (
+        "--- a/test_calc.py\n+++ b/test_calc.py\n@@ -1,5 +1,8 @@\n-from calc import twice\n"
+        "+import unittest\n+from calc import add\n \n \n-def test_twice():\n"
+        "-    assert twice(4) == 8\n+class T(unittest.TestCase):\n"
+        "+    def test_add(self):\n+        self.assertEqual(add(1, 2), 3)\n"
+    ).replace("+1,8", "+1,7")
+    fields = {
+        "eval_script": made.eval_script(base, tests, "python3 -m unittest -v test_calc"),
+        "log_parser": "parse_log_django",
+        "FAIL_TO_PASS": '["test_add (test_calc.T.test_add)"]',
+        "PASS_TO_PASS": "[]",
+    }
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(made.row(base, gold, tests, **fields)))
+    store = TreeStore.create(tmp_path / "trees")
+    task = suite.find(f"swebench:{file}").load(NAME, store)
+    found = {}
+    for name, text in (("honest", made.RIGHT), ("printed", made.WRONG + _PRINTED)):
+        found[name] = await judge(task, Patch((Change("calc.py", FILE, text.encode()),)))
+    assert found["honest"].status == "solved", found["honest"].reasons
+    assert found["printed"].status == "tampered", found["printed"].reasons
+
+
 def test_the_base_has_no_history_and_what_the_image_was_built_with(
     opened: Suite, tmp_path: Path
 ) -> None:

@@ -32,6 +32,17 @@ def test_a_suite_is_checked_task_by_task(
     ]
 
 
+def test_a_task_without_a_solution_is_said_not_to_be_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/a.py").write_text("A = 1\n")
+    (tmp_path / "suite.toml").write_text(f'{TASK}expected = ["t.py::test"]\ntest_cmd = "pytest"\n')
+    assert main(["bench", "validate", str(tmp_path / "suite.toml"), "--run"]) == 0
+    said = "".join(capsys.readouterr())
+    assert "good a: it has no reference solution: nothing was run" in said
+
+
 def test_other_names_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkouts.quixbugs(tmp_path, 1)
     assert main(["bench", "validate", f"quixbugs:{tmp_path}", "cont_even"]) == 2

@@ -1,0 +1,55 @@
+"""What GitLab's answers say, in the words that all forges share, and the other way round."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from agent.bot.forge import Comment, NewPull, Pull, Remark
+from agent.bot.gitlab_api import quoted
+from agent.bot.trigger import Place
+
+DRAFT = "Draft: "
+#: Characters of an address that servers take, with room for the rest of it.
+LONGEST_BODY = 6000
+
+
+def is_same(pull: Pull, new: NewPull) -> bool:
+    """Whether a merge request is the very one to open: another delivery's, or of an answer that
+    was lost."""
+    places = (pull.branch, pull.base_branch) == (new.branch, new.base_branch)
+    return places and (pull.title, pull.body) == (new.title, new.body)
+
+
+def titled(title: str, draft: bool) -> str:
+    """A title that makes a merge request a draft, or none."""
+    plain = title.removeprefix(DRAFT)
+    return DRAFT + plain if draft else plain
+
+
+def shortened(body: str) -> str:
+    """As much of a text, to whole lines, as fits into an address."""
+    room, kept = LONGEST_BODY, []
+    for line in body.splitlines(keepends=True):
+        room -= len(quoted(line))
+        if room < 0:
+            break
+        kept.append(line)
+    return "".join(kept)
+
+
+def moment(text: str) -> datetime:
+    """A time as GitLab writes it."""
+    return datetime.fromisoformat(text)
+
+
+def comment_of(note: Mapping[str, Any], place: Place) -> Comment:
+    """A note at a place."""
+    author = note["author"]["username"]
+    return Comment(note["id"], place, author, note["body"], moment(note["updated_at"]))
+
+
+def remark_of(note: Mapping[str, Any]) -> Remark:
+    """A note of a discussion, with the line it stands at."""
+    position = note.get("position") or {}
+    path = position.get("new_path") or position.get("old_path") or ""
+    return Remark(path, position.get("new_line") or position.get("old_line"), note["body"])
