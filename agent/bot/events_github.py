@@ -158,7 +158,7 @@ def _build(event: Payload, config: Config) -> Trigger | NotForUs:
         build=Build(
             id=number,
             name=run.text_or("name", "a workflow"),
-            url=run.text("html_url"),
+            url=run.address("html_url"),
             commit=run.text("head_sha"),
             branch=branch,
             fork=fork,

@@ -154,7 +154,7 @@ def _pipeline(event: Payload, config: Config) -> Trigger | NotForUs:
         build=Build(
             id=number,
             name=run.text_or("name") or "pipeline",
-            url=run.text_or("url") or f"{project.text('web_url')}/-/pipelines/{number}",
+            url=f"{project.address('web_url')}/-/pipelines/{number}",
             commit=run.text("sha"),
             branch=branch,
             fork=fork,
@@ -199,7 +199,7 @@ def _own_pipeline(variables: Mapping[str, str], config: Config) -> Trigger | Not
         build=Build(
             id=int(number),
             name=variables.get("CI_PIPELINE_NAME") or "pipeline",
-            url=job.text("CI_PIPELINE_URL"),
+            url=job.address("CI_PIPELINE_URL"),
             commit=job.text("CI_COMMIT_SHA"),
             branch=branch,
             fork=False,

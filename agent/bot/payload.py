@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from sandbox.errors import UsageError
 
+_ADDRESS = re.compile(r"https?://[\w.:/?=&%~+,;@#-]+", re.ASCII)
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -49,6 +50,13 @@ class Payload:
     def text_or(self, name: str, otherwise: str = "") -> str:
         """The text under `name`; `otherwise` where it is left out or null."""
         return otherwise if self._data.get(name) is None else self.text(name)
+
+    def address(self, name: str) -> str:
+        """An address of the web that can stand in Markdown as it is."""
+        found = self.text(name)
+        if not _ADDRESS.fullmatch(found):
+            raise self._wrong(name, "an address", found)
+        return found
 
     def number(self, name: str) -> int:
         found = self._data.get(name)

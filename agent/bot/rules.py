@@ -96,13 +96,24 @@ def violations(patch: Patch, base: Reader, config: Config) -> tuple[str, ...]:
     return tuple(found)
 
 
+def forbidden(path: str) -> str:
+    """What the file at `path` is that a patch may not touch, after "it"; empty for any other."""
+    spelled = _spelled(path)
+    named = (why for why, patterns in FORBIDDEN.items() if _rules(patterns).ignores(spelled))
+    return next(named, "")
+
+
+def _spelled(path: str) -> str:
+    return "/".join(folded(name).casefold() for name in path.replace("\\", "/").split("/"))
+
+
 def _reasons(file: ChangedFile) -> Iterator[str]:
     path = file.change.path
-    spelled = "/".join(folded(name).casefold() for name in path.replace("\\", "/").split("/"))
-    named = (why for why, patterns in FORBIDDEN.items() if _rules(patterns).ignores(spelled))
-    if (reason := next(named, None)) is not None:
+    if reason := forbidden(path):
         yield reason
-    if spelled == PROJECT and _own_settings(file.before) != _own_settings(file.change.content):
+    if _spelled(path) == PROJECT and _own_settings(file.before) != _own_settings(
+        file.change.content
+    ):
         yield "changes the bot's own configuration, [tool.greenroom]"
     if file.binary and file.change.content is not None:
         yield "is no text, so nobody can review it"

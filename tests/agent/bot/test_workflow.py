@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.bot.config import Config
 from agent.bot.workflow import PINS, TRIGGERS, Wanted, pinned, render
 from sandbox.errors import UsageError
 
@@ -248,3 +250,14 @@ def test_the_action_refuses_a_step_that_there_is_not(step: str, tmp_path: Path) 
     assert done.returncode == 2
     assert "expected accept, propose, publish or doctor" in done.stdout
     assert not (tmp_path / "pwned").exists()
+
+
+def test_the_page_of_the_bot_has_every_key_trigger_and_permission() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    permissions = {
+        f"`{name}: {level}`"
+        for job in jobs(EVERY["all"]).values()
+        for name, level in job["permissions"].items()
+    }
+    named = {f"`{field.name}`" for field in fields(Config)} | {f"`{name}`" for name in TRIGGERS}
+    assert [each for each in sorted(permissions | named) if each not in page] == []
