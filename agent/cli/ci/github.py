@@ -43,13 +43,17 @@ def main(options: argparse.Namespace, console: Console) -> int:
     event = running.event(str(path))
     running.silence_commands()
     reads = options.step == "propose"
-    forge = github.connect(variables, variables.get(BOT, "") if reads else "")
+
+    def say(text: str) -> None:
+        console.note(text, "dim")
+
+    forge = github.connect(variables, variables.get(BOT, "") if reads else "", say=say)
     job = Job(
         forge=forge,
         read=lambda config: events_github.read(name, event, config),
         folder=options.output,
         run_url=_run_url(),
-        say=lambda text: console.note(text, "dim"),
+        say=say,
         flags=flags(options),
     )
     code = running.conduct(job, options.step, console)
