@@ -16,6 +16,7 @@ from agent.outcome import Outcome
 from agent.request import Request, settings_of
 from agent.session import Session, start
 from agent.trajectory import EPHEMERAL, Event
+from sandbox.errors import GreenroomError
 from tasks.task import TestReport, Verdict
 from tasks.workspace import named
 
@@ -25,13 +26,14 @@ Say = Callable[[str], None]
 @dataclass
 class Seen:
     """What an attempt has shown so far, whatever becomes of it: its `events`, the `diff` of its
-    last state, texts of the settings that are `secrets`."""
+    last state, texts of the settings that are `secrets`, the `error` that ended it."""
 
     events: list[Event] = field(default_factory=list)
     diff: str = ""
     secrets: tuple[str, ...] = ()
     run: str = ""
     model: str = ""
+    error: GreenroomError | None = None
 
     def __call__(self, event: Event) -> None:
         if event["type"] not in EPHEMERAL:

@@ -99,6 +99,7 @@ async def concluded(
     except Stopped:
         found = _ended(trigger, places, seen, "stopped", "Somebody asked for it to stop.")
     except GreenroomError as error:
+        seen.error = error
         found = _ended(trigger, places, seen, "broken", str(error))
     except Exception as error:  # a fault of ours must not leave the other job without an answer
         reason = f"An error inside of greenroom: {type(error).__name__}: {error}"
