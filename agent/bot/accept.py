@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from agent.bot import state
 from agent.bot.config import Config
-from agent.bot.forge import Comment, Forge
+from agent.bot.forge import Comment, Forge, ForgeError
 from agent.bot.permission import refusal
 from agent.bot.state import State
 from agent.bot.trigger import Place, Trigger
@@ -61,7 +61,7 @@ def _without_place(forge: Forge, trigger: Trigger) -> Decision:
 
 
 def _stop(forge: Forge, trigger: Trigger, place: Place, now: datetime) -> Decision:
-    forge.acknowledge(trigger)
+    _acknowledged(forge, trigger)
     kept = state.latest(forge.my_comments(place), forge.me())
     if kept is None:
         return Decision(False, "a stop, and nothing is at work")
@@ -87,7 +87,8 @@ def _begin(
         forge.edit_comment(kept[0], state.body(kept[1], limit))
     if limit:
         return Decision(False, limit)
-    forge.acknowledge(trigger)
+    if not _acknowledged(forge, trigger):
+        return Decision(False, "what asked for it is gone")
     text = _working(trigger, run_url)
     claim = forge.add_comment(place, state.body(_claim(trigger, now), text))
     comments = forge.my_comments(place)
@@ -102,6 +103,17 @@ def _begin(
         forge.edit_comment(comment, state.body(known.with_trigger(trigger, now), text))
         forge.delete_comment(claim)
     return Decision(True, f"asked by {trigger.actor.login}")
+
+
+def _acknowledged(forge: Forge, trigger: Trigger) -> bool:
+    """Answers with a reaction; False where what asked was taken back meanwhile."""
+    try:
+        forge.acknowledge(trigger)
+    except ForgeError as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
 
 
 def _claim(trigger: Trigger, now: datetime) -> State:

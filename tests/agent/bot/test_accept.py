@@ -203,3 +203,12 @@ def test_a_forged_marker_in_a_strangers_comment_changes_nothing(here: Desk) -> N
     with here.store.lock:
         here.store.comment(here.project, place.number, place.pull, "stranger", forged)
     assert accept(here.forge(), trigger, CONFIG, NOW, "").go
+
+
+def test_a_comment_that_was_taken_back_asks_for_nothing(here: Desk) -> None:
+    place = here.issue()
+    trigger = asked(here, place)
+    with here.store.lock:
+        del here.project.comments[trigger.target_id]
+    assert not accept(here.forge(), trigger, CONFIG, NOW, "").go
+    assert told(here, place) == []
