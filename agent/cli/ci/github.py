@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.bot import events_github, github
@@ -43,10 +44,11 @@ def main(options: argparse.Namespace, console: Console) -> int:
     event = running.event(str(path))
     running.silence_commands()
     reads = options.step == "propose"
+    run, now = variables.get("GITHUB_RUN_ID", ""), datetime.now(UTC).isoformat()
     forge = github.connect(variables, variables.get(BOT, "") if reads else "")
     job = Job(
         forge=forge,
-        read=lambda config: events_github.read(name, event, config),
+        read=lambda config: events_github.read(name, event, config, run=run, at=now),
         folder=options.output,
         run_url=_run_url(),
         say=lambda text: console.note(text, "dim"),
