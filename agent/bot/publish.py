@@ -29,6 +29,17 @@ class Published:
     told: str
 
 
+@dataclass(frozen=True)
+class _End:
+    """How it ended: what the status comment is to say, the sentence for the log, the address, and
+    the commit that the bot left its branch at."""
+
+    text: str
+    told: str
+    url: str = ""
+    commit: str = ""
+
+
 def publish(
     forge: Forge, trigger: Trigger, config: Config, proposal: Proposal, run_url: str
 ) -> Published:
@@ -39,22 +50,15 @@ def publish(
     if reason := refusal(forge, trigger, config):
         return Published("", reason)
     job = _Job(forge, trigger, config, proposal, run_url)
-    if job.stopped():
-        return job.tell("Stopped, as asked.", "stopped meanwhile")
-    if proposal.status != "solved":
-        return job.tell(
-            telling.unsolved(proposal, run_url), f"{proposal.status}: {proposal.reason}"
-        )
-    if _STRENGTH.index(proposal.grade) < _STRENGTH.index(config.require):
-        text = telling.weak(proposal, config.require, run_url)
-        return job.tell(text, f"{proposal.grade} only")
-    if objections := job.objections():
-        return job.tell(telling.refused(objections, run_url), "; ".join(objections))
     try:
-        return job.deliver()
+        end = job.end()
     except ForgeError as error:
-        job.tell(telling.failed(error.message, run_url), "")
+        try:
+            job.tell(_End(telling.failed(error.message, run_url), ""))
+        except ForgeError as second:
+            error.hint = f"{error.hint} Nor could the comment say so: {second.message}".strip()
         raise
+    return job.tell(end)
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,33 @@ class _Job:
         kept = self._kept()
         return kept is not None and kept[1].stops(self.trigger)
 
-    def tell(self, text: str, said: str, url: str = "", commit: str = "") -> Published:
+    def tell(self, end: _End) -> Published:
         """Edits the status comment, or leaves one where there is none."""
         place = self.trigger.place
         if place is not None:
             kept = self._kept()
             known = kept[1] if kept else state.State()
-            body = state.body(known.ended(self.trigger.key, commit), text)
+            body = state.body(known.ended(self.trigger.key, end.commit), end.text)
             if kept:
                 self.forge.edit_comment(kept[0], body)
             else:
                 self.forge.add_comment(place, body)
-        return Published(url, said)
+        return Published(end.url, end.told)
+
+    def end(self) -> _End:
+        """Publishes what may be published. Raises ForgeError, with nothing half-made left."""
+        proposal, config = self.proposal, self.config
+        if self.stopped():
+            return _End("Stopped, as asked.", "stopped meanwhile")
+        if proposal.status != "solved":
+            said = f"{proposal.status}: {proposal.reason}"
+            return _End(telling.unsolved(proposal, self.run_url), said)
+        if _STRENGTH.index(proposal.grade) < _STRENGTH.index(config.require):
+            text = telling.weak(proposal, config.require, self.run_url)
+            return _End(text, f"{proposal.grade} only")
+        if objections := self.objections():
+            return _End(telling.refused(objections, self.run_url), "; ".join(objections))
+        return self.deliver()
 
     def objections(self) -> Sequence[str]:
         read = self._reader(self.proposal.commit)
@@ -89,13 +108,13 @@ class _Job:
             return ["it changes nothing"]
         return [*rules.violations(patch, read, self.config), *secretscan.found(patch, read)]
 
-    def deliver(self) -> Published:
+    def deliver(self) -> _End:
         place = self.trigger.place
         pull = self.forge.pull(place.number) if place and place.pull else None
         if pull is None:
             return self._for_branch(self.proposal.branch)
         if pull.state != "open":
-            return self.tell(f"This is {pull.state} already; nothing was pushed.", pull.state)
+            return _End(f"This is {pull.state} already; nothing was pushed.", pull.state)
         if pull.commit != self.proposal.commit:
             text = "Somebody pushed meanwhile, so the patch is for a commit that is not the last."
             return self._show(text)
@@ -105,18 +124,18 @@ class _Job:
             return self._onto(pull)
         return self._for_branch(pull.branch)
 
-    def _show(self, why: str) -> Published:
+    def _show(self, why: str) -> _End:
         proof = pulltext.PROOF[self.proposal.grade]
-        return self.tell(telling.patch(self.proposal, proof, why, self.run_url), why)
+        return _End(telling.patch(self.proposal, proof, why, self.run_url), why)
 
-    def _onto(self, pull: Pull) -> Published:
+    def _onto(self, pull: Pull) -> _End:
         """A further commit on a pull request of the bot's own."""
         commit = self.forge.commit(
             pull.branch, pull.commit, self._message(), self.proposal.patch, pull.commit
         )
         return self._said(pull, commit, updated=True, notes=())
 
-    def _for_branch(self, base: str) -> Published:
+    def _for_branch(self, base: str) -> _End:
         """A pull request into `base`: a new one, or the one that is open for this place."""
         prefix = pulltext.branch_prefix(self.trigger)
         pulls = [pull for pull in self.forge.open_pulls(prefix) if pull.base_branch == base]
@@ -136,7 +155,7 @@ class _Job:
             return self._link(new, commit, why)
         return self._open(new, commit, fresh=there is None)
 
-    def _open(self, new: NewPull, commit: str, *, fresh: bool) -> Published:
+    def _open(self, new: NewPull, commit: str, *, fresh: bool) -> _End:
         try:
             pull = self.forge.open_pull(new)
         except ForgeError as error:
@@ -150,7 +169,7 @@ class _Job:
             raise
         return self._said(pull, commit, updated=False, notes=self._dress(pull))
 
-    def _again(self, pull: Pull, new: NewPull) -> Published:
+    def _again(self, pull: Pull, new: NewPull) -> _End:
         """The open pull request with the new patch in the old one's place."""
         if pull.commit != self._last_commit():
             why = f"There are commits on {pull.url} that are not the bot's, so it was left alone."
@@ -164,13 +183,13 @@ class _Job:
         proposal = self.proposal
         return self.forge.commit(branch, proposal.commit, message, proposal.patch, there)
 
-    def _link(self, new: NewPull, commit: str, why: str) -> Published:
+    def _link(self, new: NewPull, commit: str, why: str) -> _End:
         url = self.forge.new_pull_url(new)
-        return self.tell(telling.link(url, why, self.run_url), why, url, commit)
+        return _End(telling.link(url, why, self.run_url), why, url, commit)
 
-    def _said(self, pull: Pull, commit: str, *, updated: bool, notes: Sequence[str]) -> Published:
+    def _said(self, pull: Pull, commit: str, *, updated: bool, notes: Sequence[str]) -> _End:
         text = telling.published(pull.url, updated=updated, notes=notes, run_url=self.run_url)
-        return self.tell(text, f"{'updated' if updated else 'opened'} {pull.url}", pull.url, commit)
+        return _End(text, f"{'updated' if updated else 'opened'} {pull.url}", pull.url, commit)
 
     def _dress(self, pull: Pull) -> Sequence[str]:
         """Labels and reviewers; what the forge refuses of them is told and undoes nothing."""

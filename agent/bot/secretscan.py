@@ -34,7 +34,7 @@ _MORE = {
     "Docker Hub Token": r"(?<![A-Za-z0-9])dckr_pat_[A-Za-z0-9_-]{20,}",
     "Private Key": r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY",
 }
-_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _MORE.items())
+PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _MORE.items())
 #: Lengths in hexadecimal of the digests that code and tests are full of.
 _DIGESTS = (32, 40, 56, 64, 96, 128)
 #: Hosts that are nobody's (RFC 2606), with logins that open nothing.
@@ -73,7 +73,7 @@ def _rows(file: ChangedFile) -> Iterator[tuple[int, bytes]]:
 def _kinds(line: str, detectors: tuple[Any, ...]) -> Iterator[str]:
     for start in range(0, max(1, len(line) - _OVERLAP), _PIECE - _OVERLAP):
         piece = line[start : start + _PIECE]
-        for kind, pattern in _PATTERNS:
+        for kind, pattern in PATTERNS:
             if pattern.search(piece):
                 yield kind
         for detector in detectors:

@@ -404,4 +404,5 @@ def test_patterns_may_hold_commas_and_have_to_be_valid(checkout: Path) -> None:
 
 @pytest.mark.parametrize("name", ["BOT", "OUTPUT", "ISSUE", "GUIDANCE", "RED_BUILD", "DEBUG"])
 def test_what_a_job_of_the_bot_is_told_is_no_setting(name: str, tmp_path: Path) -> None:
-    assert not load(tmp_path, {}, {f"GREENROOM_{name}": "x"}).given("model")
+    found = settings.load(tmp_path, {}, {f"GREENROOM_{name}": "x"})
+    assert set(found.sources.values()) == {"default"}

@@ -53,9 +53,9 @@ def _attempt(run: RunFolder, attempt: Attempt, found: Evidence, room: int) -> Ma
         tag("h4", f"Attempt {attempt.number}: {attempt.status}") if run.planned > 1 else None,
         tag("p", _facts(attempt), class_="facts"),
         *(tag("p", problem, class_="warn") for problem in found.problems),
-        _readable(lambda: _reasons(attempt, found, int(room * _REASONS_SHARE))),
-        _change(found.patch, int(room * _DIFF_SHARE)),
-        _readable(lambda: turns(found.events, int(room * (1 - _DIFF_SHARE - _REASONS_SHARE)))),
+        readable(lambda: _reasons(attempt, found, int(room * _REASONS_SHARE))),
+        change(found.patch, int(room * _DIFF_SHARE)),
+        readable(lambda: turns(found.events, int(room * (1 - _DIFF_SHARE - _REASONS_SHARE)))),
         _whole(run, attempt),
     )
 
@@ -76,7 +76,7 @@ def _facts(attempt: Attempt) -> str:
     return " · ".join(facts)
 
 
-def _readable(told: Callable[[], Markup | None]) -> Markup | None:
+def readable(told: Callable[[], Markup | None]) -> Markup | None:
     """A part of a story; where its events are not what they should be, a word of it."""
     try:
         return told()
@@ -87,14 +87,22 @@ def _readable(told: Callable[[], Markup | None]) -> Markup | None:
 def _reasons(attempt: Attempt, found: Evidence, room: int) -> Markup:
     """Why it ended so, and what each of its verdicts says."""
     verdicts = [event["verdict"] for event in found.events if event["type"] == "verdict"]
-    each = max(120, room // max(1, len(verdicts)))
-    lines = [tag("li", *_verdict(verdict, each)) for verdict in verdicts[-10:]]
     reason = tag("p", shortened(attempt.reason, max(200, room)), class_="reason")
     return join(
         # The last verdict says it with the same words, or more of them.
         None if verdicts and attempt.reason in _told(verdicts[-1]) else reason,
-        join(tag("h5", "Clean rooms"), tag("ol", *lines, class_="verdicts")) if lines else None,
+        clean_rooms(found.events, room),
     )
+
+
+def clean_rooms(events: Sequence[Event], room: int) -> Markup | None:
+    """What each verdict says, None where there is none. Raises as `turns` does."""
+    verdicts = [event["verdict"] for event in events if event["type"] == "verdict"]
+    each = max(120, room // max(1, len(verdicts)))
+    lines = [tag("li", *_verdict(verdict, each)) for verdict in verdicts[-10:]]
+    if not lines:
+        return None
+    return join(tag("h5", "Clean rooms"), tag("ol", *lines, class_="verdicts"))
 
 
 def _told(verdict: Event) -> str:
@@ -110,7 +118,8 @@ def _verdict(verdict: Event, room: int) -> Iterator[object]:
         yield tag("span", f" {tests['passed']} of {tests['total']} tests pass.", class_="quiet")
 
 
-def _change(patch: bytes | None, room: int) -> Markup:
+def change(patch: bytes | None, room: int, rest: str = "predictions.jsonl has all of it") -> Markup:
+    """A diff within its room, coloured; `rest` says where all of it is."""
     if not patch:
         return tag("p", "No change was handed in.", class_="quiet")
     shown = patch[: room * 4].decode("utf-8", "replace")
@@ -119,9 +128,7 @@ def _change(patch: bytes | None, room: int) -> Markup:
     return join(
         tag("h5", f"Change ({size(len(patch))})"),
         tag("pre", *_coloured(lines), class_="diff", tabindex=0),
-        tag("p", "The change goes on; predictions.jsonl has all of it.", class_="quiet")
-        if cut
-        else None,
+        tag("p", f"The change goes on; {rest}.", class_="quiet") if cut else None,
     )
 
 

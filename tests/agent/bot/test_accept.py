@@ -1,8 +1,6 @@
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -10,16 +8,12 @@ from agent.bot import state
 from agent.bot.accept import accept, stopped
 from agent.bot.config import Config
 from agent.bot.trigger import Actor, Build, Place, Trigger
-from tests.agent.bot.gitlabs import BOT, Desk, desk
+from tests.agent.bot.githubs import Desk as GitHubDesk
+from tests.agent.bot.gitlabs import Desk as GitLabDesk
 
 NOW = datetime.now(UTC)
+Desk = GitHubDesk | GitLabDesk
 CONFIG = Config()
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Desk]:
-    with desk(tmp_path) as made:
-        yield made
 
 
 def asked(
@@ -42,9 +36,10 @@ def asked(
 
 def told(here: Desk, place: Place) -> list[str]:
     """The bodies of the bot's comments at a place."""
+    me = here.forge().me()
     with here.store.lock:
         notes = here.project.comments.values()
-        return [n.body for n in notes if n.author == BOT and n.number == place.number]
+        return [n.body for n in notes if n.author == me and n.number == place.number]
 
 
 def reactions(here: Desk, trigger: Trigger) -> int:

@@ -1,7 +1,5 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -14,18 +12,14 @@ from agent.bot.publish import Published, publish
 from agent.bot.trigger import Place, Trigger
 from sandbox.errors import UsageError
 from sandbox.patch import FILE, Change, Patch
-from tests.agent.bot.gitlabs import BOT, Desk, desk
+from tests.agent.bot.githubs import Desk as GitHubDesk
+from tests.agent.bot.gitlabs import Desk as GitLabDesk
 from tests.fakes.forge.faults import Fault
 
 NOW = datetime.now(UTC)
+Desk = GitHubDesk | GitLabDesk
 RUN = "https://runs.test/1"
 MENDED = Patch((Change("src/app.py", FILE, b"print('yes')\n"),))
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Iterator[Desk]:
-    with desk(tmp_path) as made:
-        yield made
 
 
 def accepted(here: Desk, place: Place, minutes: int = 0, action: str = "fix") -> Trigger:
@@ -75,8 +69,9 @@ def published(
 
 def told(here: Desk, place: Place) -> str:
     """The body of the bot's one comment."""
+    me = here.forge().me()
     with here.store.lock:
-        notes = [n for n in here.project.comments.values() if n.author == BOT and not n.system]
+        notes = [n for n in here.project.comments.values() if n.author == me and not n.system]
         [note] = [n for n in notes if (n.number, n.pull) == (place.number, place.pull)]
         return note.body
 
@@ -235,7 +230,8 @@ def test_labels_and_owners_are_asked_for_and_their_refusal_undoes_nothing(here: 
     here.project.roles["dev"] = "maintain"
     trigger = accepted(here, here.issue())
     config = Config(labels=("bot",), reviewers="codeowners")
-    here.fake.faults.add(Fault("PUT .*/merge_requests/.*", status=403, times=9))
+    dressing = r"/labels$|/requested_reviewers$|PUT .*/merge_requests/\d+$"
+    here.fake.faults.add(Fault(dressing, status=403, times=9))
     published(here, trigger, proposed(here, trigger), config)
     [pull] = pulls(here)
     assert pull.state == "open"
@@ -244,7 +240,7 @@ def test_labels_and_owners_are_asked_for_and_their_refusal_undoes_nothing(here: 
 def test_a_pull_request_that_cannot_be_opened_leaves_no_branch(here: Desk) -> None:
     place = here.issue()
     trigger = accepted(here, place)
-    here.fake.faults.add(Fault("POST .*/merge_requests$", status=404, times=9))
+    here.fake.faults.add(Fault("POST .*/(merge_requests|pulls)$", status=404, times=9))
     with pytest.raises(ForgeError):
         published(here, trigger, proposed(here, trigger))
     assert [name for name in here.project.git.branches() if "greenroom" in name] == []
@@ -254,7 +250,25 @@ def test_a_pull_request_that_cannot_be_opened_leaves_no_branch(here: Desk) -> No
 def test_a_token_that_may_not_open_pull_requests_leaves_a_link(here: Desk) -> None:
     place = here.issue()
     trigger = accepted(here, place)
-    here.fake.faults.add(Fault("POST .*/merge_requests$", status=403, times=9))
+    here.fake.faults.add(Fault("POST .*/(merge_requests|pulls)$", status=403, times=9))
     done = published(here, trigger, proposed(here, trigger))
     assert done.url
     assert done.url in told(here, place)
+
+
+def test_where_not_even_the_comment_can_say_so_the_error_says_both(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    here.fake.faults.add(Fault("POST .*/(merge_requests|pulls)$", status=404, times=9))
+    here.fake.faults.add(Fault("(PUT|PATCH) .*/(notes|comments)/", status=403, times=9))
+    with pytest.raises(ForgeError) as raised:
+        published(here, trigger, proposed(here, trigger))
+    assert raised.value.status == 404
+    assert "Nor could the comment say so" in raised.value.hint
+
+
+def test_a_comment_that_cannot_be_edited_takes_no_pull_request_back(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    here.fake.faults.add(Fault("(PUT|PATCH) .*/(notes|comments)/", status=403, times=9))
+    with pytest.raises(ForgeError):
+        published(here, trigger, proposed(here, trigger))
+    assert len(pulls(here)) == 1

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.bot.config import Config
 from agent.bot.workflow import PINS, TRIGGERS, Wanted, pinned, render
 from sandbox.errors import UsageError
 
@@ -195,7 +197,12 @@ def test_no_script_of_the_action_holds_an_expression() -> None:
 def test_the_action_reads_no_text_of_an_event() -> None:
     told = re.findall(r"\$\{\{ (.*?) \}\}", (ROOT / "action.yml").read_text("utf-8"))
     names = {f"inputs.{name}" for name in ACTION["inputs"]}
-    assert set(told) <= names | {"github.token", "runner.temp", "steps.run.outputs.go", "steps.run.outputs.GREENROOM_BOT"}
+    assert set(told) <= names | {
+        "github.token",
+        "runner.temp",
+        "steps.run.outputs.go",
+        "steps.run.outputs.GREENROOM_BOT",
+    }
 
 
 def test_the_action_uses_no_action_of_others() -> None:
@@ -243,3 +250,14 @@ def test_the_action_refuses_a_step_that_there_is_not(step: str, tmp_path: Path) 
     assert done.returncode == 2
     assert "expected accept, propose, publish or doctor" in done.stdout
     assert not (tmp_path / "pwned").exists()
+
+
+def test_the_page_of_the_bot_has_every_key_trigger_and_permission() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    permissions = {
+        f"`{name}: {level}`"
+        for job in jobs(EVERY["all"]).values()
+        for name, level in job["permissions"].items()
+    }
+    named = {f"`{field.name}`" for field in fields(Config)} | {f"`{name}`" for name in TRIGGERS}
+    assert [each for each in sorted(permissions | named) if each not in page] == []
