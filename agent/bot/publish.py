@@ -160,7 +160,7 @@ class _Job:
             pull = self.forge.open_pull(new)
         except ForgeError as error:
             if error.status == 403:
-                return self._link(new, commit, harmless.line(f"{error.message} {error.hint}"))
+                return self._link(new, commit, harmless.phrase(f"{error.message} {error.hint}"))
             others = self.forge.open_pulls(new.branch) if error.status in (409, 422) else ()
             if others:
                 return self._said(others[0], commit, updated=True, notes=())

@@ -14,7 +14,6 @@ from agent.bot.config import Config
 from agent.bot.forge import NewPull
 from agent.bot.proposal import Proposal
 from agent.bot.trigger import Trigger
-from sandbox.patch import printable
 
 BRANCHES = "greenroom/"
 _SUBJECT = 72
@@ -111,7 +110,7 @@ def _wrong(trigger: Trigger, proposal: Proposal) -> str:
         shown = proposal.grade in {"proved", "reproduced"} and not trigger.place.pull
         lines.append(f"{'Closes' if shown else 'For'} #{trigger.place.number}.")
     if trigger.build is not None:
-        name = harmless.line(trigger.build.name)
+        name = harmless.phrase(trigger.build.name)
         lines.append(f"The build {name} failed: {trigger.build.url}")
     if proposal.before.failing:
         lines.append("Failing before:\n" + _ids(proposal.before.failing))
@@ -119,9 +118,7 @@ def _wrong(trigger: Trigger, proposal: Proposal) -> str:
 
 
 def _change(proposal: Proposal) -> str:
-    files = "\n".join(f"- `{_code(printable(path))}`" for path in proposal.patch.paths[:_LISTED])
-    if len(proposal.patch) > _LISTED:
-        files += f"\n- and {len(proposal.patch) - _LISTED} more"
+    files = _ids(proposal.patch.paths)
     if not proposal.summary:
         return files
     return f"In the model's words:\n\n{harmless.quoted(proposal.summary)}\n\n{files}"
@@ -149,7 +146,7 @@ def _rest(proposal: Proposal, run_url: str) -> str:
     unseen = [
         "anything that the tests do not run, their speed, and how the code reads",
         "the repository's other checks, which run on this pull request or are for you to start",
-        *(harmless.line(note) for note in proposal.notes),
+        *(harmless.phrase(note) for note in proposal.notes),
     ]
     cost = "" if proposal.cost is None else f", ${proposal.cost:.4f}"
     spent = f"{proposal.turns} turns, {proposal.tokens:,} tokens, {proposal.seconds:.0f} s{cost}"
@@ -157,8 +154,8 @@ def _rest(proposal: Proposal, run_url: str) -> str:
     return (
         "**Not looked at:**\n"
         + "\n".join(f"- {each}" for each in unseen)
-        + f"\n\n<sub>Made by Greenroom {harmless.line(proposal.version)} with "
-        f"{harmless.line(proposal.model)}: {spent}{report}. "
+        + f"\n\n<sub>Made by Greenroom {harmless.phrase(proposal.version)} with "
+        f"{harmless.phrase(proposal.model)}: {spent}{report}. "
         "A comment `/greenroom retry` with words of guidance tries again.</sub>"
     )
 

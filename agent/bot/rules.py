@@ -68,11 +68,11 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
 #: Marks of direction, with which a line reads otherwise than it runs.
 _DIRECTIONS = tuple(chr(code).encode() for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 LONGEST_LINE = 4000
-_ALLOW = "A maintainer can allow it by `allow` in the bot's configuration on the default branch."
 
 
 def violations(patch: Patch, base: Reader, config: Config) -> tuple[str, ...]:
-    """Why the patch may not be published, a sentence each; none for one that may.
+    """Why the patch may not be published, a sentence each; none for one that may. What `allow`
+    names is free of all but the sizes, and of links and places elsewhere.
 
     `base` gives files of the commit that the patch is made for, `config` is the default branch's.
     Where the patch changes too many files none of them is read.
@@ -85,7 +85,7 @@ def violations(patch: Patch, base: Reader, config: Config) -> tuple[str, ...]:
         return (f"It changes {len(patch)} files; at most {config.max_files} are allowed.",)
     files = changed_files(patch, base)
     found = [
-        f"{printable(file.change.path)} {reason}. {_ALLOW}"
+        f"{printable(file.change.path)} {reason}."
         for file in files
         if not _rules(config.allow).ignores(file.change.path)
         for reason in _reasons(file)

@@ -58,8 +58,10 @@ class State:
         return any(moment(at) > moment(trigger.at) for at in later if at)
 
     def stops(self, trigger: Trigger) -> bool:
-        """Whether a stop was asked after the trigger was."""
-        return bool(self.stopped) and moment(self.stopped) >= moment(trigger.at)
+        """Whether a stop was asked after the trigger was, which is when it was taken up first: a
+        dispatch does not say itself when it was sent."""
+        at = next((asked.at for asked in self.asked if asked.key == trigger.key), trigger.at)
+        return bool(self.stopped) and moment(self.stopped) >= moment(at)
 
     def with_trigger(self, trigger: Trigger, now: datetime) -> Self:
         asked = Asked(trigger.key, trigger.actor.login, trigger.at, now.isoformat())

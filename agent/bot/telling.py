@@ -34,7 +34,7 @@ def unsolved(proposal: Proposal, run_url: str) -> str:
 
 def refused(objections: Sequence[str], run_url: str) -> str:
     """For a proved patch that the rules do not let out."""
-    listed = "\n".join(f"- {harmless.line(each)}" for each in objections[:_LISTED])
+    listed = "\n".join(f"- {harmless.phrase(each)}" for each in objections[:_LISTED])
     more = len(objections) - _LISTED
     return _joined(
         [
@@ -58,7 +58,7 @@ def weak(proposal: Proposal, required: str, run_url: str) -> str:
 def published(url: str, *, updated: bool, notes: Sequence[str], run_url: str) -> str:
     """For a pull request that is there now."""
     head = f"{'Updated' if updated else 'Opened'} {url}"
-    return _joined([head, *(harmless.line(note) for note in notes)], run_url)
+    return _joined([head, *(harmless.phrase(note) for note in notes)], run_url)
 
 
 def link(url: str, why: str, run_url: str) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.bot import events_github, github
@@ -43,6 +44,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     event = running.event(str(path))
     running.silence_commands()
     reads = options.step == "propose"
+    run, now = variables.get("GITHUB_RUN_ID", ""), datetime.now(UTC).isoformat()
 
     def say(text: str) -> None:
         console.note(text, "dim")
@@ -50,7 +52,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     forge = github.connect(variables, variables.get(BOT, "") if reads else "", say=say)
     job = Job(
         forge=forge,
-        read=lambda config: events_github.read(name, event, config),
+        read=lambda config: events_github.read(name, event, config, run=run, at=now),
         folder=options.output,
         run_url=_run_url(),
         say=say,

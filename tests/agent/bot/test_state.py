@@ -81,3 +81,11 @@ def test_the_first_comment_that_is_no_claim_keeps_the_state() -> None:
     found = state.latest([comment(kept, id=3), comment(claim, id=1), comment("hello", id=2)], "bot")
     assert found is not None
     assert found[0].id == 3
+
+
+def test_a_stop_counts_from_when_a_request_was_first_taken_up() -> None:
+    dispatch = replace(TRIGGER, key="dispatch:5")
+    stopped = replace(State().with_trigger(dispatch, NOW), stopped="2026-01-02T12:01:00Z")
+    in_a_later_job = replace(dispatch, at="2026-01-02T12:02:00Z")
+    assert stopped.stops(in_a_later_job)
+    assert not stopped.stops(replace(in_a_later_job, key="dispatch:6"))
