@@ -129,6 +129,7 @@ def test_a_red_build_whose_tests_pass_here_is_not_reproduced_though_others_fail(
 
 
 @pytest.mark.docker
+@pytest.mark.nightly
 def test_a_red_build_is_mended(origin: Origin, made: Made, tmp_path: Path) -> None:
     origin.jobs = [FailedJob("test", "", "FAILED test_calc.py::test_add - assert -1 == 5\n")]
     asked = trigger(source="build", place=None, title="", text="", build=build(origin))
