@@ -16,6 +16,7 @@ from sandbox.policy import Policy
 from sandbox.trees import TreeStore
 from tasks.repository import base_limits
 from tasks.revision import base_of_commit
+from tests.outside import certificate
 
 TOKEN = "forge-token-0123456789"
 IDENTITY = ("-c", "user.name=U", "-c", "user.email=u@example.org", "-c", "commit.gpgsign=false")
@@ -236,6 +237,24 @@ def test_an_error_shows_no_login_of_the_address(tmp_path: Path) -> None:
     with pytest.raises(GreenroomError) as caught:
         fetched("http://user:hunter2secret@127.0.0.1:1/x", "0" * 40, "", tmp_path / "got")
     assert "hunter2secret" not in str(caught.value)
+
+
+def test_a_host_with_a_certificate_of_its_own_is_trusted_where_the_machine_names_it(
+    source: Path, tmp_path: Path
+) -> None:
+    context, pem = certificate(tmp_path, "localhost")
+    (tmp_path / "own.pem").write_bytes(pem)
+    commit = git(source, "rev-parse", "HEAD")
+    with Host(source.parent) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"https://localhost:{server.server_address[1]}/source"
+        with pytest.raises(SetupError, match="certificate is not trusted here") as caught:
+            fetched(url, commit, TOKEN, tmp_path / "got", environ={})
+        assert "SSL_CERT_FILE" in caught.value.hint
+        environ = {"SSL_CERT_FILE": str(tmp_path / "own.pem")}
+        fetched(url, commit, TOKEN, tmp_path / "got", environ=environ)
+        server.shutdown()
 
 
 def test_certificates_that_the_machine_names_are_trusted(tmp_path: Path) -> None:

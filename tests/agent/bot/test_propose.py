@@ -1,6 +1,6 @@
 import asyncio
 import json
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,7 @@ def test_a_red_build_whose_tests_pass_here_is_not_reproduced_though_others_fail(
 
 
 @pytest.mark.docker
+@pytest.mark.nightly
 def test_a_red_build_is_mended(origin: Origin, made: Made, tmp_path: Path) -> None:
     origin.jobs = [FailedJob("test", "", "FAILED test_calc.py::test_add - assert -1 == 5\n")]
     asked = trigger(source="build", place=None, title="", text="", build=build(origin))
@@ -211,19 +212,23 @@ def test_a_commit_that_cannot_be_fetched_breaks_it(origin: Origin, made: Made) -
 
 
 def test_a_cancelled_job_leaves_its_proposal(origin: Origin, made: Made) -> None:
-    def slow() -> Any:
-        time.sleep(0.2)
+    asked, on = threading.Event(), threading.Event()
+
+    def waiting() -> Any:
+        asked.set()
+        on.wait(30)
         raise SetupError("too late")
 
-    origin.repository = slow  # type: ignore[method-assign]
+    origin.repository = waiting  # type: ignore[method-assign]
 
     async def cancelled() -> None:
         work = propose(origin.forge, trigger(), Config(), {}, made.folder, made.said.append)
         task = asyncio.create_task(work)
-        await asyncio.sleep(0.05)
+        await asyncio.to_thread(asked.wait, 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        on.set()
 
     asyncio.run(cancelled())
     assert proposals.read(made.folder).status == "stopped"

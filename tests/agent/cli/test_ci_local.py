@@ -33,6 +33,7 @@ def test_the_pull_request_that_would_be_opened_is_printed(user: User) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.nightly
 def test_what_the_rules_refuse_is_named_and_is_no_success(user: User) -> None:
     user.write({"greenroom.toml": '[ci]\nrequire = "proved"\nmax_files = 1\n'})
     user.commit()
