@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.table import table
+from benchmarks.table import HEAD, Row
 from tests.agent.bench import FILES, FIX
 from tests.agent.bot import github_events as events
 from tests.agent.bot.githubs import Desk, desk
@@ -31,14 +31,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="measured after one to warm up")
     rounds = parser.parse_args().rounds
     seen = [one_round(number) for number in range(rounds + 1)][1:]
-    rows = [("", "median s", "worst s")]
-    for name in (*STEPS, "tests", "beyond the tests"):
-        times = [each[name] for each in seen]
-        rows.append((name, f"{statistics.median(times):.1f}", f"{max(times):.1f}"))
-    print(table(rows))
+    print(HEAD)
+    for name in (*STEPS, "tests"):
+        print(Row(f"{name}, median", statistics.median(each[name] for each in seen), "s").line())
     worst = max(each["beyond the tests"] for each in seen)
-    print(f"bound: {BOUND:g} s beyond model and tests; worst seen: {worst:.1f} s")
-    return 0 if worst <= BOUND else 1
+    row = Row("from a label to a pull request, beyond its tests, worst", worst, "s", bound=BOUND)
+    print(row.line())
+    return 0 if row.holds else 1
 
 
 def one_round(number: int) -> dict[str, float]:
