@@ -231,8 +231,8 @@ class Verdict:
     `baseline` the run on the base; each None where it was not reached. `flaky` tests were named
     and did not decide; what the patch does to the protected files in `left_out` was not judged.
     `grade` is given with "solved" only, `cause` (what took the room away) with "infrastructure
-    failed". `twins` is None where no twins were run: the patch failed before, or its framework has
-    none. `rewards` are what a task's own verifier gave, by name.
+    failed". `twins` is None where no twins were run: the patch failed before, or none of its tests
+    was there before it. `rewards` are what a task's own verifier gave, by name.
     """
 
     status: VerdictStatus
