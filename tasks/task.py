@@ -232,8 +232,8 @@ class Verdict:
     and did not decide; what the patch does to the protected files in `left_out` was not judged.
     `grade` is given with "solved" only, and `evidence` are the tests that it rests on; `cause`
     (what took the room away) is given with "infrastructure failed". `twins` is None where no twins
-    were run: the patch failed before, or its framework has none. `rewards` are what a task's own
-    verifier gave, by name.
+    were run: the patch failed before, or none of its tests was there before it. `rewards` are what
+    a task's own verifier gave, by name.
     """
 
     status: VerdictStatus

@@ -73,7 +73,10 @@ class QuixBugs:
             for path in sorted(self._files)
             if path.startswith(f"{PROGRAMS}/") and path.count("/") == 1
             for name in [path.removeprefix(f"{PROGRAMS}/").removesuffix(".py")]
-            if f"{CORRECT}/{name}.py" in self._files and f"{TESTS}/test_{name}.py" in self._files
+            # A name is a folder of a run, and a line of what is printed.
+            if name.isidentifier()
+            and f"{CORRECT}/{name}.py" in self._files
+            and f"{TESTS}/test_{name}.py" in self._files
         )
 
     def load(self, name: str, store: TreeStore) -> Task:

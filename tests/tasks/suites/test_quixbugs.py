@@ -32,6 +32,13 @@ def test_every_program_with_tests_is_a_task(checkout: Path) -> None:
     assert found.reference == f"quixbugs:{checkout}"
 
 
+def test_a_program_whose_name_could_not_be_printed_is_none(tmp_path: Path) -> None:
+    checkouts.quixbugs(tmp_path, 1)
+    for place in ("python_programs/", "correct_python_programs/", "python_testcases/test_"):
+        (tmp_path / f"{place}a\n\033[31m<b>.py").write_text("")
+    assert suite.find(f"quixbugs:{tmp_path}").names() == ("count_even",)
+
+
 def test_a_reference_may_hold_a_path(checkout: Path, store: TreeStore) -> None:
     assert suite.load(f"quixbugs:{checkout}/clamp", store).id == "quixbugs/clamp"
     assert b"min(x, high)" in (suite.gold(f"quixbugs:{checkout}/clamp") or b"")
