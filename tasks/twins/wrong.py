@@ -50,6 +50,9 @@ def wrong(node: ast.expr, draw: random.Random, *, far: bool = False) -> Wrong:
     """A replacement for part of an expression, or all of it, that changes what it equals. With
     `far`, numbers leave what a tolerance could bridge."""
     if isinstance(node, ast.UnaryOp) and is_literal(node):
+        value = getattr(node.operand, "value", None)
+        if isinstance(value, float) and not math.isfinite(value):
+            return node, fresh(draw)
         node = node.operand
     match node:
         case ast.Constant():
@@ -97,7 +100,9 @@ def _constant(value: object, draw: random.Random, far: bool) -> str:
             step = draw.randint(3, 9) * (10**6 * (abs(value) + 1) if far else 1)
             return str(value + step)
         case float() if math.isfinite(value):
-            return repr(round(value + draw.randint(3, 9) * (abs(value) + 1) * (9 if far else 1), 6))
+            times = draw.randint(3, 9) * (9 if far else 1)
+            other = round(value + times * (abs(value) + 1), 6)
+            return repr(other if math.isfinite(other) else value / times)
         case str():
             return quoted(_other_text(value, draw))
         case bytes():
