@@ -15,11 +15,12 @@ from agent.codec import message_from, report_from, verdict_data
 from agent.compaction import Compactor
 from agent.conversation import UserMessage
 from agent.dialogue import Dialogue, last_words
+from agent.ending import Stop, nothing_to_do, refused
 from agent.gates import OPEN, Gates
 from agent.localise import suspects_of
 from agent.models.base import Model, TurnDone
 from agent.monitor import Judge
-from agent.outcome import Outcome, Status
+from agent.outcome import Outcome
 from agent.progress import Advice, Progress
 from agent.reflection import Situation, counts, reflect
 from agent.retrying import RetriedModel, retries_of
@@ -33,7 +34,6 @@ from agent.workbench import QUICK_ENOUGH, Workbench
 from sandbox.errors import GreenroomError, InfrastructureError
 from sandbox.image import Image
 from sandbox.pool import Pool
-from tasks.evidence import listed
 from tasks.screening import knowing
 from tasks.task import Task, TestReport, Verdict
 from tools.tool import Toolbox, ToolContext
@@ -42,15 +42,6 @@ from tools.tool import Toolbox, ToolContext
 _MALFORMED = 5
 _IDLE = 3
 _NO_REPORT = TestReport({}, complete=False, command="", framework="unknown")
-
-
-class _Stop(Exception):
-    """Ends the attempt; carries the status and the reason."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
-        self.status: Status = status
-        self.reason = reason
 
 
 async def solve(
@@ -98,7 +89,7 @@ async def solve(
                 await bench.prepare_room()
                 while True:
                     await attempt.step()
-            except _Stop as stop:
+            except Stop as stop:
                 return attempt.end(await attempt.last_try(stop))
     except GreenroomError as error:
         recorder.emit("broken", error=error.message, cause=error.cause)
@@ -157,8 +148,8 @@ class _Attempt:
     async def _look(self) -> str:
         """What the tests say before any change."""
         self._baseline = self._report = report = await self._bench.baseline()
-        if why := self._nothing_to_do(report):
-            raise _Stop("nothing to do", why)
+        if why := nothing_to_do(self._task, self._plan.must_fail, report):
+            raise Stop("nothing to do", why)
         self._bench.note_missing(report)
         self._task = self._context.task = knowing(self._task, report)
         self._progress = Progress(report, self._tree)
@@ -166,18 +157,6 @@ class _Attempt:
             # Who ranks candidates needs to know where; others get their first turn at once.
             self._suspects = await suspects_of(self._bench, report)
         return self._state_text()
-
-    def _nothing_to_do(self, report: TestReport) -> str:
-        """Why there is no work, where the failing tests are all the work that there is."""
-        named = self._plan.must_fail
-        if named is None and self._task.instruction.strip():
-            return ""
-        if report.green:
-            return "all tests pass already"
-        known = [id for id in named or () if id in report.results]
-        if known and all(id in report.passed for id in known):
-            return f"those that failed elsewhere pass here: {listed(known)}"
-        return ""
 
     async def take_up(self, history: History, guidance: str) -> None:
         """Goes on from the last complete turn of an earlier process."""
@@ -203,9 +182,9 @@ class _Attempt:
     # One turn.
 
     async def step(self) -> None:
-        """The model acts, and what it changed is tested. Ends the attempt by raising _Stop."""
+        """The model acts, and what it changed is tested. Ends the attempt by raising Stop."""
         if reached := self._ledger.exhausted():
-            raise _Stop("not solved", reached)
+            raise Stop("not solved", reached)
         async with self._gates.turn(self._ledger.waited):
             self._ledger.turns += 1
             self._context.fresh_report = None
@@ -232,14 +211,14 @@ class _Attempt:
             if self._plan.candidates == 1:
                 return await self._taker.stream(self._dialogue.messages)
         except Exhausted as reached:
-            raise _Stop("not solved", str(reached)) from None
+            raise Stop("not solved", str(reached)) from None
         screening = Screening(
             self._bench, self._toolbox, self._recorder, self._ledger, self._report, self._tree
         )
         turns = self._taker.candidates(self._dialogue.messages, self._plan.candidates)
         done = await screening.screen(turns)
         if done is None:
-            raise _Stop("not solved", self._ledger.exhausted() or screening.in_vain)
+            raise Stop("not solved", self._ledger.exhausted() or screening.in_vain)
         return done
 
     # What the turn changed, and what the tests say of it.
@@ -316,7 +295,7 @@ class _Attempt:
         return await self._bench.test("inner", only=only, quick=quick, previous=previous)
 
     async def _prove(self) -> None:
-        """Asks the clean room. Raises _Stop when it says solved; else its reasons go back."""
+        """Asks the clean room. Raises Stop when it says solved; else its reasons go back."""
         self._recorder.emit("progress", text="proving the change in a clean room")
         patch = await self._bench.patch()
         async with self._gates.proof(self._ledger.waited):
@@ -330,20 +309,16 @@ class _Attempt:
             # What is handed over is what was proved: without the changes to protected files.
             proved = patch.only(path for path in patch.paths if path not in verdict.left_out)
             self._tree = self._bench.tree(proved)
-            raise _Stop("solved", verdict.reasons[0] if verdict.reasons else "")
+            raise Stop("solved", verdict.reasons[0] if verdict.reasons else "")
         self._refused_tree = self._tested_tree = self._tree
-        if verdict.status in ("tampered", "suspect"):
-            # Never back to the model: told what gave it away, it would learn to hide it.
-            raise _Stop("not solved", f"{verdict.status}: {verdict.reasons[0]}")
         self._tried += 1
-        if self._task.checks.tries is not None and self._tried >= self._task.checks.tries:
-            told = " ".join(verdict.reasons)
-            raise _Stop("not solved", f"the patch handed in is refused ({verdict.status}): {told}")
+        if stop := refused(verdict, self._tried, self._task.checks.tries):
+            raise stop
         seen = self._task.checks.visible
         situation = Situation(verdict.report or self._report, verdict=verdict, seen=seen)
         await self._reflect(situation, False)
 
-    async def last_try(self, stop: _Stop) -> _Stop:
+    async def last_try(self, stop: Stop) -> Stop:
         """Hands in what is there when a budget ends before the model has, and a whole file system
         however it ended; how it ends then."""
         hidden = not self._task.checks.visible
@@ -352,7 +327,7 @@ class _Attempt:
             self._task = replace(self._task, checks=replace(self._task.checks, tries=1))
             try:
                 await self._prove()
-            except _Stop as judged:
+            except Stop as judged:
                 if judged.status == "solved":
                     return judged
         return stop
@@ -373,7 +348,7 @@ class _Attempt:
     def _unusable_turn(self, problem: str) -> None:
         self._malformed += 1
         if self._malformed >= _MALFORMED:
-            raise _Stop("not solved", f"{_MALFORMED} turns in a row were unusable: {problem}")
+            raise Stop("not solved", f"{_MALFORMED} turns in a row were unusable: {problem}")
         self._dialogue.say(UserMessage(prompts.UNUSABLE.format(problem=problem), "notice"))
 
     def _idle_turn(self, done: TurnDone, finished: bool) -> None:
@@ -383,7 +358,7 @@ class _Attempt:
         if self._idle >= (2 if finished else _IDLE):
             how = "without a change" if unchanged else f"although {self._standing()}"
             said = last_words(done.message)
-            raise _Stop("not solved", f"the model gave up {how}" + (said and f": {said}"))
+            raise Stop("not solved", f"the model gave up {how}" + (said and f": {said}"))
         if unchanged:
             notice = prompts.NOTHING_CHANGED.format(ending=self._ending)
         else:
@@ -412,7 +387,7 @@ class _Attempt:
                 opening = beginning(self._dialogue.messages)
                 self._dialogue.begin("circles", [*opening, state, report])
             case "stop":
-                raise _Stop("not solved", f"the model goes in circles: {advice.what}")
+                raise Stop("not solved", f"the model goes in circles: {advice.what}")
 
     # The conversation, the log and the end.
 
@@ -433,7 +408,7 @@ class _Attempt:
             cost=self._ledger.cost,
         )
 
-    def end(self, stop: _Stop) -> Outcome:
+    def end(self, stop: Stop) -> Outcome:
         """Records how it ended; an unsolved attempt keeps its last state for a resume."""
         self._end_turn()
         outcome = Outcome(
