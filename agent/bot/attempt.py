@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from agent import settings
+from agent.bot.explain import can_explain, explained
 from agent.bot.ground import Ground
 from agent.bot.proposal import Proposal, Tests
 from agent.bot.trigger import Trigger
 from agent.keys import Value
+from agent.models.base import ModelError
 from agent.outcome import Outcome
 from agent.request import Request, settings_of
 from agent.session import Session, start
@@ -38,6 +40,11 @@ class Seen:
     def __call__(self, event: Event) -> None:
         if event["type"] not in EPHEMERAL:
             self.events.append(event)
+
+    def finished(self) -> bool:
+        """Whether the model said at its end what it did."""
+        calls = (event for event in self.events if event["type"] == "call")
+        return any(event["name"].rpartition(".")[2] == "finish" for event in calls)
 
     def summary(self) -> str:
         """The model's own words at its end: of its last call of `finish`, else of its last turn."""
@@ -96,7 +103,28 @@ async def attempt(
         seen.model = info.name if info.real else "none (the turns came from a script)"
         outcome = await session.solve()
         seen.diff = session.diff()
-        return _proposal(session, outcome, ground, trigger, seen)
+        found = _proposal(session, outcome, ground, trigger, seen)
+        if found.status == "solved" and not seen.finished() and can_explain(session.model):
+            found = await _explained(found, session, words, say)
+        return found
+
+
+async def _explained(found: Proposal, session: Session, words: str, say: Say) -> Proposal:
+    """With the model's words on its patch, which it had no turn left to say."""
+    try:
+        summary, usage = await explained(session.model, words, found.diff)
+    except ModelError as error:  # the patch is proved all the same
+        say(f"the model did not say what it changed: {error.message}")
+        return found
+    cost, price = found.cost, session.model.info.price
+    if cost is not None and price is not None:
+        cost += (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+    return replace(
+        found,
+        summary=summary or found.summary,
+        tokens=found.tokens + usage.total_tokens,
+        cost=cost,
+    )
 
 
 class Talk:
