@@ -393,10 +393,11 @@ def test_slips_of_the_model_and_its_server_cost_a_turn_and_no_more(here: Here) -
             ("--token-limit", "3000"),
             "token limit of 3,000 reached, in the middle of a turn",
         ),
-        (
+        pytest.param(
             stream(sse(delta(content="hm")), "hang"),
             ("--time-limit", "10"),
             "time limit of 10 s reached, in the middle of a turn",
+            marks=pytest.mark.nightly,
         ),
     ],
 )
