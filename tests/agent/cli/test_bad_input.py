@@ -410,6 +410,7 @@ def test_a_model_that_never_finishes_is_held_by_the_limits(
 
 
 @pytest.mark.model
+@pytest.mark.nightly
 def test_a_model_that_needs_failing_tests_says_so_where_none_fails(user: User) -> None:
     user.write(
         {"calc.py": "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n"}
