@@ -137,6 +137,7 @@ async def test_three_compactions_and_the_right_patch(bench: Bench) -> None:
     assert "<notes>\nFiles: calc.py" in state.text
 
 
+@pytest.mark.nightly
 async def test_a_run_that_breaks_off_at_each_compaction_goes_on_as_if_it_had_not(
     bench: Bench,
 ) -> None:

@@ -1,5 +1,5 @@
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +10,7 @@ from agent.models.base import TurnDone, Usage
 from agent.screening import Screening
 from agent.trajectory import Recorder
 from agent.workbench import Workbench
-from tests.agent.bench import Bench, Turn, call, edit
+from tests.agent.bench import FILES, Bench, Turn, call, edit
 from tools.tool import Toolbox
 from tools.toolsets import toolset
 
@@ -29,11 +29,13 @@ async def turns(given: list[Turn]) -> AsyncGenerator[TurnDone, None]:
 
 
 @asynccontextmanager
-async def screening(bench: Bench, seconds: float = 60) -> AsyncIterator[Screening]:
+async def screening(
+    bench: Bench, seconds: float = 60, files: Mapping[str, str] = FILES
+) -> AsyncIterator[Screening]:
     """A screening on the base, where one test of two fails."""
     recorder = Recorder(bench.log)
     toolbox = Toolbox(toolset("generic").tools)
-    task = bench.task()
+    task = bench.task(files=files)
     opened = Workbench.open(task, bench.image, recorder, tree=None, resettable=True)
     async with opened as workbench:
         report = await workbench.test("baseline")
@@ -68,6 +70,13 @@ async def test_the_best_is_taken_where_none_turns_everything_green(bench: Bench)
     async with screening(bench) as screen:
         assert await screen.screen(turns([edit("a - b", "a * b")] * 3)) is None
         assert screen.in_vain == "none of 3 candidates makes fewer tests fail"
+
+
+async def test_no_proposal_where_no_test_fails_is_told_with_why(bench: Bench) -> None:
+    right = FILES["calc.py"].replace("a - b", "a + b")
+    async with screening(bench, files=FILES | {"calc.py": right}) as screen:
+        assert await screen.screen(turns([])) is None
+        assert screen.in_vain.startswith("the model proposed no change; no test fails that would")
 
 
 async def test_a_turn_that_only_reads_is_taken_as_it_is(bench: Bench) -> None:

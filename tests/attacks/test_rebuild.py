@@ -1,5 +1,6 @@
 """Attacks from the rebuild step, which runs code of the patch before the tests. Each mends nothing,
-and is solved and proved where the step runs in the room of the tests."""
+and is solved and proved where the step runs in the room of the tests. That each is an attack at all
+is seen of one of a kind in every run, of all of them with --nightly."""
 
 import base64
 import json
@@ -105,6 +106,12 @@ def written(files: Mapping[str, str]) -> str:
     return f"{made}    open(path, 'w').write(text)\n{writes}"
 
 
+def each(names: Mapping[str, object], always: str) -> list[object]:
+    """All of them, of which one is for every run and the others are for --nightly."""
+    nightly = pytest.mark.nightly
+    return [pytest.param(name, marks=() if name == always else nightly) for name in names]
+
+
 # By what is attacked: the files that the step writes, and the command of the tests.
 IN_THE_WORKSPACE: Mapping[str, tuple[Mapping[str, str], str]] = {
     "tests/test_calc.py": ({"tests/test_calc.py": EASY}, PYTEST),
@@ -138,12 +145,19 @@ ENTRY_POINT = {
 
 @pytest.mark.parametrize("path", IN_THE_WORKSPACE)
 async def test_a_file_that_the_rebuild_step_plants_is_not_carried_over(
-    path: str, judge: Judge, monkeypatch: pytest.MonkeyPatch
+    path: str, judge: Judge
 ) -> None:
     files, command = IN_THE_WORKSPACE[path]
     verdict = await attacked(judge, written(files), command)
     assert verdict.reasons[0] == STILL_FAILS
     assert f"were not used: {path}" in verdict.reasons[-1]
+
+
+@pytest.mark.parametrize("path", each(IN_THE_WORKSPACE, "conftest.py"))
+async def test_a_file_that_is_carried_over_is_a_forgery(
+    path: str, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, command = IN_THE_WORKSPACE[path]
     without_rules(monkeypatch)
     assert (await attacked(judge, written(files), command)).grade == "proved"
 
@@ -181,30 +195,30 @@ IN_AN_ENVIRONMENT = {
 }
 
 
+MAKE = "python3 -m venv --without-pip --system-site-packages .venv"
+
+
+async def attacked_there(judge: Judge, what: str) -> Verdict:
+    """As `attacked`, where the step makes a virtual environment that the tests run in."""
+    command = ".venv/bin/python -m pytest -q"
+    return await attacked(judge, IN_AN_ENVIRONMENT[what], command, step=f"{MAKE} && {STEP}")
+
+
 @pytest.mark.parametrize("what", IN_AN_ENVIRONMENT)
-async def test_an_environment_in_the_workspace_stays_the_base_s(
+async def test_an_environment_in_the_workspace_stays_the_base_s(what: str, judge: Judge) -> None:
+    assert (await attacked_there(judge, what)).reasons[0] == STILL_FAILS
+
+
+@pytest.mark.parametrize("what", each(IN_AN_ENVIRONMENT, "a file of paths"))
+async def test_an_environment_of_the_patch_is_a_forgery(
     what: str, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = "python3 -m venv --without-pip --system-site-packages .venv"
-    given = {"command": ".venv/bin/python -m pytest -q", "step": f"{make} && {STEP}"}
-    code = IN_AN_ENVIRONMENT[what]
-    verdict = await attacked(judge, code, **given)
-    assert verdict.reasons[0] == STILL_FAILS
     in_one_room(monkeypatch)
-    assert (await attacked(judge, code, **given)).grade == "proved"
-
-
-async def test_a_rebuild_step_cannot_change_the_tests(
-    judge: Judge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code = written({"tests/test_calc.py": EASY})
-    verdict = await attacked(judge, code)
-    assert verdict.reasons[0] == STILL_FAILS
-    in_one_room(monkeypatch)
-    assert (await attacked(judge, code)).grade == "proved"
+    assert (await attacked_there(judge, what)).grade == "proved"
 
 
 ELSEWHERE = {
+    "a test": written({"tests/test_calc.py": EASY}),
     "usercustomize": f"""
 folder = site.getusersitepackages()
 os.makedirs(folder)
@@ -256,10 +270,16 @@ open('tests/__pycache__/' + name, 'wb').write(importlib.util.MAGIC_NUMBER + head
 
 @pytest.mark.parametrize("how", ELSEWHERE)
 async def test_what_the_rebuild_step_leaves_is_not_in_the_room_of_the_tests(
-    how: str, judge: Judge, monkeypatch: pytest.MonkeyPatch
+    how: str, judge: Judge
 ) -> None:
     verdict = await attacked(judge, ELSEWHERE[how])
     assert verdict.reasons[0] == STILL_FAILS
+
+
+@pytest.mark.parametrize("how", each(ELSEWHERE, "a program"))
+async def test_what_is_left_in_the_room_of_the_tests_is_a_forgery(
+    how: str, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_one_room(monkeypatch)
     assert (await attacked(judge, ELSEWHERE[how])).grade == "proved"
 

@@ -79,9 +79,18 @@ MADE = {
     ),
 }
 
+# One that the base has and one that it has not; the others are nightly.
+ALWAYS = (("a folder of build products", False), ("a compiled module", True))
 
-@pytest.mark.parametrize("what", MADE)
-@pytest.mark.parametrize("tracked", [False, True])
+
+@pytest.mark.parametrize(
+    ("what", "tracked"),
+    [
+        pytest.param(what, tracked, marks=() if (what, tracked) in ALWAYS else pytest.mark.nightly)
+        for what in MADE
+        for tracked in (False, True)
+    ],
+)
 async def test_what_is_made_of_the_patch_is_tested(what: str, tracked: bool, judge: Judge) -> None:
     path, use = MADE[what]
     files = CALC | {"calc.py": f"{use}\n", "calc.txt": BROKEN, "make.py": TABLE.format(path)}

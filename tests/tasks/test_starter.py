@@ -223,7 +223,10 @@ async def test_a_clean_room_proves_gold(name: str, store: TreeStore, image: Imag
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("change", ["the rounding", "the tests", "both"])
+@pytest.mark.parametrize(
+    "change",
+    ["the rounding", "the tests", pytest.param("both", marks=pytest.mark.nightly)],
+)
 async def test_a_clean_room_never_finds_the_impossible_task_solved(
     change: str, store: TreeStore, image: Image
 ) -> None:

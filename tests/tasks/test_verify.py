@@ -35,6 +35,7 @@ class TestSolved:
         assert verdict.baseline.failing == (ADD,)
         assert verdict.seconds > 0
 
+    @pytest.mark.nightly
     async def test_proved_by_hidden_tests(self, judge: Judge) -> None:
         files = {"calc.py": CALC["calc.py"], "tests/test_old.py": "def test_old(): pass\n"}
         hidden = {
@@ -53,6 +54,7 @@ class TestSolved:
         assert (verdict.status, verdict.grade) == ("solved", "proved")
         assert verdict.newly_passing == ("tests/test_a.py::test_a",)
 
+    @pytest.mark.nightly
     async def test_proved_where_the_defect_shows_only_among_other_tests(self, judge: Judge) -> None:
         files = {
             "basket.py": "def put(item, into=[]):\n    into.append(item)\n    return into\n",
@@ -66,6 +68,7 @@ class TestSolved:
         verdict = await judge(files, {"basket.py": fixed})
         assert (verdict.status, verdict.grade) == ("solved", "proved")
 
+    @pytest.mark.nightly
     async def test_reproduced_when_an_added_test_fails_without_the_change(
         self, judge: Judge
     ) -> None:
@@ -125,6 +128,7 @@ class TestFailed:
         assert verdict.status == "failed"
         assert "SyntaxError" in " ".join(verdict.reasons)
 
+    @pytest.mark.nightly
     async def test_an_infinite_loop_is_named(self, judge: Judge) -> None:
         loop = {"calc.py": "def add(a, b):\n    while True: pass\ndef twice(n): return n * 2\n"}
         verdict = await judge(CALC, loop, timeout=7.0)
@@ -165,6 +169,7 @@ class TestFailed:
         assert verdict.status == "failed"
         assert f"The lint command `{lint}` fails on the patch: 7:# tab" in verdict.reasons[0]
 
+    @pytest.mark.nightly
     async def test_a_lint_gate_that_failed_before_does_not_decide(self, judge: Judge) -> None:
         verdict = await judge(CALC, FIX, lint_command="false")
         assert verdict.solved

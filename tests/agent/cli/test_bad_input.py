@@ -393,10 +393,11 @@ def test_slips_of_the_model_and_its_server_cost_a_turn_and_no_more(here: Here) -
             ("--token-limit", "3000"),
             "token limit of 3,000 reached, in the middle of a turn",
         ),
-        (
+        pytest.param(
             stream(sse(delta(content="hm")), "hang"),
             ("--time-limit", "10"),
             "time limit of 10 s reached, in the middle of a turn",
+            marks=pytest.mark.nightly,
         ),
     ],
 )
@@ -409,6 +410,7 @@ def test_a_model_that_never_finishes_is_held_by_the_limits(
 
 
 @pytest.mark.model
+@pytest.mark.nightly
 def test_a_model_that_needs_failing_tests_says_so_where_none_fails(user: User) -> None:
     user.write(
         {"calc.py": "def add(a, b):\n    return a + b\n\n\ndef double(a):\n    return a * 2\n"}

@@ -27,18 +27,27 @@ def results(folder: Path) -> dict[str, dict[str, object]]:
     return {each["task"]: each for each in map(json.loads, lines)}
 
 
-def test_gold_scores_one_and_empty_zero(user: User, suite: Path) -> None:
-    for way, status, reward in (("gold", "solved", 1.0), ("empty", "failed", 0.0)):
-        out = user.home / way
-        done = user.greenroom("bench", f"harbor:{suite}", f"--{way}", "-o", str(out))
-        assert done.returncode == 0, done.stderr
-        found = results(out)
-        assert {name: each["status"] for name, each in found.items()} == {
-            "shared": status,
-            "apart": status,
-            "unfit": "unsupported",
-        }
-        assert found["shared"]["rewards"] == found["apart"]["rewards"] == {"reward": reward}
+@pytest.mark.parametrize(
+    ("way", "status", "reward"),
+    [
+        ("gold", "solved", 1.0),
+        # tests/tasks/harbor sees in every run that what does not do the work is not solved.
+        pytest.param("empty", "failed", 0.0, marks=pytest.mark.nightly),
+    ],
+)
+def test_gold_scores_one_and_empty_zero(
+    user: User, suite: Path, way: str, status: str, reward: float
+) -> None:
+    out = user.home / way
+    done = user.greenroom("bench", f"harbor:{suite}", f"--{way}", "-o", str(out))
+    assert done.returncode == 0, done.stderr
+    found = results(out)
+    assert {name: each["status"] for name, each in found.items()} == {
+        "shared": status,
+        "apart": status,
+        "unfit": "unsupported",
+    }
+    assert found["shared"]["rewards"] == found["apart"]["rewards"] == {"reward": reward}
 
 
 def test_an_attempt_that_was_cut_off_is_begun_again(user: User, image: Image) -> None:

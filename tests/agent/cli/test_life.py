@@ -107,6 +107,7 @@ def test_an_engine_that_dies_is_named_and_the_run_goes_on(
     assert private_engine.containers() == []
 
 
+@pytest.mark.nightly
 def test_a_full_disk_is_named_and_the_run_goes_on(
     user: User, image: Image, private_engine: PrivateEngine
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_full_disk_is_named_and_the_run_goes_on(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.nightly
 def test_a_solve_killed_at_random_moments_leaves_nothing_and_goes_on(
     user: User, engine: Engine, tmp_path: Path
 ) -> None:

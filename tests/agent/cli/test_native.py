@@ -28,6 +28,7 @@ def events(user: User) -> list[dict[str, object]]:
 
 
 @pytest.mark.docker
+@pytest.mark.nightly
 def test_the_tools_of_gpt_oss_solve_a_task_and_a_resume_keeps_them(user: User) -> None:
     script = user.script(look("cat calc.py"), {"calls": [FIX]})
     words = ("solve", "-m", script, "--toolset", "gpt-oss", "--turn-limit", "1")

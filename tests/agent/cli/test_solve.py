@@ -31,9 +31,10 @@ def test_a_solved_task_is_shown_and_nothing_is_applied_without_a_terminal(user: 
     assert user.git("status", "--short") == ""
 
 
-def test_apply_writes_the_checkout(user: User) -> None:
+def test_apply_writes_the_checkout_and_quiet_leaves_the_result_with_its_reason(user: User) -> None:
     done = user.greenroom("solve", "-m", user.script(FIX), "--apply", "-q")
     assert done.returncode == 0
+    assert done.stdout.startswith("solved (proved): 1 test failed without the patch and passes")
     assert code(user).startswith(FIXED)
     assert user.git("status", "--short") == " M calc.py\n"
 
@@ -50,6 +51,7 @@ def test_a_branch_holds_one_commit_that_names_model_and_run(user: User) -> None:
     assert user.git("status", "--short") == ""
 
 
+@pytest.mark.nightly
 def test_a_patch_on_standard_output_is_fit_for_git_apply(user: User) -> None:
     done = user.greenroom("solve", "-m", user.script(FIX), "-q", "--patch", "fix.patch")
     assert done.returncode == 0
@@ -58,8 +60,9 @@ def test_a_patch_on_standard_output_is_fit_for_git_apply(user: User) -> None:
 
 
 def test_the_json_document_is_all_there_is_on_standard_output(user: User) -> None:
-    done = user.greenroom("solve", "-m", user.script(FIX), "--json")
+    done = user.greenroom("solve", "-", "-m", user.script(FIX), "--json", stdin="mend add\n")
     document = json.loads(done.stdout)
+    assert document["task"]["instruction"] == "mend add"
     assert (document["status"], document["grade"]) == ("solved", "proved")
     assert document["failing_before"] == ["test_calc.py::test_add"]
     assert document["failing"] == []
@@ -69,7 +72,9 @@ def test_the_json_document_is_all_there_is_on_standard_output(user: User) -> Non
 
 
 def test_events_are_lines_of_json(user: User) -> None:
-    done = user.greenroom("solve", "-m", user.script(FIX), "--events")
+    done = user.greenroom("solve", "-m", user.script(FIX), "--events", "--apply")
+    assert done.returncode == 0
+    assert "Applied to " in done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     types = [event["type"] for event in events]
     assert types[0] == "run.started"
@@ -125,27 +130,18 @@ def test_the_unsolved_exits_with_1_and_says_what_fails(user: User) -> None:
     assert "still failing: test_calc.py::test_add" in done.stdout
 
 
-def test_quiet_leaves_the_result_with_its_reason(user: User) -> None:
-    done = user.greenroom("solve", "-q", "-m", user.script(FIX))
-    assert done.stdout.startswith("solved (proved): 1 test failed without the patch and passes")
-
-
 def test_what_was_thought_is_in_the_printed_run(user: User) -> None:
-    turn = {"reasoning": "it subtracts", "text": "I mend it.", **FIX}
-    user.greenroom("solve", "-m", user.script(turn))
+    turn = {"reasoning": "it subtracts", "text": "I mend it.", **edit("a - b", "a * b")}
+    user.greenroom("solve", "-m", user.script(turn), "--turn-limit", "1")
     assert "turn 1\nit subtracts\nI mend it.\n> edit_file" in user.greenroom("show").stdout
-
-
-def test_the_task_may_come_from_standard_input(user: User) -> None:
-    done = user.greenroom("solve", "-", "-m", user.script(FIX), "--json", stdin="mend add\n")
-    assert json.loads(done.stdout)["task"]["instruction"] == "mend add"
 
 
 def test_a_task_file_says_what_is_to_be_done(user: User) -> None:
     (user.checkout / "task.toml").write_text(
         'instruction = "mend add"\nexpected = ["test_calc.py::test_add"]\n'
     )
-    done = user.greenroom("solve", "--task-file", "task.toml", "-m", user.script(FIX), "--json")
+    script = user.script(FINISH, FINISH)
+    done = user.greenroom("solve", "--task-file", "task.toml", "-m", script, "--json")
     assert json.loads(done.stdout)["task"] == {"id": "task", "instruction": "mend add"}
 
 
@@ -157,6 +153,9 @@ def test_a_task_file_of_a_checkout_may_not_widen_anything(user: User, more: str)
     done = user.greenroom("solve", "--task-file", "task.toml", "-m", user.script(FIX))
     assert done.returncode == 2
     assert f"lies in a checkout, so it may not set: {more.split(maxsplit=1)[0]}" in done.stderr
+
+
+def test_a_task_file_from_elsewhere_may_widen(user: User) -> None:
     outside = user.home / "task.toml"
     outside.write_text(f'instruction = "x"\nrepository = "{user.checkout}"\ninclude = [".env"]\n')
     done = user.greenroom("solve", "--task-file", str(outside), "-m", user.script(FIX))
@@ -165,7 +164,7 @@ def test_a_task_file_of_a_checkout_may_not_widen_anything(user: User, more: str)
 
 def test_advice_of_the_project_reaches_the_model(user: User) -> None:
     user.write({"AGENTS.md": "Use plus signs.\n"})
-    user.greenroom("solve", "-m", user.script(FIX), "-q")
+    user.greenroom("solve", "-m", user.script(FINISH, FINISH), "-q")
     shown = json.loads(user.greenroom("show", "--json").stdout)
     [epoch] = [event for event in shown["events"] if event["type"] == "epoch"]
     assert "<advice>\nUse plus signs.\n</advice>" in epoch["messages"][1]["text"]
@@ -176,7 +175,7 @@ def test_control_characters_are_shown_and_do_not_act(user: User) -> None:
         "text": "\x1b]52;c;ZXZpbA==\x07",
         "calls": [call("shell", command="printf '\\033[2Jgone\\rover'")],
     }
-    done = user.greenroom("solve", "-m", user.script(evil, FIX))
+    done = user.greenroom("solve", "-m", user.script(evil), "--turn-limit", "1")
     assert "\x1b" not in done.stdout
     assert "\\e]52;c;ZXZpbA==\\a" in done.stdout
 
@@ -285,7 +284,7 @@ def test_without_a_model_the_choices_are_named(user: User) -> None:
 
 def test_runs_are_private_and_never_in_the_checkout(user: User) -> None:
     os.umask(0o022)
-    user.greenroom("solve", "-m", user.script(FIX), "-q")
+    user.greenroom("solve", "-m", user.script(FINISH, FINISH), "-q")
     runs = user.home / ".local/state/greenroom/runs"
     assert runs.stat().st_mode & 0o777 == 0o700
     assert {path.name for path in user.checkout.iterdir()} == {".git", "calc.py", "test_calc.py"}

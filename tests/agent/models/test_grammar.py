@@ -87,7 +87,7 @@ async def turns(model: Model, tools: Sequence[ToolSpec], count: int, room: int) 
     return [done async for done in model.candidates(hello, tools, sampling, count)]
 
 
-@pytest.mark.parametrize("name", ["generic", "gpt-oss"])
+@pytest.mark.parametrize("name", ["gpt-oss", pytest.param("generic", marks=pytest.mark.nightly)])
 async def test_gpt_oss_with_random_weights_writes_nothing_but_valid_turns(
     tmp_path: Path, name: str
 ) -> None:
