@@ -91,6 +91,19 @@ class Remark:
     text: str
 
 
+@dataclass(frozen=True)
+class Issue:
+    """An issue as it stands now. `author` is None for an account that is gone; `edited_at` is when
+    title or text were changed last, None for never; `confidential` is whether only some of those
+    who see the repository see it."""
+
+    title: str
+    text: str
+    author: Actor | None
+    edited_at: datetime | None
+    confidential: bool = False
+
+
 class Forge(Protocol):
     """A repository on a forge, with the rights of one token.
 
@@ -136,6 +149,8 @@ class Forge(Protocol):
     def edit_comment(self, comment: Comment, body: str) -> None: ...
 
     def delete_comment(self, comment: Comment) -> None: ...
+
+    def issue(self, place: Place) -> Issue: ...
 
     def pull(self, number: int) -> Pull: ...
 

@@ -60,8 +60,12 @@ class State:
     def stops(self, trigger: Trigger) -> bool:
         """Whether a stop was asked after the trigger was, which is when it was taken up first: a
         dispatch does not say itself when it was sent."""
+        return bool(self.stopped) and moment(self.stopped) >= self.asked_at(trigger)
+
+    def asked_at(self, trigger: Trigger) -> datetime:
+        """When a trigger was asked, as the job said that took it up first."""
         at = next((asked.at for asked in self.asked if asked.key == trigger.key), trigger.at)
-        return bool(self.stopped) and moment(self.stopped) >= moment(at)
+        return moment(at)
 
     def with_trigger(self, trigger: Trigger, now: datetime) -> Self:
         asked = Asked(trigger.key, trigger.actor.login, trigger.at, now.isoformat())
