@@ -7,6 +7,7 @@ default branch are asked anew. Branches are made or moved only from where this j
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from agent.bot import habits, harmless, pulltext, rules, secretscan, state, telling
 from agent.bot.config import Config
@@ -226,7 +227,8 @@ class _Job:
         return kept[1].commit if kept else ""
 
     def _reader(self, commit: str) -> Reader:
-        return lambda path: self.forge.file(path, commit)
+        """The files of a commit, each asked for once: several rules want the same ones."""
+        return cache(lambda path: self.forge.file(path, commit))
 
     def _default_reader(self) -> Reader:
         branch = self.forge.repository().default_branch
