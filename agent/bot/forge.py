@@ -132,6 +132,9 @@ class Forge(Protocol):
     def head_of(self, branch: str) -> str | None:
         """The commit of a branch of the repository where the bot's branches go."""
 
+    def head_message(self, branch: str) -> str:
+        """The message of the last commit of a branch that is there, where the bot's branches go."""
+
     def base_commit(self, branch: str) -> str:
         """The commit of a branch of the repository itself."""
 

@@ -104,6 +104,11 @@ class GitHub:
     def head_of(self, branch: str) -> str | None:
         return github_commit.head_of(self._api, self._home, branch)
 
+    def head_message(self, branch: str) -> str:
+        what = f"read the last commit of {branch}"
+        commit = github_commit.head_of(self._api, self._home, branch)
+        return str(self._api.get(what, f"{self._home}/git/commits/{commit}")["message"])
+
     def base_commit(self, branch: str) -> str:
         commit = github_commit.head_of(self._api, self._at, branch)
         if commit is None:

@@ -120,6 +120,10 @@ class GitLab:
     def head_of(self, branch: str) -> str | None:
         return self._head(self._home, branch)
 
+    def head_message(self, branch: str) -> str:
+        what, at = f"look at {branch}", f"{self._home}/repository/branches/{quoted(branch)}"
+        return str(self._api.get(what, at)["commit"]["message"])
+
     def base_commit(self, branch: str) -> str:
         commit = self._head(self._at, branch)
         if commit is None:

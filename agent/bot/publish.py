@@ -116,12 +116,15 @@ class _Job:
             return self._for_branch(self.proposal.branch)
         if pull.state != "open":
             return _End(f"This is {pull.state} already; nothing was pushed.", pull.state)
+        own = pull.branch.startswith(pulltext.BRANCHES) and pull.author == self.forge.me()
+        if own and pull.commit != self.proposal.commit and self._broke_off(pull.branch):
+            return self._said(pull, pull.commit, updated=True, notes=())
         if pull.commit != self.proposal.commit:
             text = "Somebody pushed meanwhile, so the patch is for a commit that is not the last."
             return self._show(text)
         if pull.fork:
             return self._show("This comes from a fork, where nothing is pushed. The patch:")
-        if pull.branch.startswith(pulltext.BRANCHES) and pull.author == self.forge.me():
+        if own:
             return self._onto(pull)
         return self._for_branch(pull.branch)
 
@@ -148,13 +151,14 @@ class _Job:
         if pulls:
             return self._again(pulls[0], new)
         there = self.forge.head_of(new.branch)
-        if there is not None and there != self._last_commit():
+        known = there is not None and there == self._last_commit()
+        if there is not None and not known and not self._broke_off(new.branch):
             return self._show(f"The branch `{new.branch}` is there and not the bot's. The patch:")
         commit = self._commit(new.branch, there)
         if self.config.pull_request == "link":
             why = "This repository opens its pull requests by hand."
             return self._link(new, commit, why)
-        return self._open(new, commit, fresh=there is None)
+        return self._open(new, commit, fresh=not known)
 
     def _open(self, new: NewPull, commit: str, *, fresh: bool) -> _End:
         try:
@@ -172,12 +176,17 @@ class _Job:
 
     def _again(self, pull: Pull, new: NewPull) -> _End:
         """The open pull request with the new patch in the old one's place."""
-        if pull.commit != self._last_commit():
+        if pull.commit != self._last_commit() and not self._broke_off(pull.branch):
             why = f"There are commits on {pull.url} that are not the bot's, so it was left alone."
             return self._show(f"{why} The new patch:")
         commit = self._commit(pull.branch, pull.commit)
         updated = self.forge.update_pull(pull.number, new.title, new.body)
         return self._said(updated, commit, updated=True, notes=())
+
+    def _broke_off(self, branch: str) -> bool:
+        """Whether an earlier try with this very proposal got as far as its commit: the message
+        names the attempt's run."""
+        return self.forge.head_message(branch).strip() == self._message().strip()
 
     def _commit(self, branch: str, there: str | None) -> str:
         message = self._message()
