@@ -105,8 +105,12 @@ def _begin(
         # The job fails, and nothing is at work: its next try is not to find this one's claim.
         _taken_back(forge, claim, error)
         raise
-    dead = [each for each, other in state.claims(comments, me) if _dead(each, other, now, run_url)]
-    notes = _deleted(forge, [each for each in dead if each.id != comment.id])
+    useless = [
+        each
+        for each, other in state.claims(comments, me)
+        if each.id != comment.id and (each.id == claim.id or _dead(each, other, now, run_url))
+    ]
+    notes = _deleted(forge, useless)
     return Decision(True, "; ".join([f"asked by {trigger.actor.login}", *notes]))
 
 

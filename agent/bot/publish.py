@@ -19,6 +19,7 @@ from agent.bot.trigger import Place, Trigger
 from agent.settingsfile import Reader
 from sandbox.errors import UsageError
 
+_PUSHED = "Somebody pushed meanwhile, so the patch is for a commit that is not the last."
 _STRENGTH = ("regression-only", "reproduced", "proved")
 
 
@@ -78,13 +79,17 @@ class _Job:
         """Edits the status comment, or leaves one where there is none."""
         place = self.trigger.place
         if place is not None:
-            kept = self._kept()
+            me, comments = self.forge.me(), self.forge.my_comments(place)
+            kept = state.latest(comments, me)
             known = kept[1] if kept else state.State()
             body = state.body(known.ended(self.trigger.key, end.commit), end.text)
             if kept:
                 self.forge.edit_comment(kept[0], body)
             else:
                 self.forge.add_comment(place, body)
+            for comment, claim in state.claims(comments, me):
+                if claim.knows(self.trigger):  # one that accepting could not delete
+                    self.forge.delete_comment(comment)
         return Published(end.url, end.told)
 
     def end(self) -> _End:
@@ -117,15 +122,12 @@ class _Job:
         if pull.state != "open":
             return _End(f"This is {pull.state} already; nothing was pushed.", pull.state)
         own = pull.branch.startswith(pulltext.BRANCHES) and pull.author == self.forge.me()
-        if own and pull.commit != self.proposal.commit and self._broke_off(pull.branch):
-            return self._said(pull, pull.commit, updated=True, notes=())
+        if own and not pull.fork:
+            return self._onto(pull)
         if pull.commit != self.proposal.commit:
-            text = "Somebody pushed meanwhile, so the patch is for a commit that is not the last."
-            return self._show(text)
+            return self._show(_PUSHED)
         if pull.fork:
             return self._show("This comes from a fork, where nothing is pushed. The patch:")
-        if own:
-            return self._onto(pull)
         return self._for_branch(pull.branch)
 
     def _show(self, why: str) -> _End:
@@ -134,9 +136,13 @@ class _Job:
 
     def _onto(self, pull: Pull) -> _End:
         """A further commit on a pull request of the bot's own."""
-        commit = self.forge.commit(
-            pull.branch, pull.commit, self._message(), self.proposal.patch, pull.commit
-        )
+        if pull.commit != self.proposal.commit and not self._broke_off(pull.branch):
+            return self._show(_PUSHED)
+        commit = pull.commit
+        if commit == self.proposal.commit:
+            commit = self.forge.commit(
+                pull.branch, commit, self._message(), self.proposal.patch, commit
+            )
         return self._said(pull, commit, updated=True, notes=())
 
     def _for_branch(self, base: str) -> _End:
