@@ -80,7 +80,7 @@ def _begin(
 ) -> Decision:
     me = forge.me()
     kept = state.latest(forge.my_comments(place), me)
-    if kept and (reason := _old(kept[1], trigger, now)):
+    if kept and (reason := _old(kept[1], trigger, now, run_url)):
         return Decision(False, reason)
     limit = _limit(forge, trigger, config, now)
     if limit and kept and not kept[1].busy(now):
@@ -90,19 +90,46 @@ def _begin(
     if not _acknowledged(forge, trigger):
         return Decision(False, "what asked for it is gone")
     text = _working(trigger, run_url)
-    claim = forge.add_comment(place, state.body(_claim(trigger, now), text))
-    comments = forge.my_comments(place)
-    kept = state.latest(comments, me)
-    if reason := _lost(claim, comments, kept, trigger, me, now):
+    mine = replace(State().with_trigger(trigger, now, run_url), claim=True)
+    claim = forge.add_comment(place, state.body(mine, text))
+    try:
+        comments = forge.my_comments(place)
+        if reason := _lost(claim, comments, trigger, me, now, run_url):
+            forge.delete_comment(claim)
+            return Decision(False, reason)
+        kept = state.latest(comments, me)
+        comment, known = kept or (claim, State())
+        begun = known.with_trigger(trigger, now, run_url)
+        forge.edit_comment(comment, state.body(begun, text))
+    except ForgeError as error:
+        # The job fails, and nothing is at work: its next try is not to find this one's claim.
+        _taken_back(forge, claim, error)
+        raise
+    useless = [
+        each
+        for each, other in state.claims(comments, me)
+        if each.id != comment.id and (each.id == claim.id or _dead(each, other, now, run_url))
+    ]
+    notes = _deleted(forge, useless)
+    return Decision(True, "; ".join([f"asked by {trigger.actor.login}", *notes]))
+
+
+def _taken_back(forge: Forge, claim: Comment, error: ForgeError) -> None:
+    try:
         forge.delete_comment(claim)
-        return Decision(False, reason)
-    if kept is None:
-        forge.edit_comment(claim, state.body(State().with_trigger(trigger, now), text))
-    else:
-        comment, known = kept
-        forge.edit_comment(comment, state.body(known.with_trigger(trigger, now), text))
-        forge.delete_comment(claim)
-    return Decision(True, f"asked by {trigger.actor.login}")
+    except ForgeError as second:
+        error.hint = f"{error.hint} Nor could its comment be deleted: {second.message}".strip()
+
+
+def _deleted(forge: Forge, comments: Sequence[Comment]) -> Sequence[str]:
+    """Deletes claims that are of no use any more; what stays is told, and goes with the next."""
+    notes = []
+    for comment in comments:
+        try:
+            forge.delete_comment(comment)
+        except ForgeError as error:
+            notes.append(f"a comment is left: {error.message}")
+    return notes
 
 
 def _acknowledged(forge: Forge, trigger: Trigger) -> bool:
@@ -116,12 +143,16 @@ def _acknowledged(forge: Forge, trigger: Trigger) -> bool:
     return True
 
 
-def _claim(trigger: Trigger, now: datetime) -> State:
-    return replace(State().with_trigger(trigger, now), claim=True)
+def _dead(comment: Comment, claim: State, now: datetime, run_url: str) -> bool:
+    """Whether a claim is of a job that is no more: an earlier try of this very run, or old."""
+    own = bool(run_url) and any(asked.run == run_url for asked in claim.asked)
+    return own or now - comment.updated_at >= _STALE
 
 
-def _old(known: State, trigger: Trigger, now: datetime) -> str:
+def _old(known: State, trigger: Trigger, now: datetime, run_url: str) -> str:
     """Why a request is none that work begins for, as far as the kept comment tells."""
+    if known.begun_by(trigger, run_url):
+        return ""
     if known.knows(trigger):
         return "this event was taken up already"
     if known.overtaken(trigger):
@@ -134,19 +165,17 @@ def _old(known: State, trigger: Trigger, now: datetime) -> str:
 def _lost(
     claim: Comment,
     comments: Sequence[Comment],
-    kept: tuple[Comment, State] | None,
     trigger: Trigger,
     me: str,
     now: datetime,
+    run_url: str,
 ) -> str:
     """Why another delivery has the work, empty where this one has."""
-    if kept and (reason := _old(kept[1], trigger, now)):
+    kept = state.latest(comments, me)
+    if kept and (reason := _old(kept[1], trigger, now, run_url)):
         return reason
-    for comment in comments:
-        other = state.read(comment, me)
-        if other is None or not other.claim or comment.id >= claim.id:
-            continue
-        if now - comment.updated_at < _STALE:
+    for comment, other in state.claims(comments, me):
+        if comment.id < claim.id and not _dead(comment, other, now, run_url):
             return "another delivery has this work"
     return ""
 

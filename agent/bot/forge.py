@@ -91,6 +91,19 @@ class Remark:
     text: str
 
 
+@dataclass(frozen=True)
+class Issue:
+    """An issue as it stands now. `author` is None for an account that is gone; `edited_at` is when
+    title or text were changed last, None for never; `confidential` is whether only some of those
+    who see the repository see it."""
+
+    title: str
+    text: str
+    author: Actor | None
+    edited_at: datetime | None
+    confidential: bool = False
+
+
 class Forge(Protocol):
     """A repository on a forge, with the rights of one token.
 
@@ -119,6 +132,9 @@ class Forge(Protocol):
     def head_of(self, branch: str) -> str | None:
         """The commit of a branch of the repository where the bot's branches go."""
 
+    def head_message(self, branch: str) -> str:
+        """The message of the last commit of a branch that is there, where the bot's branches go."""
+
     def base_commit(self, branch: str) -> str:
         """The commit of a branch of the repository itself."""
 
@@ -136,6 +152,8 @@ class Forge(Protocol):
     def edit_comment(self, comment: Comment, body: str) -> None: ...
 
     def delete_comment(self, comment: Comment) -> None: ...
+
+    def issue(self, place: Place) -> Issue: ...
 
     def pull(self, number: int) -> Pull: ...
 

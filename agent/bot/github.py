@@ -8,7 +8,16 @@ from typing import Any, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from agent.bot import github_build, github_commit, github_data
-from agent.bot.forge import Comment, FailedJob, ForgeError, NewPull, Pull, Remark, Repository
+from agent.bot.forge import (
+    Comment,
+    FailedJob,
+    ForgeError,
+    Issue,
+    NewPull,
+    Pull,
+    Remark,
+    Repository,
+)
 from agent.bot.github_api import Api, quoted
 from agent.bot.trigger import Actor, Build, Place, Trigger
 from sandbox.errors import SetupError
@@ -95,6 +104,11 @@ class GitHub:
     def head_of(self, branch: str) -> str | None:
         return github_commit.head_of(self._api, self._home, branch)
 
+    def head_message(self, branch: str) -> str:
+        what = f"read the last commit of {branch}"
+        commit = github_commit.head_of(self._api, self._home, branch)
+        return str(self._api.get(what, f"{self._home}/git/commits/{commit}")["message"])
+
     def base_commit(self, branch: str) -> str:
         commit = github_commit.head_of(self._api, self._at, branch)
         if commit is None:
@@ -148,6 +162,9 @@ class GitHub:
 
     def delete_comment(self, comment: Comment) -> None:
         self._delete("delete the comment", f"{self._at}/issues/comments/{comment.id}", (404,))
+
+    def issue(self, place: Place) -> Issue:
+        return github_data.issue(self._api.issue(self._name, place.number))
 
     def pull(self, number: int) -> Pull:
         found = self._api.get(f"read #{number}", f"{self._at}/pulls/{number}")

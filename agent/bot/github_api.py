@@ -25,6 +25,27 @@ SECONDARY_WAIT = 60.0
 MOST_LOG = 256 << 20
 _BLOCK = 1 << 16
 _VIEWER = "query { viewer { login } }"
+#: An edit of the text and a new title are told apart here, and REST tells neither.
+_ISSUE = """
+query($owner: String!, $name: String!, $number: Int!) {
+  repository(owner: $owner, name: $name) {
+    issue(number: $number) {
+      title
+      body
+      lastEditedAt
+      author {
+        __typename
+        login
+        ... on User { databaseId }
+        ... on Bot { databaseId }
+      }
+      timelineItems(last: 1, itemTypes: [RENAMED_TITLE_EVENT]) {
+        nodes { ... on RenamedTitleEvent { createdAt } }
+      }
+    }
+  }
+}
+"""
 
 
 def quoted(part: str | int) -> str:
@@ -132,11 +153,19 @@ class Api:
     def viewer(self) -> str:
         """The login that belongs to the token. Of all ways to ask, this one serves jobs' tokens and
         Apps' too."""
-        what = "say whose token this is"
+        return str(self._query("say whose token this is", _VIEWER, {})["viewer"]["login"])
 
-        def ask() -> str:
-            _, answer = self._requester.graphql_query(_VIEWER, {})
-            return str(answer["data"]["viewer"]["login"])
+    def issue(self, repository: str, number: int) -> dict[str, Any]:
+        """An issue with the times when its words were changed, in the names of GraphQL."""
+        owner, _, name = repository.partition("/")
+        variables = {"owner": owner, "name": name, "number": number}
+        found = self._query(f"read #{number}", _ISSUE, variables)
+        return dict(found["repository"]["issue"])
+
+    def _query(self, what: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        def ask() -> dict[str, Any]:
+            _, answer = self._requester.graphql_query(query, variables)
+            return dict(answer["data"])
 
         return self._calls.again(what, ask)
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from agent.bot.forge import Comment, Pull, Remark
-from agent.bot.trigger import Place
+from agent.bot.forge import Comment, Issue, Pull, Remark
+from agent.bot.trigger import Actor, Place
 
 GHOST = "ghost"
 
@@ -25,6 +25,19 @@ def comment(data: Mapping[str, Any]) -> Comment:
     place = Place(number, pull=f"/pull/{number}#" in data["html_url"])
     time = read_time(data["updated_at"])
     return Comment(data["id"], place, _login(data), data["body"] or "", time)
+
+
+def issue(data: Mapping[str, Any]) -> Issue:
+    """An issue as GraphQL tells it."""
+    changes = [data["lastEditedAt"]]
+    changes += [each["createdAt"] for each in data["timelineItems"]["nodes"]]
+    writer = data["author"]
+    author = None
+    if writer:
+        bot = writer["__typename"] == "Bot"
+        author = Actor(writer["login"], writer.get("databaseId") or 0, bot)
+    edited_at = max((read_time(each) for each in changes if each), default=None)
+    return Issue(data["title"], data["body"], author, edited_at)
 
 
 def pull(data: Mapping[str, Any]) -> Pull:

@@ -12,13 +12,23 @@ from agent.bot.forge import (
     Comment,
     FailedJob,
     ForgeError,
+    Issue,
     NewPull,
     Pull,
     Remark,
     Repository,
 )
 from agent.bot.gitlab_api import Api, base_url, quoted
-from agent.bot.gitlab_data import DRAFT, comment_of, is_same, moment, remark_of, shortened, titled
+from agent.bot.gitlab_data import (
+    DRAFT,
+    comment_of,
+    is_same,
+    issue_of,
+    moment,
+    remark_of,
+    shortened,
+    titled,
+)
 from agent.bot.trigger import Actor, Build, Place, Trigger
 from sandbox.errors import SetupError
 from sandbox.patch import Patch
@@ -29,6 +39,12 @@ REACTION = "eyes"
 MESSAGES = 20
 #: Comments of the bot that are older are not asked for, also where one was edited since.
 OLDEST_COMMENT = timedelta(days=90)
+#: REST does not tell when an issue's words were changed, only when anything of it was.
+_EDITED = """
+query($id: WorkItemID!) {
+  workItem(id: $id) { widgets { ... on WorkItemWidgetDescription { lastEditedAt } } }
+}
+"""
 _STATES: Mapping[str, Literal["open", "closed", "merged"]] = {
     "opened": "open",
     "locked": "open",
@@ -104,6 +120,10 @@ class GitLab:
     def head_of(self, branch: str) -> str | None:
         return self._head(self._home, branch)
 
+    def head_message(self, branch: str) -> str:
+        what, at = f"look at {branch}", f"{self._home}/repository/branches/{quoted(branch)}"
+        return str(self._api.get(what, at)["commit"]["message"])
+
     def base_commit(self, branch: str) -> str:
         commit = self._head(self._at, branch)
         if commit is None:
@@ -158,6 +178,20 @@ class GitLab:
 
     def delete_comment(self, comment: Comment) -> None:
         self._api.delete("delete the comment", self._note(comment))
+
+    def issue(self, place: Place) -> Issue:
+        what = f"read #{place.number}"
+        found = self._api.get(what, self._place(place))
+        # Asked for after the words: whoever changes them in between is found out.
+        id = f"gid://gitlab/WorkItem/{found['id']}"
+        item = self._api.query(what, _EDITED, {"id": id})["workItem"]
+        if item is None:
+            raise ForgeError(
+                f"GitLab does not say when #{place.number} was edited, so its text is not used.",
+                "The token needs the scope read_api or api; ask with a comment otherwise.",
+                status=404,
+            )
+        return issue_of(found, item)
 
     def pull(self, number: int) -> Pull:
         found = self._api.get(f"read !{number}", f"{self._at}/merge_requests/{number}")

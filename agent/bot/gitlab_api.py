@@ -22,6 +22,7 @@ PER_PAGE = 100
 #: Of a log no more than this is read.
 MOST_LOG = 256 << 20
 _API = "/api/v4"
+_GRAPHQL = "/api/graphql"
 _BLOCK = 1 << 16
 _NO_PAUSES: Mapping[str, Any] = {"obey_rate_limit": False}
 
@@ -65,6 +66,7 @@ class Api:
             url, oauth_token=token, timeout=timeout, keep_base_url=True, user_agent="greenroom"
         )
         self._client.session.hooks["response"].append(self._note)
+        self._graphql = url.rstrip("/") + _GRAPHQL
         self._headers: Mapping[str, str] = {}
         self._calls = Calls("GitLab", self._trouble, secrets=[token], say=say, sleep=sleep)
 
@@ -128,6 +130,18 @@ class Api:
     def post(self, what: str, path: str, data: dict[str, Any]) -> dict[str, Any]:
         """Posts what may be sent twice."""
         return self._calls.again(what, lambda: self._posted(path, data))
+
+    def query(self, what: str, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The data that a query of GraphQL gives."""
+        data = {"query": query, "variables": dict(variables)}
+
+        def ask() -> dict[str, Any]:
+            answer = self._posted(self._graphql, data)
+            if errors := answer.get("errors"):
+                raise ValueError(str(errors))
+            return _object(answer.get("data"))
+
+        return self._calls.again(what, ask)
 
     def put(self, what: str, path: str, data: dict[str, Any]) -> dict[str, Any]:
         """Sets what is there to `data`."""

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from agent.bot.forge import Comment, NewPull, Pull, Remark
+from agent.bot.forge import Comment, Issue, NewPull, Pull, Remark
 from agent.bot.gitlab_api import quoted
-from agent.bot.trigger import Place
+from agent.bot.trigger import Actor, Place
 
 DRAFT = "Draft: "
 #: Characters of an address that servers take, with room for the rest of it.
@@ -46,6 +46,19 @@ def comment_of(note: Mapping[str, Any], place: Place) -> Comment:
     """A note at a place."""
     author = note["author"]["username"]
     return Comment(note["id"], place, author, note["body"], moment(note["updated_at"]))
+
+
+def issue_of(data: Mapping[str, Any], item: Mapping[str, Any]) -> Issue:
+    """An issue, of which GraphQL's `item` tells when its title or text were changed."""
+    author = data["author"]
+    edits = [each["lastEditedAt"] for each in item["widgets"] if each.get("lastEditedAt")]
+    return Issue(
+        title=data["title"],
+        text=data.get("description") or "",
+        author=Actor(author["username"], author["id"]),
+        edited_at=moment(edits[0]) if edits else None,
+        confidential=bool(data.get("confidential")),
+    )
 
 
 def remark_of(note: Mapping[str, Any]) -> Remark:

@@ -7,6 +7,7 @@ default branch are asked anew. Branches are made or moved only from where this j
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from agent.bot import habits, harmless, pulltext, rules, secretscan, state, telling
 from agent.bot.config import Config
@@ -18,6 +19,7 @@ from agent.bot.trigger import Place, Trigger
 from agent.settingsfile import Reader
 from sandbox.errors import UsageError
 
+_PUSHED = "Somebody pushed meanwhile, so the patch is for a commit that is not the last."
 _STRENGTH = ("regression-only", "reproduced", "proved")
 
 
@@ -77,13 +79,17 @@ class _Job:
         """Edits the status comment, or leaves one where there is none."""
         place = self.trigger.place
         if place is not None:
-            kept = self._kept()
+            me, comments = self.forge.me(), self.forge.my_comments(place)
+            kept = state.latest(comments, me)
             known = kept[1] if kept else state.State()
             body = state.body(known.ended(self.trigger.key, end.commit), end.text)
             if kept:
                 self.forge.edit_comment(kept[0], body)
             else:
                 self.forge.add_comment(place, body)
+            for comment, claim in state.claims(comments, me):
+                if claim.knows(self.trigger):  # one that accepting could not delete
+                    self.forge.delete_comment(comment)
         return Published(end.url, end.told)
 
     def end(self) -> _End:
@@ -115,13 +121,13 @@ class _Job:
             return self._for_branch(self.proposal.branch)
         if pull.state != "open":
             return _End(f"This is {pull.state} already; nothing was pushed.", pull.state)
+        own = pull.branch.startswith(pulltext.BRANCHES) and pull.author == self.forge.me()
+        if own and not pull.fork:
+            return self._onto(pull)
         if pull.commit != self.proposal.commit:
-            text = "Somebody pushed meanwhile, so the patch is for a commit that is not the last."
-            return self._show(text)
+            return self._show(_PUSHED)
         if pull.fork:
             return self._show("This comes from a fork, where nothing is pushed. The patch:")
-        if pull.branch.startswith(pulltext.BRANCHES) and pull.author == self.forge.me():
-            return self._onto(pull)
         return self._for_branch(pull.branch)
 
     def _show(self, why: str) -> _End:
@@ -130,9 +136,13 @@ class _Job:
 
     def _onto(self, pull: Pull) -> _End:
         """A further commit on a pull request of the bot's own."""
-        commit = self.forge.commit(
-            pull.branch, pull.commit, self._message(), self.proposal.patch, pull.commit
-        )
+        if pull.commit != self.proposal.commit and not self._broke_off(pull.branch):
+            return self._show(_PUSHED)
+        commit = pull.commit
+        if commit == self.proposal.commit:
+            commit = self.forge.commit(
+                pull.branch, commit, self._message(), self.proposal.patch, commit
+            )
         return self._said(pull, commit, updated=True, notes=())
 
     def _for_branch(self, base: str) -> _End:
@@ -147,13 +157,14 @@ class _Job:
         if pulls:
             return self._again(pulls[0], new)
         there = self.forge.head_of(new.branch)
-        if there is not None and there != self._last_commit():
+        known = there is not None and there == self._last_commit()
+        if there is not None and not known and not self._broke_off(new.branch):
             return self._show(f"The branch `{new.branch}` is there and not the bot's. The patch:")
         commit = self._commit(new.branch, there)
         if self.config.pull_request == "link":
             why = "This repository opens its pull requests by hand."
             return self._link(new, commit, why)
-        return self._open(new, commit, fresh=there is None)
+        return self._open(new, commit, fresh=not known)
 
     def _open(self, new: NewPull, commit: str, *, fresh: bool) -> _End:
         try:
@@ -171,12 +182,17 @@ class _Job:
 
     def _again(self, pull: Pull, new: NewPull) -> _End:
         """The open pull request with the new patch in the old one's place."""
-        if pull.commit != self._last_commit():
+        if pull.commit != self._last_commit() and not self._broke_off(pull.branch):
             why = f"There are commits on {pull.url} that are not the bot's, so it was left alone."
             return self._show(f"{why} The new patch:")
         commit = self._commit(pull.branch, pull.commit)
         updated = self.forge.update_pull(pull.number, new.title, new.body)
         return self._said(updated, commit, updated=True, notes=())
+
+    def _broke_off(self, branch: str) -> bool:
+        """Whether an earlier try with this very proposal got as far as its commit: the message
+        names the attempt's run."""
+        return self.forge.head_message(branch).strip() == self._message().strip()
 
     def _commit(self, branch: str, there: str | None) -> str:
         message = self._message()
@@ -226,7 +242,8 @@ class _Job:
         return kept[1].commit if kept else ""
 
     def _reader(self, commit: str) -> Reader:
-        return lambda path: self.forge.file(path, commit)
+        """The files of a commit, each asked for once: several rules want the same ones."""
+        return cache(lambda path: self.forge.file(path, commit))
 
     def _default_reader(self) -> Reader:
         branch = self.forge.repository().default_branch

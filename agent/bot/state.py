@@ -8,7 +8,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -26,13 +26,14 @@ _MARKER = re.compile(r"<!-- greenroom:1 ([A-Za-z0-9+/=]+) -->")
 @dataclass(frozen=True)
 class Asked:
     """A request that was taken up. `at` is when it was asked, `begun` when it was taken up, both
-    in ISO 8601."""
+    in ISO 8601; `run` is the address of the run that took it up."""
 
     key: str
     actor: str
     at: str
     begun: str
     working: bool = True
+    run: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class State:
     def knows(self, trigger: Trigger) -> bool:
         return any(asked.key == trigger.key for asked in self.asked)
 
+    def begun_by(self, trigger: Trigger, run: str) -> bool:
+        """Whether this run itself took the trigger up and did not come to its end: a job that broke
+        off is run again."""
+        return bool(run) and any(
+            (asked.key, asked.run, asked.working) == (trigger.key, run, True)
+            for asked in self.asked
+        )
+
     def busy(self, now: datetime) -> bool:
         """Whether another attempt is at work."""
         return any(asked.working and now - moment(asked.begun) < LONGEST for asked in self.asked)
@@ -60,12 +69,17 @@ class State:
     def stops(self, trigger: Trigger) -> bool:
         """Whether a stop was asked after the trigger was, which is when it was taken up first: a
         dispatch does not say itself when it was sent."""
-        at = next((asked.at for asked in self.asked if asked.key == trigger.key), trigger.at)
-        return bool(self.stopped) and moment(self.stopped) >= moment(at)
+        return bool(self.stopped) and moment(self.stopped) >= self.asked_at(trigger)
 
-    def with_trigger(self, trigger: Trigger, now: datetime) -> Self:
-        asked = Asked(trigger.key, trigger.actor.login, trigger.at, now.isoformat())
-        return replace(self, asked=(*self.asked, asked)[-_KEPT:], claim=False)
+    def asked_at(self, trigger: Trigger) -> datetime:
+        """When a trigger was asked, as the job said that took it up first."""
+        at = next((asked.at for asked in self.asked if asked.key == trigger.key), trigger.at)
+        return moment(at)
+
+    def with_trigger(self, trigger: Trigger, now: datetime, run: str = "") -> Self:
+        asked = Asked(trigger.key, trigger.actor.login, trigger.at, now.isoformat(), run=run)
+        others = (each for each in self.asked if each.key != trigger.key)
+        return replace(self, asked=(*others, asked)[-_KEPT:], claim=False)
 
     def ended(self, key: str = "", commit: str = "") -> Self:
         """With the request of that key, or every one, no longer at work."""
@@ -113,6 +127,14 @@ def latest(comments: Iterable[Comment], me: str) -> tuple[Comment, State] | None
     return None
 
 
+def claims(comments: Iterable[Comment], me: str) -> Iterator[tuple[Comment, State]]:
+    """The comments that no job has confirmed yet."""
+    for comment in comments:
+        state = read(comment, me)
+        if state is not None and state.claim:
+            yield comment, state
+
+
 def _state(data: dict[str, Any]) -> State:
     asked = tuple(
         Asked(
@@ -121,6 +143,7 @@ def _state(data: dict[str, Any]) -> State:
             str(each["at"]),
             str(each["begun"]),
             bool(each["working"]),
+            str(each.get("run", "")),
         )
         for each in data["asked"]
     )

@@ -5,15 +5,15 @@ to believe what another one hands on; but for the proposal, which publishing jud
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from agent.bot import config, proposal
+from agent.bot import config, proposal, state
 from agent.bot.accept import Decision, accept, stopped
 from agent.bot.config import Config
-from agent.bot.forge import Forge
+from agent.bot.forge import Forge, Issue
 from agent.bot.permission import refusal
 from agent.bot.proposal import Proposal
 from agent.bot.propose import propose
@@ -49,14 +49,14 @@ class Job:
 
     def accept(self) -> Decision:
         """Raises UsageError and ForgeError, as all steps do."""
-        found, trigger = self.opened()
+        found, trigger = self._worded()
         if isinstance(trigger, NotForUs):
             return Decision(False, trigger.reason)
         return accept(self.forge, trigger, found, datetime.now(UTC), self.run_url)
 
     async def propose(self) -> Proposal | None:
         """None where the event asks for no attempt."""
-        found, trigger = self.opened()
+        found, trigger = self._worded()
         if reason := self._none(trigger, found):
             self.say(f"no attempt: {reason}")
             return None
@@ -70,7 +70,45 @@ class Job:
         found, trigger = self.opened()
         if isinstance(trigger, NotForUs):
             return Published("", trigger.reason)
-        return publish(self.forge, trigger, found, self._proposal(trigger), self.run_url)
+        reason = ""
+        if issue := self._issue(trigger):
+            reason = self._unused(trigger, issue)
+            # What was made of the old words is still good; the new ones are shown nowhere.
+            trigger = trigger if reason else _with_words(trigger, issue)
+        made = self._proposal(trigger, reason)
+        if issue and issue.confidential:
+            made = _broken(trigger, reason)
+        return publish(self.forge, trigger, found, made, self.run_url)
+
+    def _worded(self) -> tuple[Config, Trigger | NotForUs]:
+        """As `opened`, with the words of the issue that a dispatch names."""
+        found, trigger = self.opened()
+        if isinstance(trigger, NotForUs) or (issue := self._issue(trigger)) is None:
+            return found, trigger
+        if reason := self._unused(trigger, issue):
+            return found, NotForUs(reason)
+        return found, _with_words(trigger, issue)
+
+    def _issue(self, trigger: Trigger) -> Issue | None:
+        """The issue whose words a trigger lacks: a dispatch's. All other events bring their own,
+        as these were then."""
+        if trigger.source != "dispatch" or trigger.place is None:
+            return None
+        return self.forge.issue(trigger.place)
+
+    def _unused(self, trigger: Trigger, issue: Issue) -> str:
+        """Why the words of an issue are not used for a dispatch; empty where they are."""
+        assert trigger.place is not None  # noqa: S101 - it has an issue
+        where = f"issue #{trigger.place.number}"
+        if issue.confidential:
+            return f"{where} is confidential, and what the bot makes of it would show it"
+        kept = state.latest(self.forge.my_comments(trigger.place), self.forge.me())
+        known = kept[1] if kept else state.State()
+        # Forges tell times in whole seconds.
+        asked = known.asked_at(trigger).replace(microsecond=0)
+        if issue.edited_at and issue.edited_at >= asked:
+            return f"{where} was edited after this was asked: read what it says now, and ask anew"
+        return ""
 
     def _none(self, trigger: Trigger | NotForUs, found: Config) -> str:
         if isinstance(trigger, NotForUs):
@@ -79,8 +117,17 @@ class Job:
             return "a stop"
         return refusal(self.forge, trigger, found)
 
-    def _proposal(self, trigger: Trigger) -> Proposal:
+    def _proposal(self, trigger: Trigger, reason: str) -> Proposal:
+        """The other job's proposal; one that has `reason` where that made none."""
         if (self.folder / proposal.FILE).exists():
             return proposal.read(self.folder)
-        reason = "The job that makes the attempt left no result; its log says why."
-        return Proposal(trigger.key, "broken", reason, "", "")
+        missing = "The job that makes the attempt left no result; its log says why."
+        return _broken(trigger, reason or missing)
+
+
+def _with_words(trigger: Trigger, issue: Issue) -> Trigger:
+    return replace(trigger, title=issue.title, text=issue.text, author=issue.author)
+
+
+def _broken(trigger: Trigger, reason: str) -> Proposal:
+    return Proposal(trigger.key, "broken", reason, "", "")

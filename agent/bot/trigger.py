@@ -54,7 +54,7 @@ class Trigger:
     `place` is None for a build on a branch, and for a dispatch without an issue. `at` is when, in
     ISO 8601. `target` and `target_id` are what the answering reaction goes on: an issue's or a pull
     request's number, a comment's id. `review` is the id of the review whose remarks are the
-    request. An event that names an issue without its text leaves `title` and `text` empty.
+    request. A dispatch names an issue without its words; see `steps`.
     """
 
     key: str

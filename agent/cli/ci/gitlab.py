@@ -48,7 +48,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         forge=forge,
         read=reader(forge, event, variables, still=options.step != "publish"),
         folder=options.output,
-        run_url=variables.get("CI_JOB_URL", ""),
+        run_url=variables.get("CI_PIPELINE_URL", ""),
         say=say,
         flags=flags(options),
     )

@@ -148,6 +148,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "edit_comment": lambda forge, scene: forge.edit_comment(_comment(forge, scene), "edited"),
     "delete_comment": lambda forge, scene: forge.delete_comment(_comment(forge, scene)),
+    "issue": lambda forge, scene: forge.issue(scene.issue),
     "pull": lambda forge, scene: forge.pull(scene.pull.number),
     "open_pulls": lambda forge, scene: forge.open_pulls("greenroom/2"),
     "commit": lambda forge, scene: _commit(

@@ -70,6 +70,7 @@ READS: dict[str, Act] = {
     "base_commit": lambda s, f: f.base_commit("main"),
     "my_comments": lambda s, f: f.my_comments(s.issue),
     "my_recent_comments": lambda s, f: f.my_recent_comments(SINCE),
+    "issue": lambda s, f: f.issue(s.issue),
     "pull": lambda s, f: f.pull(s.pull.number),
     "open_pulls": lambda s, f: f.open_pulls("greenroom/"),
     "failed_jobs": lambda s, f: f.failed_jobs(s.build),

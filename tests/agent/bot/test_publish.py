@@ -195,6 +195,13 @@ def test_a_stop_before_publishing_holds(here: Desk) -> None:
     assert "Stopped" in told(here, place)
 
 
+def test_a_file_that_the_patch_changes_is_read_once(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    published(here, trigger, proposed(here, trigger))
+    reads = [call for call in here.fake.calls if call.startswith("GET") and "app.py" in call]
+    assert len(reads) == 1
+
+
 def test_who_lost_the_right_meanwhile_publishes_nothing(here: Desk) -> None:
     trigger = accepted(here, here.issue())
     here.project.roles["dev"] = "triage"

@@ -101,6 +101,22 @@ def issue(forge: "FakeGitHub", project: Project, entry: Issue) -> dict[str, Any]
     return data
 
 
+def edited_issue(author: User, entry: Issue) -> dict[str, Any]:
+    """An issue as GraphQL shows it, where bots have their names without an ending."""
+    renamed = [{"createdAt": instant(entry.renamed_at)}] if entry.renamed_at else []
+    return {
+        "title": entry.title,
+        "body": entry.body,
+        "lastEditedAt": instant(entry.edited_at) if entry.edited_at else None,
+        "author": {
+            "__typename": "Bot" if author.bot else "User",
+            "login": author.login.removesuffix("[bot]"),
+            "databaseId": author.id,
+        },
+        "timelineItems": {"nodes": renamed},
+    }
+
+
 def pull(forge: "FakeGitHub", project: Project, entry: Pull) -> dict[str, Any]:
     head = forge.store.projects.get(entry.head)
     data = issue(forge, project, entry)

@@ -21,7 +21,7 @@ MOST_CONTENT = 1 << 20
 def add_routes(routes: Routes) -> None:
     add = routes.add
     add("GET", "/v3/user")(_user)
-    add("POST", "/graphql")(_viewer)
+    add("POST", "/graphql")(_graphql)
     add("GET", "/v3/users/{login}")(_account)
     add("GET", REPO)(_repository)
     add("GET", REPO + "/commits")(_commits)
@@ -53,12 +53,23 @@ def _account(rights: Rights, call: Call, login: str) -> Answer:
     return Answer(200, githubjson.user(found))
 
 
-def _viewer(rights: Rights, call: Call) -> Answer:
+def _graphql(rights: Rights, call: Call) -> Answer:
+    """The two queries of the client's: whose token it is, and an issue with its edits."""
     if rights.token is None:
         rights.refuse()
-    if "viewer" not in str(call.json().get("query")):
-        raise Refused(200, {"errors": [{"message": "The fake answers `viewer` only."}]})
-    return Answer(200, {"data": {"viewer": {"login": rights.login}}})
+    query, given = str(call.json().get("query")), call.json().get("variables", {})
+    if "viewer" in query:
+        return Answer(200, {"data": {"viewer": {"login": rights.login}}})
+    if "lastEditedAt" not in query:
+        raise Refused(200, {"errors": [{"message": "The fake answers no such query."}]})
+    project = rights.project(given["owner"], given["name"], "issues: read")
+    entry = project.issues.get(given["number"])
+    if entry is None:
+        reason = f"Could not resolve to an Issue with the number of {given['number']}."
+        error = {"type": "NOT_FOUND", "path": ["repository", "issue"], "message": reason}
+        raise Refused(200, {"data": {"repository": {"issue": None}}, "errors": [error]})
+    shown = githubjson.edited_issue(rights.forge.store.user(entry.author), entry)
+    return Answer(200, {"data": {"repository": {"issue": shown}}})
 
 
 def _repository(rights: Rights, call: Call, owner: str, repo: str) -> Answer:

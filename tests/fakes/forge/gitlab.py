@@ -46,6 +46,10 @@ class FakeGitLab(FakeForge):
         for module in (gitlabrepo, gitlabtalk):
             module.add_routes(self._routes)
 
+    def behind(self, path: str) -> str | None:
+        """See FakeForge. GraphQL is beside the REST API."""
+        return "/graphql" if path == "/api/graphql" else super().behind(path)
+
     @property
     def outside_url(self) -> str:
         return self.believed_url or self.url

@@ -93,10 +93,17 @@ def issue(forge: "FakeGitLab", found: Project, entry: Issue) -> dict[str, Any]:
         "state": "opened" if entry.state == "open" else entry.state,
         "author": user(forge.store.users[entry.author]),
         "labels": entry.labels,
+        "confidential": entry.confidential,
         "created_at": time(entry.created_at),
         "updated_at": time(entry.updated_at),
         "web_url": f"{forge.url}/{found.name}/-/issues/{entry.number}",
     }
+
+
+def description(entry: Issue) -> dict[str, Any]:
+    """What GraphQL says of an issue's words; a new title counts as well."""
+    changes = [at for at in (entry.edited_at, entry.renamed_at) if at]
+    return {"lastEditedAt": time(max(changes)) if changes else None}
 
 
 def merge_request(forge: "FakeGitLab", found: Project, pull: Pull) -> dict[str, Any]:

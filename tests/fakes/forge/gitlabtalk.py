@@ -14,6 +14,7 @@ PLACE = P + "/{kind}/{number}"
 def add_routes(routes: Routes) -> None:
     add = routes.add
     add("GET", "/user")(_me)
+    add("POST", "/graphql")(_work_item)
     add("GET", "/users")(_users)
     add("GET", "/users/{user}/events")(_events)
     add("GET", P + "/members/all/{user}")(_member)
@@ -53,6 +54,25 @@ def _me(rights: Rights, call: Call) -> Answer:
     rights.signed_in()
     assert rights.token is not None
     return Answer(200, gitlabjson.me(rights.forge, rights.token))
+
+
+def _work_item(rights: Rights, call: Call) -> Answer:
+    """GraphQL's one query of the client's: when the words of an issue were changed last."""
+    _ = rights.user
+    given = call.json()
+    assert "lastEditedAt" in given["query"]
+    kind, _, number = str(given["variables"]["id"]).rpartition("/")
+    if kind != "gid://gitlab/WorkItem":
+        return Answer(200, {"errors": [{"message": f"{kind} is no global id of a WorkItem"}]})
+    found = [
+        entry
+        for project in rights.forge.store.projects.values()
+        if rights.sees(project)
+        for entry in project.issues.values()
+        if entry.id == int(number)
+    ]
+    shown = {"widgets": [{}, gitlabjson.description(found[0])]} if found else None
+    return Answer(200, {"data": {"workItem": shown}})
 
 
 def _users(rights: Rights, call: Call) -> Answer:
@@ -187,14 +207,12 @@ def _change(rights: Rights, call: Call, id: str, kind: str, number: str) -> Answ
     entry, data = _entry(project, kind, number), call.json()
     if entry.author != rights.login or "add_labels" in data:
         rights.needs(project, "triage")
-    entry.title = data.get("title", entry.title)
-    entry.body = data.get("description", entry.body)
+    rights.forge.store.edit(entry, title=data.get("title"), body=data.get("description"))
     for label in filter(None, data.get("add_labels", "").split(",")):
         rights.forge.label(project, entry, rights.login, label)
     if isinstance(entry, Pull) and "reviewer_ids" in data:
         logins = {user.id: user.login for user in rights.forge.store.users.values()}
         entry.reviewers = [logins[number] for number in data["reviewer_ids"]]
-    entry.updated_at = rights.forge.store.now()
     return _shown(rights, project, entry)
 
 

@@ -33,6 +33,10 @@ class FakeForge:
         """The answer to a call of the API; `path` begins behind `api`."""
         raise NotImplementedError
 
+    def behind(self, path: str) -> str | None:
+        """The part of a path behind `api`; None where it is none of the API's."""
+        return path.removeprefix(self.api) if path.startswith(self.api + "/") else None
+
     def may_git(self, token: Token | None, project: Project, write: bool) -> bool:
         """Whether a token reads or pushes this project over git."""
         raise NotImplementedError
@@ -42,14 +46,15 @@ class FakeForge:
         return {"message": message}
 
     def served(self, call: Call) -> Answer:
-        if not call.path.startswith(self.api + "/"):
+        path = self.behind(call.path)
+        if path is None:
             with self.store.lock:
                 self.store.follow_branches()
             return git_over_http(self, call)
         with self.store.lock:
             self.store.follow_branches()
             try:
-                return self.answer(call, call.path.removeprefix(self.api))
+                return self.answer(call, path)
             except Refused as refused:
                 return refused.answer
 
@@ -94,8 +99,8 @@ class _Requests(BaseHTTPRequestHandler):
         call = Call(self.command, split.path, query, headers, self._body(headers))
         forge = self.server.forge
         fault = None
-        if call.path.startswith(forge.api + "/"):
-            name = f"{call.method} {call.path.removeprefix(forge.api)}"
+        if (path := forge.behind(call.path)) is not None:
+            name = f"{call.method} {path}"
             forge.calls.append(name)
             fault = forge.faults.for_call(name)
         if fault is None:

@@ -80,6 +80,9 @@ class Issue:
     state: State = "open"
     labels: list[str] = field(default_factory=list)
     reactions: list[Reaction] = field(default_factory=list)
+    edited_at: datetime | None = None
+    renamed_at: datetime | None = None
+    confidential: bool = False
 
 
 @dataclass
@@ -232,6 +235,14 @@ class Store:
         made = Issue(number, self.next_id(), title, body, author, now, now)
         project.issues[number] = made
         return made
+
+    def edit(self, entry: Issue, *, title: str | None = None, body: str | None = None) -> None:
+        """Changes an issue's words, as its author may at any time."""
+        entry.updated_at = self.now()
+        if title is not None:
+            entry.title, entry.renamed_at = title, self.now()
+        if body is not None:
+            entry.body, entry.edited_at = body, self.now()
 
     def pull(
         self,
