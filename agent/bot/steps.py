@@ -21,6 +21,7 @@ from agent.bot.publish import Published, publish
 from agent.bot.trigger import NotForUs, Trigger
 from agent.keys import Value
 from agent.settingsfile import OWN, PROJECT
+from sandbox.errors import UsageError
 
 Step = Literal["accept", "propose", "publish"]
 STEPS = get_args(Step)
@@ -80,7 +81,16 @@ class Job:
         return refusal(self.forge, trigger, found)
 
     def _proposal(self, trigger: Trigger) -> Proposal:
-        if (self.folder / proposal.FILE).exists():
-            return proposal.read(self.folder)
+        """What the job that makes the attempt left. Where that is nothing, or no proposal of this
+        event, somebody waits for an answer all the same."""
         reason = "The job that makes the attempt left no result; its log says why."
+        if (self.folder / proposal.FILE).exists():
+            try:
+                found = proposal.read(self.folder)
+            except UsageError as problem:
+                reason = f"What the job that makes the attempt left is no result: {problem.message}"
+            else:
+                if found.key == trigger.key:
+                    return found
+                reason = "What the job that makes the attempt left is of another event."
         return Proposal(trigger.key, "broken", reason, "", "")
