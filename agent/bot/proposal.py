@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sandbox.errors import UsageError
-from sandbox.patch import Change, Patch, check_patch
+from sandbox.patch import Change, Patch, check_patch, printable
 
 SCHEMA = "greenroom.proposal/1"
 FILE = "proposal.json"
@@ -120,7 +120,8 @@ def read(folder: Path) -> Proposal:
         data = json.loads(raw)
         return _proposal(data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-        raise UsageError(f"{path} is no {SCHEMA}: {type(problem).__name__}: {problem}") from None
+        said = printable(str(problem))[:300]
+        raise UsageError(f"{path} is no {SCHEMA}: {type(problem).__name__}: {said}") from None
 
 
 def _proposal(data: dict[str, Any]) -> Proposal:
