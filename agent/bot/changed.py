@@ -46,6 +46,14 @@ def changed_files(patch: Patch, base: Reader) -> tuple[ChangedFile, ...]:
         )
 
 
+def shown(patch: Patch, base: Reader) -> str:
+    """The patch as a diff. Raises PatchError as above."""
+    before = {change.path: base(change.path) for change in patch}
+    modes = {change.path: change.mode or FILE for change in patch}
+    with scratch_folder("lines-") as folder:
+        return b"".join(_diffs(folder, patch, before, modes)).decode("utf-8", "replace")
+
+
 def _diffs(
     folder: Path, patch: Patch, before: dict[str, bytes | None], modes: dict[str, int]
 ) -> list[bytes]:

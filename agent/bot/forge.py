@@ -138,6 +138,10 @@ class Forge(Protocol):
     def base_commit(self, branch: str) -> str:
         """The commit of a branch of the repository itself."""
 
+    def contains(self, branch: str, commit: str) -> bool:
+        """Whether a commit is one of a branch of the repository itself. That the forge knows it is
+        not enough: it keeps those of forks beside it."""
+
     def acknowledge(self, trigger: Trigger) -> None:
         """Puts a reaction on what asked; nothing where the trigger names no target."""
 

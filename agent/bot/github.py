@@ -119,6 +119,9 @@ class GitHub:
             )
         return commit
 
+    def contains(self, branch: str, commit: str) -> bool:
+        return github_commit.contains(self._api, self._at, self.base_commit(branch), commit)
+
     def acknowledge(self, trigger: Trigger) -> None:
         paths = {
             "comment": f"/issues/comments/{trigger.target_id}",

@@ -44,6 +44,15 @@ def head_of(api: Api, home: str, branch: str) -> str | None:
     return None if found is None else str(found["object"]["sha"])
 
 
+def contains(api: Api, at: str, head: str, commit: str) -> bool:
+    """Whether `commit` is `head` or one that came before it."""
+    if commit == head:
+        return True
+    what, place = f"look for {commit[:12]}", f"{at}/compare/{quoted(commit)}...{head}"
+    found = api.find(what, place, {"per_page": 1})
+    return found is not None and found["merge_base_commit"]["sha"] == commit
+
+
 def ref(branch: str) -> str:
     """A branch as the end of an address of the git data API."""
     return quoted(f"heads/{branch}")

@@ -130,6 +130,9 @@ class GitLab:
             raise ForgeError(f"There is no branch {branch} in the project.", status=404)
         return commit
 
+    def contains(self, branch: str, commit: str) -> bool:
+        return gitlab_commit.contains(self._api, self._at, self.base_commit(branch), commit)
+
     def doubt(self, trigger: Trigger, label: str, still: bool = True) -> str:
         """What GitLab knows otherwise than a webhook's payload said, empty where it agrees; see
         gitlab_confirm."""

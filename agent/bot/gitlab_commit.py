@@ -54,6 +54,20 @@ def commit(
     return str(made["id"])
 
 
+def contains(api: Api, project: str, head: str, commit: str) -> bool:
+    """Whether `commit` is `head` or one that came before it."""
+    if commit == head:
+        return True
+    what, at = f"look for {commit[:12]}", f"{project}/repository/merge_base"
+    try:
+        found = api.find(what, at, {"refs[]": [commit, head]}, missing=("Merge Base Not Found",))
+    except ForgeError as problem:
+        if problem.status == 400 and "Could not find ref" in problem.message:
+            return False
+        raise
+    return found is not None and found["id"] == commit
+
+
 def check_storable(patch: Patch) -> None:
     """Raises ForgeError for a patch that GitLab's API cannot store."""
     for change in patch:

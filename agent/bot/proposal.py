@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sandbox.errors import UsageError
-from sandbox.patch import Change, Patch, check_patch
+from sandbox.patch import Change, Patch, check_patch, printable
 
 SCHEMA = "greenroom.proposal/1"
 FILE = "proposal.json"
@@ -22,6 +22,8 @@ MOST_BYTES = 64 << 20
 
 #: `not reproduced`: the tests that failed elsewhere pass in the sandbox. `broken`: no attempt could
 #: be made or ended, and the reason is not the model's.
+#: What a verdict that solves is worth, the weakest first.
+GRADES = ("regression-only", "reproduced", "proved")
 Status = Literal["solved", "not solved", "nothing to do", "not reproduced", "stopped", "broken"]
 
 
@@ -118,7 +120,8 @@ def read(folder: Path) -> Proposal:
         data = json.loads(raw)
         return _proposal(data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-        raise UsageError(f"{path} is no {SCHEMA}: {type(problem).__name__}: {problem}") from None
+        said = printable(str(problem))[:300]
+        raise UsageError(f"{path} is no {SCHEMA}: {type(problem).__name__}: {said}") from None
 
 
 def _proposal(data: dict[str, Any]) -> Proposal:
@@ -133,6 +136,8 @@ def _proposal(data: dict[str, Any]) -> Proposal:
         values[name] = _texts(values[name], name)
     if values["status"] not in get_args(Status):
         raise ValueError("status is none that there is")
+    if values["grade"] not in (GRADES if values["status"] == "solved" else ("", *GRADES)):
+        raise ValueError("grade is none that there is")
     if not _COMMIT.fullmatch(values["commit"]):
         raise ValueError("commit is no commit's id")
     patch = Patch(tuple(_change(entry) for entry in values["patch"]))

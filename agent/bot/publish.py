@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from agent.bot import habits, harmless, pulltext, rules, secretscan, state, telling
+from agent.bot import changed, habits, harmless, pulltext, rules, secretscan, state, telling
 from agent.bot.config import Config
 from agent.bot.forge import Comment, Forge, ForgeError, NewPull, Pull
 from agent.bot.owners import owners
 from agent.bot.permission import refusal
-from agent.bot.proposal import Proposal
+from agent.bot.proposal import GRADES, Proposal
 from agent.bot.trigger import Place, Trigger
 from agent.settingsfile import Reader
-from sandbox.errors import UsageError
+from sandbox.errors import GreenroomError, UsageError
 
 _PUSHED = "Somebody pushed meanwhile, so the patch is for a commit that is not the last."
-_STRENGTH = ("regression-only", "reproduced", "proved")
+_LATER = "something asked later was taken up meanwhile"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def publish(
     forge: Forge, trigger: Trigger, config: Config, proposal: Proposal, run_url: str
 ) -> Published:
     """Publishes what the rules let out. Raises UsageError for a proposal of another event, and
-    ForgeError after the status comment has said it, where the forge still takes one."""
+    whatever else ends it after the status comment has said it, where the forge still takes one."""
     if proposal.key != trigger.key:
         raise UsageError("the proposal is not of this event", "Fetch the artifact of this run.")
     if reason := refusal(forge, trigger, config):
@@ -54,11 +54,15 @@ def publish(
     job = _Job(forge, trigger, config, proposal, run_url)
     try:
         end = job.end()
-    except ForgeError as error:
+    except Exception as error:  # also for a fault of ours somebody waits for an answer
+        known = error if isinstance(error, GreenroomError) else None
+        said = known.message if known else f"an error inside of greenroom, {type(error).__name__}"
         try:
-            job.tell(_End(telling.failed(error.message, run_url), ""))
+            job.tell(_End(telling.failed(said, run_url), ""))
         except ForgeError as second:
-            error.hint = f"{error.hint} Nor could the comment say so: {second.message}".strip()
+            if known is None:
+                raise error from second
+            known.hint = f"{known.hint} Nor could the comment say so: {second.message}".strip()
         raise
     return job.tell(end)
 
@@ -71,17 +75,16 @@ class _Job:
     proposal: Proposal
     run_url: str
 
-    def stopped(self) -> bool:
-        kept = self._kept()
-        return kept is not None and kept[1].stops(self.trigger)
-
     def tell(self, end: _End) -> Published:
-        """Edits the status comment, or leaves one where there is none."""
+        """Edits the status comment, or leaves one where there is none. One that speaks of a later
+        request is left alone."""
         place = self.trigger.place
         if place is not None:
             me, comments = self.forge.me(), self.forge.my_comments(place)
             kept = state.latest(comments, me)
             known = kept[1] if kept else state.State()
+            if known.replaced(self.trigger):
+                return Published(end.url, f"{end.told} (not in the comment: {_LATER})")
             body = state.body(known.ended(self.trigger.key, end.commit), end.text)
             if kept:
                 self.forge.edit_comment(kept[0], body)
@@ -95,12 +98,15 @@ class _Job:
     def end(self) -> _End:
         """Publishes what may be published. Raises ForgeError, with nothing half-made left."""
         proposal, config = self.proposal, self.config
-        if self.stopped():
+        kept = self._kept()
+        if kept and kept[1].replaced(self.trigger):
+            return _End("", "nothing was published")
+        if kept and kept[1].stops(self.trigger):
             return _End("Stopped, as asked.", "stopped meanwhile")
         if proposal.status != "solved":
             said = f"{proposal.status}: {proposal.reason}"
             return _End(telling.unsolved(proposal, self.run_url), said)
-        if _STRENGTH.index(proposal.grade) < _STRENGTH.index(config.require):
+        if GRADES.index(proposal.grade) < GRADES.index(config.require):
             text = telling.weak(proposal, config.require, self.run_url)
             return _End(text, f"{proposal.grade} only")
         if objections := self.objections():
@@ -112,13 +118,36 @@ class _Job:
         patch = self.proposal.patch
         if not patch:
             return ["it changes nothing"]
-        return [*rules.violations(patch, read, self.config), *secretscan.found(patch, read)]
+        if reason := self._misplaced():
+            return [reason]
+        # What is too large is not read further: each file is a request to the forge.
+        return rules.violations(patch, read, self.config) or secretscan.found(patch, read)
+
+    def _misplaced(self) -> str:
+        """Why the commit that the patch is made for is none that a branch of the bot's may begin
+        at: the rules judge the patch alone, not what that commit brings. That of a pull request is
+        asked for later."""
+        proposal, place = self.proposal, self.trigger.place
+        if place and place.pull:
+            return ""
+        branch = self._base()
+        if proposal.branch != branch or not self.forge.contains(branch, proposal.commit):
+            return f"It is made for a commit that is not on the branch {branch}."
+        return ""
+
+    def _base(self) -> str:
+        """The branch that was asked to be mended, where no pull request was."""
+        build = self.trigger.build
+        return build.branch if build else self._default()
+
+    def _default(self) -> str:
+        return self.forge.repository().default_branch
 
     def deliver(self) -> _End:
         place = self.trigger.place
         pull = self.forge.pull(place.number) if place and place.pull else None
         if pull is None:
-            return self._for_branch(self.proposal.branch)
+            return self._for_branch(self._base())
         if pull.state != "open":
             return _End(f"This is {pull.state} already; nothing was pushed.", pull.state)
         own = pull.branch.startswith(pulltext.BRANCHES) and pull.author == self.forge.me()
@@ -132,7 +161,9 @@ class _Job:
 
     def _show(self, why: str) -> _End:
         proof = pulltext.PROOF[self.proposal.grade]
-        return _End(telling.patch(self.proposal, proof, why, self.run_url), why)
+        # Not the text that came with it, which need not be the patch that the rules have judged.
+        diff = changed.shown(self.proposal.patch, self._reader(self.proposal.commit))
+        return _End(telling.patch(diff, proof, why, self.run_url), why)
 
     def _onto(self, pull: Pull) -> _End:
         """A further commit on a pull request of the bot's own."""
@@ -151,6 +182,7 @@ class _Job:
         pulls = [pull for pull in self.forge.open_pulls(prefix) if pull.base_branch == base]
         new = pulltext.pull_request(
             *(self.trigger, self.proposal, self.config, self._default_reader()),
+            base=base,
             branch=pulls[0].branch if pulls else "",
             run_url=self.run_url,
         )
@@ -227,7 +259,7 @@ class _Job:
         return notes
 
     def _message(self) -> str:
-        messages = self.forge.recent_messages(self.forge.repository().default_branch)
+        messages = self.forge.recent_messages(self._default())
         signed = self.forge.identity() if habits.signed_off(messages) else ""
         return pulltext.message(self.trigger, self.proposal, signed_off=signed)
 
@@ -246,5 +278,4 @@ class _Job:
         return cache(lambda path: self.forge.file(path, commit))
 
     def _default_reader(self) -> Reader:
-        branch = self.forge.repository().default_branch
-        return self._reader(self.forge.base_commit(branch))
+        return self._reader(self.forge.base_commit(self._default()))

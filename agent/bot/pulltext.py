@@ -17,7 +17,11 @@ from agent.bot.trigger import Trigger
 
 BRANCHES = "greenroom/"
 _SUBJECT = 72
-_LISTED = 20
+_LISTED, _NOTES = 15, 10
+#: Characters of the model's words; one may become four in Markdown.
+_SUMMARY = 4_000
+#: Forges take bodies of 65,536 characters.
+_MOST_BODY = 64_000
 PROOF = {
     "proved": "**Proved.** Tests that failed before pass now. In clean containers, each was seen "
     "failing without this change and passing with it, again and again.",
@@ -75,11 +79,12 @@ def pull_request(
     config: Config,
     read: Callable[[str], bytes | None],
     *,
+    base: str,
     branch: str = "",
     run_url: str = "",
 ) -> NewPull:
-    """The pull request of a solved proposal. `read` gives files of the default branch; `run_url` is
-    where the run's report can be had."""
+    """The pull request of a solved proposal. `read` gives files of the default branch; `base` is
+    the branch it goes into, `run_url` where the run's report can be had."""
     parts = {
         "wrong": _wrong(trigger, proposal),
         "change": _change(proposal),
@@ -87,9 +92,8 @@ def pull_request(
         "rest": _rest(proposal, run_url),
     }
     template = habits.template(read)
-    if template:
-        body = habits.filled(template, parts)
-    else:
+    body = habits.filled(template, parts) if template else ""
+    if not 0 < len(body) <= _MOST_BODY:
         heads = {"wrong": "Why", "change": "What changed", "proof": "How it was proved", "rest": ""}
         body = "\n\n".join(
             f"## {heads[name]}\n\n{text}" if heads[name] else text for name, text in parts.items()
@@ -98,7 +102,7 @@ def pull_request(
         title=title(trigger, proposal),
         body=body,
         branch=branch or branch_name(trigger),
-        base_branch=proposal.branch,
+        base_branch=base,
         draft=config.pull_request != "ready",
     )
 
@@ -121,7 +125,7 @@ def _change(proposal: Proposal) -> str:
     files = _ids(proposal.patch.paths)
     if not proposal.summary:
         return files
-    return f"In the model's words:\n\n{harmless.quoted(proposal.summary)}\n\n{files}"
+    return f"In the model's words:\n\n{harmless.quoted(proposal.summary, _SUMMARY)}\n\n{files}"
 
 
 def _proof(proposal: Proposal) -> str:
@@ -146,7 +150,7 @@ def _rest(proposal: Proposal, run_url: str) -> str:
     unseen = [
         "anything that the tests do not run, their speed, and how the code reads",
         "the repository's other checks, which run on this pull request or are for you to start",
-        *(harmless.phrase(note) for note in proposal.notes),
+        *(harmless.phrase(note) for note in proposal.notes[:_NOTES]),
     ]
     cost = "" if proposal.cost is None else f", ${proposal.cost:.4f}"
     spent = f"{proposal.turns} turns, {proposal.tokens:,} tokens, {proposal.seconds:.0f} s{cost}"

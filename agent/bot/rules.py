@@ -36,8 +36,13 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
             *.gitlab-ci.y*ml action.y*ml /ci/ .teamcity/ .semaphore/ .tekton/ .github/ .gitlab/
             buildspec.y*ml cloudbuild.y*ml .renovaterc* renovate.json* .mergify.y*ml codecov.y*ml
             .codecov.y*ml netlify.toml vercel.json
-            .readthedocs.y*ml
+            .readthedocs.y*ml .gitpod.* .drone.* .build.y*ml .builds/ .zuul.y*ml .zuul.d/ /zuul.d/
+            bors.toml .rultor.yml .bazelci/ .bazelrc .dependabot/ .pre-commit-hooks.yaml
+            *jenkinsfile* .pipelines/ .harness/ buildkite.y*ml
         """),
+    ),
+    "is what agents and editors take their orders from": _patterns(
+        ".cursorrules .windsurfrules .clinerules* agents.md claude.md gemini.md"
     ),
     "is a lockfile, which nobody can review": _patterns("""
         package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock bun.lockb deno.lock
@@ -99,8 +104,11 @@ def violations(patch: Patch, base: Reader, config: Config) -> tuple[str, ...]:
 def forbidden(path: str) -> str:
     """What the file at `path` is that a patch may not touch, after "it"; empty for any other."""
     spelled = _spelled(path)
-    named = (why for why, patterns in FORBIDDEN.items() if _rules(patterns).ignores(spelled))
-    return next(named, "")
+    for why, patterns in FORBIDDEN.items():
+        # A file in the place of a folder takes away all that is in it.
+        if any(map(_rules(patterns).ignores, (spelled, f"{spelled}/x"))):
+            return why
+    return ""
 
 
 def _spelled(path: str) -> str:

@@ -66,6 +66,14 @@ class State:
         later = [asked.at for asked in self.asked] + [self.stopped]
         return any(moment(at) > moment(trigger.at) for at in later if at)
 
+    def replaced(self, trigger: Trigger) -> bool:
+        """Whether another request was taken up after the trigger. Where it was taken up itself
+        their order tells: a dispatch does not say when it was sent."""
+        keys = [asked.key for asked in self.asked]
+        if trigger.key in keys:
+            return keys[-1] != trigger.key
+        return any(moment(asked.at) > moment(trigger.at) for asked in self.asked)
+
     def stops(self, trigger: Trigger) -> bool:
         """Whether a stop was asked after the trigger was, which is when it was taken up first: a
         dispatch does not say itself when it was sent."""

@@ -21,6 +21,7 @@ from agent.bot.publish import Published, publish
 from agent.bot.trigger import NotForUs, Trigger
 from agent.keys import Value
 from agent.settingsfile import OWN, PROJECT
+from sandbox.errors import UsageError
 
 Step = Literal["accept", "propose", "publish"]
 STEPS = get_args(Step)
@@ -118,9 +119,17 @@ class Job:
         return refusal(self.forge, trigger, found)
 
     def _proposal(self, trigger: Trigger, reason: str) -> Proposal:
-        """The other job's proposal; one that has `reason` where that made none."""
+        """The other job's proposal; where that left none, or none of this event, one that says so,
+        with `reason` if there is one: somebody waits for an answer all the same."""
+        left = "What the job that makes the attempt left is"
         if (self.folder / proposal.FILE).exists():
-            return proposal.read(self.folder)
+            try:
+                found = proposal.read(self.folder)
+            except UsageError as problem:
+                return _broken(trigger, f"{left} no result: {problem.message}")
+            if found.key == trigger.key:
+                return found
+            return _broken(trigger, f"{left} of another event.")
         missing = "The job that makes the attempt left no result; its log says why."
         return _broken(trigger, reason or missing)
 

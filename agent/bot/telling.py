@@ -8,6 +8,8 @@ from agent.bot.proposal import Proposal
 
 #: Forges take comments of 65,536 characters; a patch has to leave room for the words around it.
 _MOST_PATCH = 50_000
+#: Characters of words that are quoted; one may become four in Markdown.
+_REASON, _SUMMARY = 3_000, 6_000
 _LISTED = 10
 _HEADS = {
     "not solved": "No patch: no attempt passed the clean room.",
@@ -21,14 +23,16 @@ _HEADS = {
 
 def unsolved(proposal: Proposal, run_url: str) -> str:
     """For a proposal without a patch that counts."""
-    lines = [_HEADS[proposal.status], harmless.quoted(proposal.reason) if proposal.reason else ""]
+    lines = [_HEADS[proposal.status]]
+    if proposal.reason:
+        lines.append(harmless.quoted(proposal.reason, _REASON))
     if proposal.after.failing:
         shown = proposal.after.failing[:_LISTED]
         names = "\n".join(f"- `{harmless.line(each).replace('`', chr(39))}`" for each in shown)
         more = len(proposal.after.failing) - len(shown)
         lines.append(f"Still failing:\n{names}" + (f"\n- and {more} more" if more else ""))
     if proposal.summary:
-        lines.append(f"In the model's words:\n\n{harmless.quoted(proposal.summary)}")
+        lines.append(f"In the model's words:\n\n{harmless.quoted(proposal.summary, _SUMMARY)}")
     return _joined(lines, run_url, again=True)
 
 
@@ -66,19 +70,18 @@ def link(url: str, why: str, run_url: str) -> str:
     return _joined([f"The branch is there. [Open the pull request]({url})", why], run_url)
 
 
-def patch(proposal: Proposal, proof: str, why: str, run_url: str) -> str:
+def patch(diff: str, proof: str, why: str, run_url: str) -> str:
     """For a patch that can only be shown: of a fork, or where others have pushed meanwhile."""
-    if len(proposal.diff) > _MOST_PATCH:
+    shown = harmless.patch(diff) if len(diff) <= _MOST_PATCH else ""
+    if not shown or len(shown) > _MOST_PATCH:
         shown = "The patch is too long for a comment; it is in the run's report."
-    else:
-        shown = harmless.patch(proposal.diff)
     return _joined([why, proof, shown], run_url)
 
 
 def failed(reason: str, run_url: str) -> str:
     """For a forge that refused something on the way out."""
     head = "There is a proved patch, and publishing it failed:"
-    return _joined([head, harmless.quoted(reason)], run_url, again=True)
+    return _joined([head, harmless.quoted(reason, _REASON)], run_url, again=True)
 
 
 def _joined(lines: Sequence[str], run_url: str, *, again: bool = False) -> str:

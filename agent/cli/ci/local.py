@@ -13,7 +13,7 @@ from agent.bot.attempt import Seen, attempt
 from agent.bot.config import Config
 from agent.bot.ground import Ground
 from agent.bot.instruction import instruction
-from agent.bot.proposal import FILE, Proposal
+from agent.bot.proposal import FILE, GRADES, Proposal
 from agent.bot.propose import concluded
 from agent.bot.report import FILE as REPORT
 from agent.bot.trigger import Actor, Trigger
@@ -39,7 +39,6 @@ examples:
 """
 #: An issue of a forge has at most 65,536 characters.
 _MOST = 1 << 20
-_STRENGTH = ("regression-only", "reproduced", "proved")
 SOLVED, NOT_SOLVED, BROKEN = 0, 1, 3
 
 
@@ -172,7 +171,7 @@ def _tell(
         console.say("The bot would not publish it:", "red")
         for objection in objections:
             console.say(f"  {objection}")
-    new = pulltext.pull_request(trigger, made, found, read)
+    new = pulltext.pull_request(trigger, made, found, read, base=made.branch)
     console.say(f"\n{new.title}", "bold")
     console.say(f"{new.branch} into {new.base_branch}{', a draft' if new.draft else ''}")
     console.say(f"\n{new.body}\n")
@@ -181,7 +180,7 @@ def _tell(
 
 
 def _objections(made: Proposal, found: Config, read: Reader) -> Sequence[str]:
-    weak = _STRENGTH.index(made.grade) < _STRENGTH.index(found.require)
+    weak = GRADES.index(made.grade) < GRADES.index(found.require)
     return [
         *([f"Its grade is less than what is required: {found.require}."] if weak else []),
         *rules.violations(made.patch, read, found),

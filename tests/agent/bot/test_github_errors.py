@@ -140,6 +140,7 @@ OPERATIONS: dict[str, Operation] = {
     "file": lambda forge, scene: forge.file("src/app.py", scene.desk.head("main")),
     "head_of": lambda forge, scene: forge.head_of("main"),
     "base_commit": lambda forge, scene: forge.base_commit("main"),
+    "contains": lambda forge, scene: forge.contains(scene.branch, scene.desk.head("main")),
     "acknowledge": lambda forge, scene: forge.acknowledge(scene.trigger),
     "my_comments": lambda forge, scene: forge.my_comments(scene.issue),
     "my_recent_comments": lambda forge, scene: forge.my_recent_comments(SINCE),

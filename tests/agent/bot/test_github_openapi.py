@@ -105,6 +105,7 @@ def _ask_everything(here: Desk, forge: GitHub) -> None:
     commit = here.project.git.commit("main", {"large": "x" * (2 << 20)}, "Large")
     forge.file("large", commit)
     forge.base_commit("main")
+    forge.contains("main", base)
     forge.recent_messages("main")
     comment = forge.add_comment(issue, "Working")
     forge.my_comments(issue)

@@ -67,6 +67,7 @@ READS: dict[str, Act] = {
     "may_write": lambda s, f: f.may_write(s.at.actor("dev")),
     "file": lambda s, f: f.file("src/app.py", s.head()),
     "head_of": lambda s, f: f.head_of("main"),
+    "contains": lambda s, f: f.contains("main", "a1" * 20),
     "base_commit": lambda s, f: f.base_commit("main"),
     "my_comments": lambda s, f: f.my_comments(s.issue),
     "my_recent_comments": lambda s, f: f.my_recent_comments(SINCE),

@@ -215,6 +215,115 @@ def test_a_proposal_of_another_event_is_refused(here: Desk) -> None:
         published(here, trigger, proposed(here, trigger, key="comment:1"))
 
 
+def test_a_commit_of_elsewhere_brings_nothing_in(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    evil = {".github/workflows/x.yml": "on: push\n", ".gitlab-ci.yml": "x:\n"}
+    # As a fork's commit is: the forge knows it, and no branch of the repository has it.
+    commit = here.project.git.commit("main", evil, "Steal")
+    here.project.git.set_ref("refs/heads/main", here.project.git.text("rev-parse", f"{commit}^"))
+    published(here, trigger, proposed(here, trigger, commit=commit))
+    assert pulls(here) == []
+    assert not [name for name in here.project.git.branches() if "greenroom" in name]
+    assert "not on the branch main" in told(here, place)
+
+
+def test_a_branch_that_nobody_asked_for_gets_no_pull_request(here: Desk) -> None:
+    here.project.git.set_ref("refs/heads/release", here.head("main") or "")
+    trigger = accepted(here, here.issue())
+    published(here, trigger, proposed(here, trigger, branch="release"))
+    assert pulls(here) == []
+
+
+def test_commits_that_came_meanwhile_are_no_hindrance(here: Desk) -> None:
+    trigger = accepted(here, here.issue())
+    proposal = proposed(here, trigger)
+    here.project.git.commit("main", {"other.py": "1\n"}, "Go on")
+    published(here, trigger, proposal)
+    assert len(pulls(here)) == 1
+
+
+@pytest.mark.parametrize("status", ["solved", "not solved", "broken"])
+def test_an_old_run_does_not_speak_over_a_later_one(here: Desk, status: str) -> None:
+    place = here.issue()
+    old = accepted(here, place)
+    stop = replace(old, key="comment:0", action="stop", target=None)
+    accept(here.forge(), stop, Config(), NOW, RUN)
+    accepted(here, place, 1, "retry")
+    before = told(here, place)
+    done = published(here, old, proposed(here, old, status=status))
+    assert "something asked later" in done.told
+    assert told(here, place) == before
+    assert "Working on it" in before
+    assert pulls(here) == []
+
+
+def test_the_patch_that_is_shown_is_the_one_that_was_judged(here: Desk) -> None:
+    place = here.issue()
+    first = accepted(here, place)
+    published(here, first, proposed(here, first))
+    here.project.git.commit(pulls(here)[0].branch, {"src/app.py": "print('mine')\n"}, "Mine")
+    second = accepted(here, place, 1, "retry")
+    lie = "--- a/src/app.py\n+++ b/src/app.py\n+import evil\n"
+    published(here, second, proposed(here, second, diff=lie))
+    assert "import evil" not in told(here, place)
+    assert "+print('yes')" in told(here, place)
+
+
+def test_a_fault_of_ours_is_told_too(here: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("secret words")
+
+    monkeypatch.setattr("agent.bot.publish.rules.violations", fails)
+    with pytest.raises(ZeroDivisionError):
+        published(here, trigger, proposed(here, trigger))
+    assert "ZeroDivisionError" in told(here, place)
+    assert "secret words" not in told(here, place)
+    assert "Working on it" not in told(here, place)
+
+
+WORST = "<" * 20_000
+
+
+@pytest.mark.parametrize("status", ["solved", "not solved"])
+def test_the_longest_words_fit_into_what_a_forge_takes(here: Desk, status: str) -> None:
+    here.project.git.commit("main", {"PULL_REQUEST_TEMPLATE.md": "x" * 20_000}, "Ask much")
+    place = here.issue()
+    trigger = accepted(here, place)
+    ids = tuple("@" * 300 + str(number) for number in range(30))
+    notes = tuple(WORST for _ in range(30))
+    ran = Ran(ids, 1)
+    words = {"summary": WORST, "reason": WORST, "notes": notes, "repaired": ids}
+    more = {**words, "before": ran, "after": ran, "added_tests": ids}
+    published(here, trigger, proposed(here, trigger, status=status, **more))
+    assert ("Opened" if status == "solved" else "No patch") in told(here, place)
+    assert all(len(pull.body) <= 65_536 for pull in pulls(here))
+    assert len(told(here, place)) <= 65_536
+
+
+def test_a_patch_that_quoting_makes_too_long_is_not_shown(here: Desk) -> None:
+    place = here.issue()
+    first = accepted(here, place)
+    published(here, first, proposed(here, first))
+    here.project.git.commit(pulls(here)[0].branch, {"src/app.py": "print('mine')\n"}, "Mine")
+    second = accepted(here, place, 1, "retry")
+    long = Patch((Change("long.txt", FILE, b"x\n" * 15_000),))
+    published(here, second, proposed(here, second, patch=long), Config(max_lines=20_000))
+    assert "too long for a comment" in told(here, place)
+
+
+def test_a_patch_of_too_many_files_is_not_asked_for_file_by_file(here: Desk) -> None:
+    place = here.issue()
+    trigger = accepted(here, place)
+    many = Patch(tuple(Change(f"file{number}", FILE, b"x") for number in range(300)))
+    published(here, trigger, proposed(here, trigger, patch=many))
+    assert "300 files" in told(here, place)
+    assert len([call for call in here.fake.calls if "file12" in call]) == 0
+
+
 def test_a_link_is_given_where_pull_requests_are_opened_by_hand(here: Desk) -> None:
     place = here.issue()
     trigger = accepted(here, place)

@@ -19,7 +19,7 @@ def test_what_a_patch_names_in_a_pull_request_is_code(part: str) -> None:
     trigger = Trigger("comment:1", "fix", "comment", Actor("dev", 1), "", Place(7), "It fails")
     patch = Patch((Change(PATH, FILE, b"x"),))
     proposal = Proposal("comment:1", "solved", "", "main", "a1" * 20, patch, grade="proved")
-    made = pulltext.pull_request(trigger, proposal, Config(), lambda path: None)
+    made = pulltext.pull_request(trigger, proposal, Config(), lambda path: None, base="main")
     (line,) = (line for line in made.body.split("\n") if "evil.test" in line)
     assert line.startswith("- `<img")
     assert line.endswith("lock`")

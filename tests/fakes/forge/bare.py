@@ -78,6 +78,13 @@ class BareRepository:
         except GitRefused:
             return None
 
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The last commit that two have in common, None where there is none."""
+        try:
+            return self.text("merge-base", one, other)
+        except GitRefused:
+            return None
+
     def branches(self) -> dict[str, str]:
         listed = self.text("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
         pairs = [line.split(" ", 1) for line in listed.splitlines()]

@@ -25,6 +25,7 @@ def add_routes(routes: Routes) -> None:
     add("GET", "/v3/users/{login}")(_account)
     add("GET", REPO)(_repository)
     add("GET", REPO + "/commits")(_commits)
+    add("GET", REPO + "/compare/{span}")(_compare)
     add("GET", REPO + "/collaborators/{login}/permission")(_permission)
     add("GET", REPO + "/contents/{path*}")(_contents)
     add("GET", REPO + "/git/blobs/{sha}")(_blob)
@@ -170,6 +171,16 @@ def _commits(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
     found = [_commit_data(project, sha) for sha in project.git.text("rev-list", start).split()]
     shown = [{"sha": each["sha"], "parents": each["parents"], "commit": each} for each in found]
     return githubjson.page(rights.forge, call, shown)
+
+
+def _compare(rights: Rights, call: Call, owner: str, repo: str, span: str) -> Answer:
+    project = rights.project(owner, repo, "contents: read")
+    base, _, head = span.partition("...")
+    merged = project.git.merge_base(base, head)
+    if merged is None:
+        raise Refused(404, error(404, "Not Found"))
+    status = "ahead" if merged == base else "diverged"
+    return Answer(200, {"status": status, "merge_base_commit": _commit_data(project, merged)})
 
 
 def _commit(rights: Rights, call: Call, owner: str, repo: str, sha: str) -> Answer:

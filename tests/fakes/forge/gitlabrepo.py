@@ -19,6 +19,7 @@ def add_routes(routes: Routes) -> None:
     add("DELETE", P + "/repository/branches/{branch}")(_delete_branch)
     add("GET", P + "/repository/files/{path}")(_file)
     add("GET", P + "/repository/tree")(_tree)
+    add("GET", P + "/repository/merge_base")(_merge_base)
     add("GET", P + "/repository/commits")(_commits)
     add("POST", P + "/repository/commits")(_commit)
     add("GET", P + "/pipelines/{number}")(_pipeline)
@@ -78,6 +79,17 @@ def _tree(rights: Rights, call: Call, id: str) -> Answer:
         place = f"{path}/{name}" if path else name
         entries.append({"id": sha, "name": name, "type": kind, "path": place, "mode": mode})
     return gitlabjson.page(rights.forge, call, entries)
+
+
+def _merge_base(rights: Rights, call: Call, id: str) -> Answer:
+    git = rights.project(id).git
+    refs = call.query["refs[]"].split(",")
+    if unknown := [each for each in refs if git.resolve(each) is None]:
+        raise bad(f"Could not find ref: {', '.join(unknown)}")
+    merged = git.merge_base(*refs)
+    if merged is None:
+        raise not_found("Merge Base")
+    return Answer(200, _shown(git, merged))
 
 
 def _commits(rights: Rights, call: Call, id: str) -> Answer:

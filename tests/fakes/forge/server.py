@@ -95,7 +95,11 @@ class _Requests(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         split = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        query = dict(parse_qsl(split.query, keep_blank_values=True))
+        pairs = parse_qsl(split.query, keep_blank_values=True)
+        query = dict(pairs)
+        for name in query:
+            if name.endswith("[]"):
+                query[name] = ",".join(value for key, value in pairs if key == name)
         call = Call(self.command, split.path, query, headers, self._body(headers))
         forge = self.server.forge
         fault = None
