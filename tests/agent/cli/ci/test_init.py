@@ -95,6 +95,8 @@ def test_a_table_that_is_there_is_never_touched(user: User) -> None:
     done = init(user, "github", "--force")
     assert (user.checkout / "greenroom.toml").read_text().endswith("[ci]\nlabel = 'x'\n")
     assert "has a table [ci] already" in done.stdout
+    assert 'label = "greenroom"' in done.stdout
+    assert "label =" not in init(user, "github", "--force", "--label", "x").stdout
 
 
 @pytest.mark.parametrize(
@@ -176,16 +178,27 @@ def test_nothing_is_left_where_a_second_file_cannot_be_written(user: User) -> No
 
 
 def test_the_jobs_of_gitlab_are_filled_in_and_included(user: User) -> None:
-    done = init(user, "gitlab", "-m", "openai:m", "--runner", "gpu")
+    url = "https://models.example.org/v1"
+    done = init(user, "gitlab", "-m", "openai:m", "--base-url", url, "--runner", "gpu")
     assert done.returncode == 0, done.stderr
     jobs = yaml.safe_load((user.checkout / ".gitlab/greenroom.yml").read_text())
     commit = SOURCE[1].partition("@")[2]
-    install = jobs[".greenroom"]["before_script"][-1]
+    install = "\n".join(jobs[".greenroom"]["before_script"])
     assert f"https://github.com/example/greenroom/archive/{commit}.tar.gz" in install
     assert jobs[".greenroom-propose"]["tags"] == ["gpu"]
     assert jobs[".greenroom-propose"]["variables"]["GREENROOM_MODEL"] == "openai:m"
+    assert jobs[".greenroom-propose"]["variables"]["GREENROOM_BASE_URL"] == url
     included = yaml.safe_load((user.checkout / ".gitlab-ci.yml").read_text())
     assert included == {"include": [{"local": ".gitlab/greenroom.yml"}]}
+
+
+@pytest.mark.parametrize("words", [("--app",), ("--trigger", "label"), ("--workflow", "CI")])
+def test_what_only_github_takes_is_refused_for_gitlab(user: User, words: tuple[str, ...]) -> None:
+    before = files(user)
+    done = init(user, "gitlab", *words)
+    assert done.returncode == 2
+    assert f"{words[0]} is for GitHub only" in done.stderr
+    assert files(user) == before
 
 
 def test_jobs_of_gitlab_that_are_there_are_left_alone(user: User) -> None:
