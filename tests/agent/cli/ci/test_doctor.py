@@ -59,6 +59,20 @@ def test_without_a_token_the_variable_is_named(user: User) -> None:
     assert "GITHUB_TOKEN and GH_TOKEN are not set" in done.stderr
 
 
+@pytest.mark.parametrize("forge", ["github", "gitlab"])
+def test_no_token_goes_to_a_host_that_only_the_remote_names(user: User, forge: str) -> None:
+    user.git("remote", "add", "origin", f"https://{forge}.invalid/o/r")
+    tokens = {"GITHUB_TOKEN": "x", "GITLAB_TOKEN": "x"}
+    done = user.greenroom("ci", "doctor", **tokens, **NOWHERE)
+    assert done.returncode == 2
+    assert "the token is not sent there unasked\n  If it is for there: " in done.stderr
+    named = {
+        "GITHUB_API_URL": f"https://{forge}.invalid/api/v3",
+        "CI_SERVER_URL": f"https://{forge}.invalid",
+    }
+    assert user.greenroom("ci", "doctor", **named, **tokens, **NOWHERE).returncode != 2
+
+
 def test_without_a_repository_it_is_asked_for(user: User) -> None:
     done = user.greenroom("ci", "doctor", GITHUB_TOKEN="x", **NOWHERE)
     assert done.returncode == 2
