@@ -18,7 +18,9 @@ from tasks.nofollow import CheckoutFiles
 
 GITLAB_PATH, GITLAB_CI = ".gitlab/greenroom.yml", ".gitlab-ci.yml"
 _WORKFLOWS = ".github/workflows"
-_NAME = re.compile(r"^name:[ \t]*(.+?)[ \t]*(?:#.*)?$", re.MULTILINE)
+_NAME = re.compile(
+    r"""^name:[ \t]*(?:"([^"\n]+)"|'([^'\n]+)'|([^"'\s].*?))[ \t]*(?:[ \t]#.*)?$""", re.MULTILINE
+)
 _SOURCE = re.compile(r"https://[\w./:@%+-]*\b[0-9a-f]{40}\b[\w./-]*\.tar\.gz")
 _TAG = re.compile(r"[\w.-]{1,100}")
 
@@ -43,7 +45,7 @@ def tests_of(top: Path) -> list[str]:
             written = files.read(path).decode("utf-8", "replace")
             if "pull_request" in written:
                 named = _NAME.search(written)
-                found.append(named[1].strip("\"'") if named else path)
+                found.append(next(filter(None, named.groups())) if named else path)
     return found
 
 

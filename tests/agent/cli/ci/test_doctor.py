@@ -66,11 +66,16 @@ def test_no_token_goes_to_a_host_that_only_the_remote_names(user: User, forge: s
     done = user.greenroom("ci", "doctor", **tokens, **NOWHERE)
     assert done.returncode == 2
     assert "the token is not sent there unasked\n  If it is for there: " in done.stderr
-    named = {
-        "GITHUB_API_URL": f"https://{forge}.invalid/api/v3",
-        "CI_SERVER_URL": f"https://{forge}.invalid",
-    }
-    assert user.greenroom("ci", "doctor", **named, **tokens, **NOWHERE).returncode != 2
+
+
+@pytest.mark.parametrize(
+    ("forge", "variable"), [("github", "GITHUB_API_URL"), ("gitlab", "CI_SERVER_URL")]
+)
+def test_a_host_that_a_variable_names_is_asked(user: User, forge: str, variable: str) -> None:
+    user.git("remote", "add", "origin", "https://127.0.0.1:1/o/r")
+    done = user.greenroom("ci", "doctor", forge, **{variable: "http://127.0.0.1:9"}, **NOWHERE)
+    assert done.returncode == 3
+    assert "_TOKEN" in done.stderr
 
 
 def test_without_a_repository_it_is_asked_for(user: User) -> None:

@@ -129,13 +129,16 @@ def test_failed_builds_are_those_of_workflows_that_test_pull_requests(user: User
         {
             ".github/workflows/test.yml": "name: 'All tests'\non: [pull_request]\n",
             ".github/workflows/odd.yaml": "on: [pull_request]\n",
+            ".github/workflows/one.yml": 'name: "C # 1"  # first\non: [pull_request]\n',
+            ".github/workflows/two.yml": "name: C#2 # second\non: [pull_request]\n",
             ".github/workflows/release.yml": "name: Release\non: [push]\n",
             ".github/workflows/notes.txt": "name: x\non: pull_request\n",
         }
     )
     assert init(user, "github").returncode == 0
     on = yaml.safe_load((user.checkout / WORKFLOW).read_text())[True]
-    assert on["workflow_run"]["workflows"] == [".github/workflows/odd.yaml", "All tests"]
+    named = [".github/workflows/odd.yaml", "C # 1", "All tests", "C#2"]
+    assert on["workflow_run"]["workflows"] == named
 
 
 def test_without_tests_failed_builds_are_left_out_and_said(user: User) -> None:
