@@ -42,8 +42,8 @@ def needed(environment: Mapping[str, str], name: str, what: str) -> str:
         return value
     raise SetupError(
         f"{name} is not set: {what}",
-        "It is set in a job of the forge; docs/ci.md shows the job. To set one up: greenroom ci init; "
-        "to try the bot on this machine: greenroom ci local.",
+        "It is set in a job of the forge; docs/ci.md shows the job. To set one up: "
+        "greenroom ci init; to try the bot on this machine: greenroom ci local.",
     )
 
 
