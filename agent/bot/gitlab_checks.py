@@ -57,7 +57,7 @@ def _jobs(own: str, included: str, branch: str) -> Iterator[Finding]:
     else:
         advice = f"Add `- local: {GITLAB_PATH}` to its `include:`."
         yield Finding("jobs", "to do", f"{GITLAB_CI} does not include {GITLAB_PATH}", advice)
-    if re.search(r"greenroom\[ci\] @ \S*[0-9a-f]{40}", own):
+    if re.search(r"source\.tar\.gz https://\S*[0-9a-f]{40}", own):
         yield Finding("pins", "ok", "Greenroom is installed from one commit")
     else:
         advice = "greenroom ci init gitlab --force --source OWNER/REPO@COMMIT"

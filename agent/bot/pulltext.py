@@ -87,7 +87,7 @@ def pull_request(
         "wrong": _wrong(trigger, proposal),
         "change": _change(proposal),
         "proof": _proof(proposal),
-        "rest": _rest(proposal, run_url),
+        "rest": _rest(trigger, proposal, run_url),
     }
     template = habits.template(read)
     body = habits.filled(template, parts) if template else ""
@@ -144,20 +144,25 @@ def _proof(proposal: Proposal) -> str:
     return "\n\n".join(lines)
 
 
-def _rest(proposal: Proposal, run_url: str) -> str:
-    unseen = [
+def _rest(trigger: Trigger, proposal: Proposal, run_url: str) -> str:
+    unseen = []
+    if trigger.place and not trigger.place.pull and proposal.grade == "proved":
+        # Whatever was red counts as repaired, also what the issue is not about.
+        unseen.append(f"whether the tests that failed are what #{trigger.place.number} is about")
+    unseen += [
         "anything that the tests do not run, their speed, and how the code reads",
         "the repository's other checks, which run on this pull request or are for you to start",
         *(harmless.phrase(note) for note in proposal.notes[:_NOTES]),
     ]
     cost = "" if proposal.cost is None else f", ${proposal.cost:.4f}"
-    spent = f"{proposal.turns} turns, {proposal.tokens:,} tokens, {proposal.seconds:.0f} s{cost}"
+    turns = f"{proposal.turns} turn{'s' * (proposal.turns != 1)}"
+    spent = f"{turns}, {proposal.tokens:,} tokens, {proposal.seconds:.0f} s{cost}"
+    made = harmless.phrase(f"Made by Greenroom {proposal.version} with {proposal.model}", 400)
     report = f"; [the run and its report]({run_url})" if run_url else ""
     return (
         "**Not looked at:**\n"
         + "\n".join(f"- {each}" for each in unseen)
-        + f"\n\n<sub>Made by Greenroom {harmless.phrase(proposal.version)} with "
-        f"{harmless.phrase(proposal.model)}: {spent}{report}. "
+        + f"\n\n<sub>{made}: {spent}{report}. "
         "A comment `/greenroom retry` with words of guidance tries again.</sub>"
     )
 

@@ -18,8 +18,10 @@ from tasks.nofollow import CheckoutFiles
 
 GITLAB_PATH, GITLAB_CI = ".gitlab/greenroom.yml", ".gitlab-ci.yml"
 _WORKFLOWS = ".github/workflows"
-_NAME = re.compile(r"^name:[ \t]*(.+?)[ \t]*(?:#.*)?$", re.MULTILINE)
-_SOURCE = re.compile(r"https://[\w./:@%+-]*\b[0-9a-f]{40}\b[\w./-]*")
+_NAME = re.compile(
+    r"""^name:[ \t]*(?:"([^"\n]+)"|'([^'\n]+)'|([^"'\s].*?))[ \t]*(?:[ \t]#.*)?$""", re.MULTILINE
+)
+_SOURCE = re.compile(r"https://[\w./:@%+-]*\b[0-9a-f]{40}\b[\w./-]*\.tar\.gz")
 _TAG = re.compile(r"[\w.-]{1,100}")
 
 
@@ -43,7 +45,7 @@ def tests_of(top: Path) -> list[str]:
             written = files.read(path).decode("utf-8", "replace")
             if "pull_request" in written:
                 named = _NAME.search(written)
-                found.append(named[1].strip("\"'") if named else path)
+                found.append(next(filter(None, named.groups())) if named else path)
     return found
 
 
@@ -56,7 +58,14 @@ def for_github(top: Path, wanted: Wanted, force: bool) -> Planned:
 
 
 def for_gitlab(
-    top: Path, source: str, model: str, tags: Sequence[str], minutes: int, label: str, force: bool
+    top: Path,
+    source: str,
+    model: str,
+    tags: Sequence[str],
+    minutes: int,
+    label: str,
+    force: bool,
+    base_url: str = "",
 ) -> Planned:
     """The jobs, their inclusion and the table. Raises UsageError like `for_github`."""
     _check_free(top, GITLAB_PATH, force)
@@ -64,8 +73,9 @@ def for_gitlab(
         if not _TAG.fullmatch(tag):
             raise UsageError(f"no tag of a runner: {tag!r}")
     words = {
-        "REQUIREMENT": f"'greenroom[ci] @ {_address(source)}'",
+        "ARCHIVE": _address(source),
         "MODEL": json.dumps(model, ensure_ascii=True),
+        "BASE_URL": json.dumps(base_url, ensure_ascii=True),
         "RUNNER": ", ".join(map(json.dumps, tags)),
         "JOB_MINUTES": str(minutes + 30),
     }
@@ -115,7 +125,7 @@ def _address(source: str) -> str:
     if source.startswith("https://"):
         if not _SOURCE.fullmatch(source):
             raise UsageError(
-                f"{source} names no commit",
+                f"{source} is no .tar.gz of a commit",
                 "Give the address of an archive with the commit's full id in it, such as "
                 "https://gitlab.example/tools/greenroom/-/archive/COMMIT/greenroom-COMMIT.tar.gz",
             )
@@ -130,8 +140,13 @@ def _settings(top: Path, label: str) -> Planned:
     own, project = read(OWN), read(PROJECT)
     said = list(_tables(top, own, project))
     if any(BOT in settings for _, settings in said):
-        where = next(name for name, settings in said if BOT in settings)
-        return Planned((), (f"{where} has a table [{BOT}] already; it was left as it is.",))
+        where, present = next((name, each[BOT]) for name, each in said if BOT in each)
+        notes = [f"{where} has a table [{BOT}] already; it was left as it is."]
+        there = present.get("label", Config.label) if isinstance(present, dict) else label
+        if there != label:
+            notes.append(f"Its label is {there!r}, and the bot answers to that one alone: write")
+            notes.append(f"  label = {json.dumps(label)}")
+        return Planned((), tuple(notes))
     in_project = own is None and any(name == PROJECT for name, _ in said)
     name, before = (PROJECT, project) if in_project else (OWN, own)
     header = f"tool.greenroom.{BOT}" if in_project else BOT

@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from urllib.parse import urlsplit
 
 from agent import settings
 from agent.bot import remote
@@ -20,7 +21,8 @@ DESCRIPTION = """\
 Look at everything that the bot needs in a repository, and say what to click: the workflow, its pins
 and permissions, rules of branches, labels, secrets, the settings; whether the model answers, and
 whether a Docker engine is here. It only reads. The token is that of GITHUB_TOKEN, GH_TOKEN or
-GITLAB_TOKEN; what it may not see is unknown, with the place where a person can.
+GITLAB_TOKEN; what it may not see is unknown, with the place where a person can. To a server of your
+own it is sent if GITHUB_API_URL or CI_SERVER_URL names that.
 
 Exits with 0 when nothing is to do, and with 3 otherwise.\
 """
@@ -82,7 +84,22 @@ def _which(options: argparse.Namespace, variables: Mapping[str, str]) -> tuple[s
             "which repository is this about? The remote `origin` does not tell",
             "Say it: greenroom ci doctor github --repository OWNER/NAME",
         )
+    _check_host(forge, origin.host, variables)
     return forge, name or origin.path, origin.host
+
+
+def _check_host(forge: str, host: str, variables: Mapping[str, str]) -> None:
+    """Raises UsageError for a host of the remote that nobody named: a token goes to no place only
+    because a repository came from there."""
+    if host == f"{forge}.com":
+        return
+    variable = {"github": "GITHUB_API_URL", "gitlab": "CI_SERVER_URL"}[forge]
+    if urlsplit(variables.get(variable, "")).hostname != host.lower():
+        url = f"https://{host}" + "/api/v3" * (forge == "github")
+        raise UsageError(
+            f"the remote `origin` is on {host}; the token is not sent there unasked",
+            f"If it is for there: {variable}={url} greenroom ci doctor",
+        )
 
 
 def _host(url: str) -> str:

@@ -53,7 +53,7 @@ _GITLAB_NEXT = """\
 Next:
   1. Settings > Access tokens: the two tokens above.
   2. Settings > CI/CD > Variables: GITLAB_TOKEN twice, protected and masked, one for each
-     environment; the model's key for greenroom/read.
+     environment; the model's key, OPENAI_API_KEY, for greenroom/read.
   3. Commit these files to the default branch, push; then the webhook, as docs/ci-gitlab.md says.
   4. greenroom ci doctor\
 """
@@ -112,6 +112,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         planned = setup_files.for_github(top, _wanted(options, console), options.force)
         told, later = _GITHUB, _GITHUB_NEXT + f"\n{_APP_NEXT}" * options.app
     else:
+        _check_for_gitlab(options)
         planned = setup_files.for_gitlab(
             top,
             options.source,
@@ -120,6 +121,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
             60,
             options.label,
             options.force,
+            str(flags(options).get("base_url") or ""),
         )
         told, later = _GITLAB, _GITLAB_NEXT
     setup_files.write(top, planned)
@@ -128,6 +130,16 @@ def main(options: argparse.Namespace, console: Console) -> int:
     for text in (*planned.notes, "", *told.splitlines(), "", *later.splitlines()):
         console.say(text)
     return 0
+
+
+def _check_for_gitlab(options: argparse.Namespace) -> None:
+    """Raises UsageError for flags that would be lost."""
+    for name in ("trigger", "workflow", "app", "pin"):
+        if getattr(options, name):
+            raise UsageError(
+                f"--{name} is for GitHub only",
+                "On GitLab the webhook says what sets the bot off; docs/ci-gitlab.md has it.",
+            )
 
 
 def _found(options: argparse.Namespace, console: Console) -> str:

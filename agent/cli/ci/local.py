@@ -30,7 +30,8 @@ from tasks.revision import of_commit, resolve
 DESCRIPTION = """\
 Do with a checkout what the bot does with an issue, and print the pull request that it would open:
 its title, its body and its diff, or why there would be none. The work is on the last commit; what
-is not committed is no part of it. Nothing is sent to a forge, and the checkout is not written.
+is not committed is no part of it. Nothing is sent to a forge, and nothing is written to the
+checkout but the folder of -o.
 
 examples:
   greenroom ci local --issue issue.txt             its first line is the title

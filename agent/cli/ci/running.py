@@ -41,7 +41,9 @@ def needed(environment: Mapping[str, str], name: str, what: str) -> str:
     if value := environment.get(name, ""):
         return value
     raise SetupError(
-        f"{name} is not set: {what}", "It is set in a job of the forge; docs/ci.md shows the job."
+        f"{name} is not set: {what}",
+        "It is set in a job of the forge; docs/ci.md shows the job. To set one up: "
+        "greenroom ci init; to try the bot on this machine: greenroom ci local.",
     )
 
 

@@ -1,6 +1,8 @@
 """What a job of GitLab CI hands to the bot: its variables, its event, and what becomes of them."""
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -191,7 +193,54 @@ def test_only_the_job_that_runs_nobodys_code_has_the_token_that_writes(name: str
 @pytest.mark.parametrize("name", JOBS)
 def test_no_words_of_others_stand_in_a_script(name: str) -> None:
     used = set(re.findall(r"\$\{?(\w+)", "\n".join(resolved(name)["script"])))
-    assert used <= {"go"}
+    assert used <= {"go", "greenroom"}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_runs_nothing_that_an_earlier_job_left(name: str, tmp_path: Path) -> None:
+    job = resolved(name)
+    # Stands for what is not to be fetched here: an archive and the installing.
+    tools = tmp_path / "tools"
+    source = tmp_path / "archive" / "greenroom-1"
+    source.mkdir(parents=True)
+    (source / "constraints.txt").write_text("rich==1\n")
+    subprocess.run(
+        ["tar", "-czf", tmp_path / "a.tar.gz", "-C", source.parent, "greenroom-1"], check=True
+    )
+    tools.mkdir()
+    _program(tools / "curl", f'while [ "$1" != -o ]; do shift; done; cp {tmp_path}/a.tar.gz "$2"')
+    _program(
+        tools / "python3",
+        'mkdir -p "$4/bin"\n'
+        'printf \'#!/bin/sh\\ncat "$PIP_CONSTRAINT"; echo install "$6"\\n\' > "$4/bin/python"\n'
+        'printf \'#!/bin/sh\\necho "ran $0"; ls\\n\' > "$4/bin/greenroom"\n'
+        'chmod +x "$4"/bin/*',
+    )
+    place = tmp_path / "project"
+    (place / "greenroom-proposal").mkdir(parents=True)
+    (place / "greenroom.env").write_text("go=true\n")
+    done = subprocess.run(
+        ["sh", "-e"],
+        input="\n".join([*job["before_script"], *job["script"]]),
+        cwd=place,
+        env={"PATH": f"{tools}:{os.environ['PATH']}", "go": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    constraint, _, ran, *left = done.stdout.splitlines()
+    assert constraint == "rich==1"
+    folder = Path(ran.removeprefix("ran ")).parents[2]
+    assert re.fullmatch(r"greenroom\.\w{8}", folder.name)
+    assert not folder.exists()
+    assert ("greenroom.env" in left) == (not name.endswith("accept"))
+    assert ("greenroom-proposal" in left) == (not name.endswith("propose"))
+
+
+def _program(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
 
 
 def test_a_failed_build_starts_jobs_in_its_own_pipeline_only_on_the_default_branch() -> None:

@@ -56,7 +56,7 @@ def proposed(here: Desk, trigger: Trigger, **changes: object) -> Proposal:
         summary="It said no. Now it says yes, ping @dev, closes #1",
         model="gpt-oss-20b",
         run="r1",
-        version="1",
+        version="0.1.0",
     )
     return replace(found, **changes)  # type: ignore[arg-type]
 
@@ -93,6 +93,8 @@ def test_a_solved_issue_becomes_one_draft_that_says_how_it_was_proved(here: Desk
     assert "**Proved.**" in pull.body
     assert "| before | 3 | 1 |" in pull.body
     assert "| after | 4 | 0 |" in pull.body
+    assert f"whether the tests that failed are what #{place.number} is about" in pull.body
+    assert "Made by Greenroom 0.1.0 with gpt-oss-20b: " in pull.body
     assert RUN in pull.body
     assert pull.url in told(here, place)
     content = here.project.git.file("src/app.py", pull.commit)

@@ -59,6 +59,25 @@ def test_without_a_token_the_variable_is_named(user: User) -> None:
     assert "GITHUB_TOKEN and GH_TOKEN are not set" in done.stderr
 
 
+@pytest.mark.parametrize("forge", ["github", "gitlab"])
+def test_no_token_goes_to_a_host_that_only_the_remote_names(user: User, forge: str) -> None:
+    user.git("remote", "add", "origin", f"https://{forge}.invalid/o/r")
+    tokens = {"GITHUB_TOKEN": "x", "GITLAB_TOKEN": "x"}
+    done = user.greenroom("ci", "doctor", **tokens, **NOWHERE)
+    assert done.returncode == 2
+    assert "the token is not sent there unasked\n  If it is for there: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("forge", "variable"), [("github", "GITHUB_API_URL"), ("gitlab", "CI_SERVER_URL")]
+)
+def test_a_host_that_a_variable_names_is_asked(user: User, forge: str, variable: str) -> None:
+    user.git("remote", "add", "origin", "https://127.0.0.1:1/o/r")
+    done = user.greenroom("ci", "doctor", forge, **{variable: "http://127.0.0.1:9"}, **NOWHERE)
+    assert done.returncode == 3
+    assert "_TOKEN" in done.stderr
+
+
 def test_without_a_repository_it_is_asked_for(user: User) -> None:
     done = user.greenroom("ci", "doctor", GITHUB_TOKEN="x", **NOWHERE)
     assert done.returncode == 2

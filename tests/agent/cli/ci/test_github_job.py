@@ -240,3 +240,11 @@ def test_an_event_that_is_none_is_told_in_a_line(
     (runner.folder / "event.json").write_text(content)
     assert runner.step("accept") == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_outside_of_a_job_the_way_to_begin_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
+    assert main(["ci"]) == 3
+    assert "greenroom ci init" in capsys.readouterr().err

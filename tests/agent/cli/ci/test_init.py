@@ -95,6 +95,8 @@ def test_a_table_that_is_there_is_never_touched(user: User) -> None:
     done = init(user, "github", "--force")
     assert (user.checkout / "greenroom.toml").read_text().endswith("[ci]\nlabel = 'x'\n")
     assert "has a table [ci] already" in done.stdout
+    assert 'label = "greenroom"' in done.stdout
+    assert "label =" not in init(user, "github", "--force", "--label", "x").stdout
 
 
 @pytest.mark.parametrize(
@@ -127,13 +129,16 @@ def test_failed_builds_are_those_of_workflows_that_test_pull_requests(user: User
         {
             ".github/workflows/test.yml": "name: 'All tests'\non: [pull_request]\n",
             ".github/workflows/odd.yaml": "on: [pull_request]\n",
+            ".github/workflows/one.yml": 'name: "C # 1"  # first\non: [pull_request]\n',
+            ".github/workflows/two.yml": "name: C#2 # second\non: [pull_request]\n",
             ".github/workflows/release.yml": "name: Release\non: [push]\n",
             ".github/workflows/notes.txt": "name: x\non: pull_request\n",
         }
     )
     assert init(user, "github").returncode == 0
     on = yaml.safe_load((user.checkout / WORKFLOW).read_text())[True]
-    assert on["workflow_run"]["workflows"] == [".github/workflows/odd.yaml", "All tests"]
+    named = [".github/workflows/odd.yaml", "C # 1", "All tests", "C#2"]
+    assert on["workflow_run"]["workflows"] == named
 
 
 def test_without_tests_failed_builds_are_left_out_and_said(user: User) -> None:
@@ -176,16 +181,27 @@ def test_nothing_is_left_where_a_second_file_cannot_be_written(user: User) -> No
 
 
 def test_the_jobs_of_gitlab_are_filled_in_and_included(user: User) -> None:
-    done = init(user, "gitlab", "-m", "openai:m", "--runner", "gpu")
+    url = "https://models.example.org/v1"
+    done = init(user, "gitlab", "-m", "openai:m", "--base-url", url, "--runner", "gpu")
     assert done.returncode == 0, done.stderr
     jobs = yaml.safe_load((user.checkout / ".gitlab/greenroom.yml").read_text())
     commit = SOURCE[1].partition("@")[2]
-    install = jobs[".greenroom"]["before_script"][-1]
+    install = "\n".join(jobs[".greenroom"]["before_script"])
     assert f"https://github.com/example/greenroom/archive/{commit}.tar.gz" in install
     assert jobs[".greenroom-propose"]["tags"] == ["gpu"]
     assert jobs[".greenroom-propose"]["variables"]["GREENROOM_MODEL"] == "openai:m"
+    assert jobs[".greenroom-propose"]["variables"]["GREENROOM_BASE_URL"] == url
     included = yaml.safe_load((user.checkout / ".gitlab-ci.yml").read_text())
     assert included == {"include": [{"local": ".gitlab/greenroom.yml"}]}
+
+
+@pytest.mark.parametrize("words", [("--app",), ("--trigger", "label"), ("--workflow", "CI")])
+def test_what_only_github_takes_is_refused_for_gitlab(user: User, words: tuple[str, ...]) -> None:
+    before = files(user)
+    done = init(user, "gitlab", *words)
+    assert done.returncode == 2
+    assert f"{words[0]} is for GitHub only" in done.stderr
+    assert files(user) == before
 
 
 def test_jobs_of_gitlab_that_are_there_are_left_alone(user: User) -> None:
