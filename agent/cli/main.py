@@ -6,7 +6,7 @@ Only the chosen command's module is imported, so `greenroom --help` needs nothin
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 COMMANDS = {
@@ -28,11 +28,20 @@ COMMANDS = {
     "shell": "open a shell in a fresh sandbox of a run's state",
     "prune": "remove what killed processes left; old runs and images",
 }
-#: Commands with further commands of their own; without one of them the first is meant.
+_BOT = {
+    "github": "answer an event of GitHub, in a job of its Actions",
+    "gitlab": "answer an event of GitLab, in a job of its CI",
+    "local": "do here what the bot does with an issue, and talk to no forge",
+    "init": "write what sets the bot up, and explain each permission in it",
+    "doctor": "look at how the bot is set up, and say what to click",
+}
+#: Commands with further commands of their own. Where none is named, the one that is meant; the
+#: bot's are shown then.
 GROUPS = {
     "bench": ("run", "verify", "rescore", "report", "compare", "validate", "new"),
-    "ci": ("github", "gitlab", "local", "init", "doctor"),
+    "ci": tuple(_BOT),
 }
+MEANT = {"bench": "run"}
 _EPILOG = """\
 `greenroom COMMAND --help` says more of each.
 
@@ -79,6 +88,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         print(f"greenroom: unknown command {words[0]!r}{_nearest(words[0])}", file=sys.stderr)
         print("  `greenroom --help` lists the commands.", file=sys.stderr)
         return 2
+    if words[0] == "ci" and (not words[1:] or words[1] not in _BOT):
+        return _print_bot(words[1:])
     from agent.cli.command import execute  # noqa: PLC0415 - help must not pay for it
 
     place = _place(words)
@@ -92,7 +103,19 @@ def _place(words: Sequence[str]) -> list[str]:
     name, *rest = words
     if name not in GROUPS:
         return [name]
-    return [name, rest[0] if rest and rest[0] in GROUPS[name] else GROUPS[name][0]]
+    return [name, rest[0] if rest and rest[0] in GROUPS[name] else MEANT[name]]
+
+
+def _print_bot(rest: Sequence[str]) -> int:
+    """The bot's commands, where they were asked for; else what is wrong with the one given."""
+    if not rest or rest[0] in {"-h", "--help", "help"}:
+        print(f"usage: greenroom ci COMMAND [...]\n\n{COMMANDS['ci']}\n\ncommands:")
+        print("\n".join(_lines(_BOT)))
+        print("\n`greenroom ci COMMAND --help` says more of each.")
+        return 0 if rest else 2
+    print(f"greenroom: unknown command 'ci {rest[0]}'{_nearest(rest[0], _BOT)}", file=sys.stderr)
+    print("  `greenroom ci --help` lists the commands.", file=sys.stderr)
+    return 2
 
 
 def _print_help(code: int) -> int:
@@ -104,17 +127,21 @@ def _print_help(code: int) -> int:
 
 
 def _help() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
+    lines = _lines(COMMANDS)
     what = "A model repairs a repository in a sandbox; a clean room proves it."
     head = f"usage: greenroom COMMAND [...]\n\n{what}\n"
     return "\n".join([head, "commands:", *lines, "", _EPILOG])
 
 
-def _nearest(word: str) -> str:
+def _lines(commands: Mapping[str, str]) -> list[str]:
+    width = max(map(len, commands))
+    return [f"  {name.ljust(width)}  {what}" for name, what in commands.items()]
+
+
+def _nearest(word: str, commands: Iterable[str] = COMMANDS) -> str:
     import difflib  # noqa: PLC0415 - help must not pay for it
 
-    close = difflib.get_close_matches(word, COMMANDS, n=1)
+    close = difflib.get_close_matches(word, list(commands), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -132,3 +132,14 @@ def test_an_interrupt_while_modules_load_is_quiet(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_the_bots_commands_are_shown_where_none_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["ci"]) == 2
+    assert "ci COMMAND" in capsys.readouterr().out
+    assert main(["ci", "--help"]) == 0
+    assert "doctor" in capsys.readouterr().out
+    assert main(["ci", "locl"]) == 2
+    assert "did you mean 'local'" in capsys.readouterr().err
