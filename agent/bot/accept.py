@@ -151,7 +151,7 @@ def _dead(comment: Comment, claim: State, now: datetime, run_url: str) -> bool:
 
 def _old(known: State, trigger: Trigger, now: datetime, run_url: str) -> str:
     """Why a request is none that work begins for, as far as the kept comment tells."""
-    if known.begun_by(trigger, run_url):
+    if known.begun_by(trigger, run_url) and not known.replaced(trigger):
         return ""
     if known.knows(trigger):
         return "this event was taken up already"

@@ -21,6 +21,7 @@ from agent.bot.forge import (
 from agent.bot.gitlab_api import Api, base_url, quoted
 from agent.bot.gitlab_data import (
     DRAFT,
+    clone_url,
     comment_of,
     is_same,
     issue_of,
@@ -80,7 +81,7 @@ class GitLab:
             default_branch=found.get("default_branch") or "",
             private=found.get("visibility") != "public",
             web_url=found["web_url"],
-            clone_url=found["http_url_to_repo"],
+            clone_url=clone_url(found, self._api.secure),
         )
 
     def me(self) -> str:
@@ -367,14 +368,14 @@ class GitLab:
     def _clone_url(self, fork: int | None) -> str:
         """Where the commits of a merge request are: in its fork, or, where that is gone or not to
         be seen, in the project itself, which keeps them too."""
-        own = str(self._project(self._at)["http_url_to_repo"])
+        own = clone_url(self._project(self._at), self._api.secure)
         if fork is None:
             return own
         at = f"/projects/{fork}"
         if at not in self._projects:
             found = self._api.find("read the fork", at, missing=("Project Not Found",))
             self._projects[at] = found or {"http_url_to_repo": own}
-        return str(self._projects[at]["http_url_to_repo"])
+        return clone_url(self._projects[at], self._api.secure)
 
 
 def connect(

@@ -67,6 +67,8 @@ class Api:
         )
         self._client.session.hooks["response"].append(self._note)
         self._graphql = url.rstrip("/") + _GRAPHQL
+        #: Whether nobody on the way can read what is sent.
+        self.secure = url.lower().startswith("https:")
         self._headers: Mapping[str, str] = {}
         self._calls = Calls("GitLab", self._trouble, secrets=[token], say=say, sleep=sleep)
 

@@ -37,6 +37,13 @@ def shortened(body: str) -> str:
     return "".join(kept)
 
 
+def clone_url(project: Mapping[str, Any], secure: bool) -> str:
+    """Where a project is fetched from. A server behind a proxy may take itself for one without TLS;
+    where its API is `secure` no token is to go there in the clear."""
+    found = str(project["http_url_to_repo"])
+    return f"https:{found[5:]}" if secure and found.lower().startswith("http:") else found
+
+
 def moment(text: str) -> datetime:
     """A time as GitLab writes it."""
     return datetime.fromisoformat(text)

@@ -133,6 +133,17 @@ def test_an_event_that_comes_late_is_overtaken(here: Desk) -> None:
     assert not accept(here.forge(), early, CONFIG, NOW, "").go
 
 
+def test_a_run_that_died_and_runs_again_does_not_undo_a_later_one(here: Desk) -> None:
+    place = here.issue()
+    died = asked(here, place)
+    assert accept(here.forge(), died, CONFIG, NOW, "https://runs.test/1").go
+    later, day = asked(here, place, minutes=600), NOW + timedelta(hours=10)
+    assert accept(here.forge(), later, CONFIG, day, "https://runs.test/2").go
+    [body] = told(here, place)
+    assert not accept(here.forge(), died, CONFIG, day, "https://runs.test/1").go
+    assert told(here, place) == [body]
+
+
 def test_a_stop_ends_what_was_asked_before_it_and_not_what_is_asked_after(here: Desk) -> None:
     place = here.issue()
     first = asked(here, place)

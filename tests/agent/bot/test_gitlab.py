@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from agent.bot.forge import ForgeError, NewPull
-from agent.bot.gitlab_api import base_url
+from agent.bot.gitlab import GitLab
+from agent.bot.gitlab_api import Api, base_url
 from agent.bot.trigger import Actor, Build, Place
 from sandbox.errors import GreenroomError
 from tests.agent.bot.gitlabs import BOT, Desk, asked, desk
@@ -330,3 +331,15 @@ def test_no_error_holds_the_token(at: Desk) -> None:
 )
 def test_the_address_is_the_jobs(environment: dict[str, str], expected: str) -> None:
     assert base_url(environment) == expected
+
+
+@pytest.mark.parametrize(("api", "clone"), [("https", "https"), ("http", "http")])
+def test_no_token_goes_in_the_clear_where_the_api_is_secure(
+    monkeypatch: pytest.MonkeyPatch, api: str, clone: str
+) -> None:
+    client = Api(f"{api}://gitlab.test", "token")
+    # As a server behind a proxy says that takes itself for one without TLS.
+    told = {"http_url_to_repo": "http://gitlab.test/a/b.git", "web_url": "http://gitlab.test/a/b"}
+    told |= {"path_with_namespace": "a/b"}
+    monkeypatch.setattr(client, "get", lambda *_: told)
+    assert GitLab(client, "1").repository().clone_url == f"{clone}://gitlab.test/a/b.git"
