@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.main import main
+
 GREENROOM = Path(sys.executable).with_name("greenroom")
 
 
