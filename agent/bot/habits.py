@@ -15,7 +15,7 @@ TEMPLATES = (
 #: A template larger than this is no template; forges take bodies up to 65,536 characters.
 _MOST_CHARS = 20_000
 _HEADING = re.compile(r"#{1,6}\s+(?P<name>.+?)\s*#*\s*")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _SIGNED = re.compile(r"^Signed-off-by: .+ <.+>$", re.MULTILINE)
 #: Words of a template's headings, and the part of ours that belongs below such a one.
 _BELONGS = (

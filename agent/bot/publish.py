@@ -49,9 +49,9 @@ def publish(
     whatever else ends it after the status comment has said it, where the forge still takes one."""
     if proposal.key != trigger.key:
         raise UsageError("the proposal is not of this event", "Fetch the artifact of this run.")
-    if reason := refusal(forge, trigger, config):
-        return Published("", reason)
     job = _Job(forge, trigger, config, proposal, run_url)
+    if reason := refusal(forge, trigger, config):
+        return job.turned_away(reason)
     try:
         end = job.end()
     except Exception as error:  # also for a fault of ours somebody waits for an answer
@@ -94,6 +94,13 @@ class _Job:
                 if claim.knows(self.trigger):  # one that accepting could not delete
                     self.forge.delete_comment(comment)
         return Published(end.url, end.told)
+
+    def turned_away(self, reason: str) -> Published:
+        """Says so where the first job let the actor in; whom it did not gets no answer."""
+        kept = self._kept()
+        if kept is None or not kept[1].knows(self.trigger):
+            return Published("", reason)
+        return self.tell(_End(f"Nothing was published: {harmless.phrase(reason)}.", reason))
 
     def end(self) -> _End:
         """Publishes what may be published. Raises ForgeError, with nothing half-made left."""

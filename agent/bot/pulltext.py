@@ -54,12 +54,10 @@ def _slug(text: str) -> str:
 
 def title(trigger: Trigger, proposal: Proposal) -> str:
     """One line of at most 72 characters that mentions and closes nothing."""
-    if trigger.title:
-        words = harmless.line(trigger.title)
-    elif trigger.build is not None:
+    words = harmless.line(trigger.title)  # of what nobody sees nothing is left
+    if not words and trigger.build is not None:
         words = f"Mend the build of {harmless.line(proposal.branch)}"
-    else:
-        words = harmless.line(trigger.guidance) or "Make the failing tests pass"
+    words = words or harmless.line(trigger.guidance) or "Make the failing tests pass"
     return words if len(words) <= _SUBJECT else words[: _SUBJECT - 3].rstrip() + "..."
 
 

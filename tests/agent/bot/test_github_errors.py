@@ -174,6 +174,7 @@ OPERATIONS: dict[str, Operation] = {
     "failed_jobs": lambda forge, scene: forge.failed_jobs(_build(scene)),
     "remarks": lambda forge, scene: forge.remarks(scene.trigger),
     "recent_messages": lambda forge, scene: forge.recent_messages("main"),
+    "head_message": lambda forge, scene: forge.head_message("main"),
 }
 
 

@@ -64,6 +64,7 @@ READS: dict[str, Act] = {
     "me": lambda s, f: f.me(),
     "identity": lambda s, f: f.identity(),
     "recent_messages": lambda s, f: f.recent_messages("main"),
+    "head_message": lambda s, f: f.head_message("main"),
     "may_write": lambda s, f: f.may_write(s.at.actor("dev")),
     "file": lambda s, f: f.file("src/app.py", s.head()),
     "head_of": lambda s, f: f.head_of("main"),

@@ -23,6 +23,12 @@ def test_a_templates_boxes_stay_open_and_its_advice_goes() -> None:
     assert "- [ ] I read the rules" in text
 
 
+def test_a_comment_that_never_ends_hides_nothing_of_ours() -> None:
+    text = filled("## Summary\n<!-- say what you did\n## Tests\n", PARTS)
+    assert "<!--" not in text
+    assert all(part in text for part in PARTS.values())
+
+
 def test_nothing_is_lost_in_a_template_without_headings() -> None:
     text = filled("Thank you!", PARTS)
     assert text.startswith("Thank you!")

@@ -209,6 +209,8 @@ def test_who_lost_the_right_meanwhile_publishes_nothing(here: Desk) -> None:
     here.project.roles["dev"] = "triage"
     published(here, trigger, proposed(here, trigger))
     assert pulls(here) == []
+    assert trigger.place
+    assert "Nothing was published" in told(here, trigger.place)
 
 
 def test_a_proposal_of_another_event_is_refused(here: Desk) -> None:

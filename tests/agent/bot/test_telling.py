@@ -14,6 +14,14 @@ def test_what_a_patch_names_in_a_refusal_is_text(part: str) -> None:
     assert part not in telling.refused([f"{PATH} is a lockfile."], "")
 
 
+@pytest.mark.parametrize("title", ["", "\u200b", "\u2800\u3164\n", "\u202e \ue000"])
+def test_a_title_of_nothing_that_is_seen_is_none(title: str) -> None:
+    trigger = Trigger("comment:1", "fix", "comment", Actor("dev", 1), "", Place(7), title)
+    proposal = Proposal("comment:1", "solved", "", "main", "a1" * 20)
+    assert pulltext.title(trigger, proposal) == "Make the failing tests pass"
+    assert pulltext.branch_name(trigger) == "greenroom/7-fix"
+
+
 @pytest.mark.parametrize("part", ["`x`", "@dev", "#1"])
 def test_what_a_patch_names_in_a_pull_request_is_code(part: str) -> None:
     trigger = Trigger("comment:1", "fix", "comment", Actor("dev", 1), "", Place(7), "It fails")
