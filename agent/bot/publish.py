@@ -243,7 +243,14 @@ class _Job:
         return _End(telling.link(url, why, self.run_url), why, url, commit)
 
     def _said(self, pull: Pull, commit: str, *, updated: bool, notes: Sequence[str]) -> _End:
-        text = telling.published(pull.url, updated=updated, notes=notes, run_url=self.run_url)
+        proof = pulltext.PROOF[self.proposal.grade]
+        text = telling.published(
+            *(pull.url, proof),
+            draft=pull.draft,
+            updated=updated,
+            notes=notes,
+            run_url=self.run_url,
+        )
         return _End(text, f"{'updated' if updated else 'opened'} {pull.url}", pull.url, commit)
 
     def _dress(self, pull: Pull) -> Sequence[str]:

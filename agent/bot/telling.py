@@ -59,10 +59,12 @@ def weak(proposal: Proposal, required: str, run_url: str) -> str:
     return _joined([f"{said}*{required}*."], run_url, again=True)
 
 
-def published(url: str, *, updated: bool, notes: Sequence[str], run_url: str) -> str:
-    """For a pull request that is there now."""
-    head = f"{'Updated' if updated else 'Opened'} {url}"
-    return _joined([head, *(harmless.phrase(note) for note in notes)], run_url)
+def published(
+    url: str, proof: str, *, draft: bool, updated: bool, notes: Sequence[str], run_url: str
+) -> str:
+    """For a pull request that is there now; `proof` says what its patch's verdict means."""
+    head = f"{'Updated' if updated else 'Opened'} {url}{', a draft' if draft else ''}"
+    return _joined([head, proof, *(harmless.phrase(note) for note in notes)], run_url)
 
 
 def link(url: str, why: str, run_url: str) -> str:

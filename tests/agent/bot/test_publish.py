@@ -96,7 +96,8 @@ def test_a_solved_issue_becomes_one_draft_that_says_how_it_was_proved(here: Desk
     assert f"whether the tests that failed are what #{place.number} is about" in pull.body
     assert "Made by Greenroom 0.1.0 with gpt-oss-20b: " in pull.body
     assert RUN in pull.body
-    assert pull.url in told(here, place)
+    assert f"Opened {pull.url}, a draft" in told(here, place)
+    assert "**Proved.**" in told(here, place)
     content = here.project.git.file("src/app.py", pull.commit)
     assert content == b"print('yes')\n"
 
