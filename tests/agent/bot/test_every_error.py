@@ -40,7 +40,12 @@ OFTEN = (("403", 1), ("drop though done", ALWAYS))
 #: Reads, and what GitHub keeps unseen until a branch leads to it.
 NOTHING_MADE = re.compile(r"GET|\w+ /graphql|POST .*/git/(blobs|trees|commits)$")
 EACH = [(name, times, again) for name in ERRORS for times in (1, ALWAYS) for again in (False, True)]
-NIGHTLY = [each for each in EACH if not each[2] or each[0] in ("403", "drop though done")]
+#: One that hangs each time takes four seconds a call and is to the bot one that drops each time.
+NIGHTLY = [
+    each
+    for each in EACH
+    if (not each[2] or each[0] in ("403", "drop though done")) and each[:2] != ("hang", ALWAYS)
+]
 
 
 @dataclass
@@ -146,6 +151,17 @@ def good_calls(here: Desk, again: bool) -> list[str]:
     return here.fake.calls[before:]
 
 
+def swept(here: Desk) -> None:
+    """Takes away what a run left: lists that grow into a further page would move the calls."""
+    with here.store.lock:
+        project = here.project
+        for entries in (project.comments, project.issues, project.pulls):
+            entries.clear()
+        for name in project.git.branches():
+            if name != project.default_branch:
+                project.git.delete_ref(f"refs/heads/{name}")
+
+
 @pytest.fixture
 def owned(here: Desk) -> Any:
     here.project.git.commit("main", {"CODEOWNERS": "* @rev\n"}, "Own it")
@@ -160,6 +176,7 @@ def test_each_call_that_writes_may_fail(owned: Desk, error: str, times: int) -> 
     writes = [at for at, call in enumerate(calls) if not NOTHING_MADE.match(call)]
     assert len(writes) >= 6
     for at in writes:
+        swept(owned)
         broken_off_and_run_again(owned, error, times, at, again=False)
 
 
@@ -167,6 +184,7 @@ def test_each_call_that_writes_may_fail(owned: Desk, error: str, times: int) -> 
 @pytest.mark.parametrize(("error", "times", "again"), NIGHTLY)
 def test_each_call_may_fail(owned: Desk, error: str, times: int, again: bool) -> None:
     for at in range(len(good_calls(owned, again))):
+        swept(owned)
         broken_off_and_run_again(owned, error, times, at, again=again)
 
 

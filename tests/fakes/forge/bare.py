@@ -1,10 +1,12 @@
 """A bare git repository as a forge keeps it: plumbing only, no checkout."""
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -19,6 +21,9 @@ ENVIRONMENT = {
     "GIT_COMMITTER_NAME": "A Forge",
     "GIT_COMMITTER_EMAIL": "forge@example.invalid",
 }
+
+
+_ID = re.compile(r"[0-9a-f]{40}")
 
 
 class GitRefused(Exception):
@@ -64,17 +69,22 @@ class BareRepository:
             raise GitRefused(f"git {arguments[0]}: {done.stderr.decode('utf-8', 'replace')}")
         return done.stdout
 
+    def kept(self, *arguments: str) -> bytes:
+        """Runs a git command that reads objects by their ids, which never change, once."""
+        return _kept(self, arguments)
+
     def text(self, *arguments: str, stdin: bytes = b"") -> str:
         return self.run(*arguments, stdin=stdin).decode("utf-8", "surrogateescape").strip()
 
     def head(self, branch: str) -> str | None:
         """Where a branch is."""
-        return self.resolve(f"refs/heads/{branch}")
+        return self.branches().get(branch)
 
     def resolve(self, name: str) -> str | None:
         """The commit that a full ref, a branch or a commit's id names."""
+        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^0")
         try:
-            return self.text("rev-parse", "--verify", "--quiet", "--end-of-options", name + "^0")
+            return (self.kept(*asked) if _ID.fullmatch(name) else self.run(*asked)).decode().strip()
         except GitRefused:
             return None
 
@@ -86,6 +96,11 @@ class BareRepository:
             return None
 
     def branches(self) -> dict[str, str]:
+        if not (self.folder / "packed-refs").exists():
+            # Each call of a fake asks for them, and git takes a hundred times as long.
+            top = self.folder / "refs" / "heads"
+            found = [path for path in top.rglob("*") if path.suffix != ".lock" and path.is_file()]
+            return {path.relative_to(top).as_posix(): path.read_text().strip() for path in found}
         listed = self.text("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/")
         pairs = [line.split(" ", 1) for line in listed.splitlines()]
         return {name.removeprefix("refs/heads/"): commit for commit, name in pairs}
@@ -106,7 +121,8 @@ class BareRepository:
 
     def mode(self, path: str, commit: str) -> str | None:
         """A path's mode as git writes it (100644, 100755, 120000, 040000)."""
-        listed = self.run("--literal-pathspecs", "ls-tree", "-z", commit, "--", path)
+        asked = ("--literal-pathspecs", "ls-tree", "-z", commit, "--", path)
+        listed = self.kept(*asked) if _ID.fullmatch(commit) else self.run(*asked)
         return listed.split(b" ", 1)[0].decode() if listed else None
 
     def blob(self, content: bytes) -> str:
@@ -160,3 +176,8 @@ class BareRepository:
     def take_from(self, other: "BareRepository", commit: str) -> None:
         """Copies a commit and what it needs from another repository."""
         self.run("fetch", "--quiet", "--no-write-fetch-head", str(other.folder), commit)
+
+
+@cache
+def _kept(git: BareRepository, arguments: tuple[str, ...]) -> bytes:
+    return git.run(*arguments)

@@ -150,9 +150,8 @@ def _new_tree(rights: Rights, call: Call, owner: str, repo: str) -> Answer:
 
 
 def _commit_data(project: Project, sha: str) -> dict[str, Any]:
-    tree, parents, author, message = project.git.text(
-        "show", "-s", "--format=%T%x00%P%x00%an%x00%B", sha
-    ).split("\0")
+    shown = project.git.kept("show", "-s", "--format=%T%x00%P%x00%an%x00%B", sha)
+    tree, parents, author, message = shown.decode().strip().split("\0")
     return {
         "sha": sha,
         "tree": {"sha": tree, "url": SOMEWHERE},

@@ -32,8 +32,8 @@ def _project(rights: Rights, call: Call, id: str) -> Answer:
 
 
 def _details(git: BareRepository, commit: str) -> tuple[list[str], str]:
-    parents = git.text("show", "-s", "--format=%P", commit).split()
-    return parents, git.run("show", "-s", "--format=%B", commit).decode()
+    parents, _, message = git.kept("show", "-s", "--format=%P%n%B", commit).decode().partition("\n")
+    return parents.split(), message
 
 
 def _branch(rights: Rights, call: Call, id: str, branch: str) -> Answer:

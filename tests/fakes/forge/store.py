@@ -320,11 +320,16 @@ class Store:
     def follow_branches(self) -> None:
         """Lets open pull requests follow their branches, as forges do after a push: their commits
         are in the project itself under refs/pull/N/head and refs/merge-requests/N/head."""
+        heads: dict[str, dict[str, str]] = {}
         for project in self.projects.values():
             for pull in project.pulls.values():
                 head = self.projects.get(pull.head)
-                commit = head.git.head(pull.branch) if head else None
-                if head is None or commit is None or pull.state != "open" or commit == pull.commit:
+                if head is None or pull.state != "open":
+                    continue
+                if head.name not in heads:
+                    heads[head.name] = head.git.branches()
+                commit = heads[head.name].get(pull.branch)
+                if commit is None or commit == pull.commit:
                     continue
                 pull.commit = commit
                 if head is not project:
