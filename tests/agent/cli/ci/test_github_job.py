@@ -246,5 +246,5 @@ def test_outside_of_a_job_the_way_to_begin_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
-    assert main(["ci"]) == 3
+    assert main(["ci", "github"]) == 3
     assert "greenroom ci init" in capsys.readouterr().err
