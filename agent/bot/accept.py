@@ -13,13 +13,11 @@ from agent.bot.config import Config
 from agent.bot.forge import Comment, Forge, ForgeError
 from agent.bot.permission import refusal
 from agent.bot.state import State
-from agent.bot.trigger import Place, Trigger
+from agent.bot.trigger import BUILD_BRANCHES, Place, Trigger
 
 DAY = timedelta(days=1)
 #: A claim that nobody has confirmed for so long is of a job that died.
 _STALE = timedelta(minutes=10)
-#: Branches of pull requests that mend a branch's build, where no issue gives a number.
-BUILD_BRANCH = "greenroom/build-"
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def stopped(forge: Forge, trigger: Trigger) -> bool:
 
 def _without_place(forge: Forge, trigger: Trigger) -> Decision:
     if trigger.build is not None:
-        for pull in forge.open_pulls(BUILD_BRANCH):
+        for pull in forge.open_pulls(BUILD_BRANCHES):
             if pull.base_branch == trigger.build.branch:
                 return Decision(False, f"{pull.url} is there already for {trigger.build.branch}")
     return Decision(True, f"asked by {trigger.actor.login}")

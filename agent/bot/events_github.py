@@ -7,11 +7,9 @@ GitHub's permissions; `author_association` is never read.
 from agent.bot import commands
 from agent.bot.config import Config
 from agent.bot.payload import Payload
-from agent.bot.trigger import Actor, Build, NotForUs, Place, Trigger
+from agent.bot.trigger import BRANCHES, Actor, Build, NotForUs, Place, Trigger
 from sandbox.errors import UsageError
 
-#: Branches of the bot's own pull requests begin so.
-BRANCH = "greenroom/"
 #: Workflow files of the bot's own begin so: its own failures are no work for it.
 _OWN_WORKFLOW = ".github/workflows/greenroom"
 _PULL_EVENTS = ("pull_request", "pull_request_target")
@@ -125,7 +123,7 @@ def _review(event: Payload, config: Config) -> Trigger | NotForUs:
 def _own(pull: Payload, config: Config) -> bool:
     head, base = pull.inner("head"), pull.inner("base").inner("repo")
     repository = head.inner_or_none("repo")
-    if repository is None or not head.text("ref").startswith(BRANCH):
+    if repository is None or not head.text("ref").startswith(BRANCHES):
         return False
     fork = config.fork.lower()
     return repository.number("id") == base.number("id") or (

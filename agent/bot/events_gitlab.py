@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from agent.bot import commands
 from agent.bot.config import Config
-from agent.bot.events_github import BRANCH, issue_number
+from agent.bot.events_github import issue_number
 from agent.bot.payload import Payload
-from agent.bot.trigger import Actor, Build, NotForUs, Place, Trigger
+from agent.bot.trigger import BRANCHES, Actor, Build, NotForUs, Place, Trigger
 from sandbox.errors import UsageError
 
 #: How GitLab names the accounts of access tokens and its own helpers.
@@ -90,7 +90,9 @@ def _created(note: Payload) -> bool:
 def _own(pull: Payload, project: Payload) -> bool:
     source, target = (pull.number(f"{end}_project_id") for end in ("source", "target"))
     ours = source == target == project.number("id")
-    return ours and pull.text("source_branch").startswith(BRANCH) and pull.text("state") == "opened"
+    return (
+        ours and pull.text("source_branch").startswith(BRANCHES) and pull.text("state") == "opened"
+    )
 
 
 def _issue(event: Payload, config: Config) -> Trigger | NotForUs:

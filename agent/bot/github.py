@@ -8,6 +8,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlencode, urlsplit
 
 from agent.bot import github_build, github_commit, github_data
+from agent.bot.exchange import quoted
 from agent.bot.forge import (
     Comment,
     FailedJob,
@@ -18,7 +19,7 @@ from agent.bot.forge import (
     Remark,
     Repository,
 )
-from agent.bot.github_api import Api, quoted
+from agent.bot.github_api import Api
 from agent.bot.trigger import Actor, Build, Place, Trigger
 from sandbox.errors import SetupError
 from sandbox.patch import Patch

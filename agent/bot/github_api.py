@@ -8,11 +8,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from agent.bot.calls import TIMEOUT, Calls, Trouble, asked_wait
+from agent.bot.exchange import not_installed, tail, unanswered
 from agent.bot.forge import ForgeError
-from sandbox.errors import SetupError
 
 if TYPE_CHECKING:
     import requests
@@ -21,9 +21,6 @@ PER_PAGE = 100
 MOST_PAGES = 100
 #: How long to wait where GitHub limits a token for a while and does not say for how long.
 SECONDARY_WAIT = 60.0
-#: Of a log no more than this is read.
-MOST_LOG = 256 << 20
-_BLOCK = 1 << 16
 _VIEWER = "query { viewer { login } }"
 #: An edit of the text and a new title are told apart here, and REST tells neither.
 _ISSUE = """
@@ -48,11 +45,6 @@ query($owner: String!, $name: String!, $number: Int!) {
 """
 
 
-def quoted(part: str | int) -> str:
-    """A name as one part of a path: a ref, a file, an account."""
-    return quote(str(part), safe="")
-
-
 class Api:
     """One token at one GitHub. Every call raises ForgeError."""
 
@@ -68,10 +60,7 @@ class Api:
         try:
             import github  # noqa: PLC0415
         except ImportError:
-            raise SetupError(
-                "GitHub's client, PyGithub, is not installed.",
-                "It comes with the extra `ci`: uv tool install 'greenroom[ci]' (or: pipx install).",
-            ) from None
+            raise not_installed("GitHub", "PyGithub") from None
         # What these log at the lowest level may hold addresses that are signed.
         for name in ("github", "urllib3"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -203,14 +192,9 @@ class Api:
 
         if urlsplit(url).scheme not in ("https", self._scheme):
             raise ValueError("it sends to an address without https")
-        end, size = b"", 0
         with requests.get(url, stream=True, timeout=self._timeout, auth=_no_login) as answer:
             answer.raise_for_status()
-            for block in answer.iter_content(_BLOCK):
-                end, size = (end + block)[-most:], size + len(block)
-                if size > MOST_LOG:
-                    break
-        return end
+            return tail(answer, most)
 
 
 def _no_login(request: "requests.PreparedRequest") -> "requests.PreparedRequest":
@@ -226,10 +210,8 @@ def _trouble(problem: Exception) -> Trouble | None:
         return _refusal(problem.status, problem.data, problem.headers or {})
     if isinstance(problem, requests.HTTPError):
         return Trouble(problem.response.status_code, problem.response.reason)
-    if isinstance(problem, requests.Timeout):
-        return Trouble(0, "no answer in time")
-    if isinstance(problem, requests.RequestException):
-        return Trouble(0, "no connection, or one that ended early")
+    if (lost := unanswered(problem)) is not None:
+        return lost
     if isinstance(problem, AssertionError | LookupError | RuntimeError | TypeError | ValueError):
         # From PyGithub, or from the reading of what came.
         return Trouble(200, f"{type(problem).__name__}: {problem}")

@@ -6,9 +6,10 @@ from functools import partial
 from urllib.parse import quote
 
 from agent.bot.config import Config
+from agent.bot.exchange import quoted
 from agent.bot.forge import ForgeError, Repository
 from agent.bot.github import GitHub
-from agent.bot.github_api import Api, quoted
+from agent.bot.github_api import Api
 from agent.bot.setup_checks import (
     BRANCH,
     Finding,

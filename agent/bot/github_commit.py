@@ -6,8 +6,9 @@ No author is named, so GitHub signs the commit as the token's.
 import base64
 from typing import Any
 
+from agent.bot.exchange import quoted
 from agent.bot.forge import ForgeError
-from agent.bot.github_api import Api, quoted
+from agent.bot.github_api import Api
 from sandbox.patch import EXECUTABLE, FILE, SYMLINK, Change, Patch, printable
 
 _STORABLE = (FILE, EXECUTABLE, SYMLINK)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 
 from agent.bot import gitlab_build, gitlab_commit, gitlab_confirm
+from agent.bot.exchange import quoted
 from agent.bot.forge import (
     Comment,
     FailedJob,
@@ -18,7 +19,7 @@ from agent.bot.forge import (
     Remark,
     Repository,
 )
-from agent.bot.gitlab_api import Api, base_url, quoted
+from agent.bot.gitlab_api import Api, base_url
 from agent.bot.gitlab_data import (
     DRAFT,
     clone_url,

@@ -9,21 +9,17 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from agent.bot.calls import TIMEOUT, Calls, Trouble, asked_wait
+from agent.bot.exchange import not_installed, tail, unanswered
 from agent.bot.forge import ForgeError
-from sandbox.errors import SetupError
 
 if TYPE_CHECKING:
     import requests
 
 PER_PAGE = 100
-#: Of a log no more than this is read.
-MOST_LOG = 256 << 20
 _API = "/api/v4"
 _GRAPHQL = "/api/graphql"
-_BLOCK = 1 << 16
 _NO_PAUSES: Mapping[str, Any] = {"obey_rate_limit": False}
 
 
@@ -34,11 +30,6 @@ def base_url(environment: Mapping[str, str]) -> str:
     if api.endswith(_API):
         return api.removesuffix(_API)
     return environment.get("CI_SERVER_URL", "").rstrip("/") or "https://gitlab.com"
-
-
-def quoted(part: str | int) -> str:
-    """A name as one part of a path: a project, a branch, a file."""
-    return quote(str(part), safe="")
 
 
 class Api:
@@ -56,10 +47,7 @@ class Api:
         try:
             import gitlab  # noqa: PLC0415
         except ImportError:
-            raise SetupError(
-                "GitLab's client, python-gitlab, is not installed.",
-                "It comes with the extra `ci`: uv tool install 'greenroom[ci]' (or: pipx install).",
-            ) from None
+            raise not_installed("GitLab", "python-gitlab") from None
         # What it logs at the lowest level may hold addresses that are signed.
         logging.getLogger("urllib3").setLevel(logging.WARNING)
         self._client = gitlab.Gitlab(
@@ -164,13 +152,7 @@ class Api:
 
         def ask() -> bytes:
             answer: Any = self._client.http_get(path, streamed=True, **_NO_PAUSES)
-            end, size = b"", 0
-            with answer:
-                for block in answer.iter_content(_BLOCK):
-                    end, size = (end + block)[-most:], size + len(block)
-                    if size > MOST_LOG:
-                        break
-            return end
+            return tail(answer, most)
 
         try:
             return self._calls.again(what, ask)
@@ -187,15 +169,12 @@ class Api:
 
     def _trouble(self, problem: Exception) -> Trouble | None:
         import gitlab  # noqa: PLC0415
-        import requests  # noqa: PLC0415
 
         if isinstance(problem, gitlab.exceptions.GitlabError):
             status = problem.response_code or 200
             return Trouble(status, str(problem.error_message), self._wait(status))
-        if isinstance(problem, requests.Timeout):
-            return Trouble(0, "no answer in time")
-        if isinstance(problem, requests.RequestException):
-            return Trouble(0, "no connection, or one that ended early")
+        if (lost := unanswered(problem)) is not None:
+            return lost
         if isinstance(problem, ValueError):
             return Trouble(200, str(problem))
         return None

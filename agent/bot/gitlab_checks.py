@@ -6,9 +6,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from agent.bot.config import Config
+from agent.bot.exchange import quoted
 from agent.bot.forge import ForgeError
 from agent.bot.gitlab import GitLab
-from agent.bot.gitlab_api import Api, quoted
+from agent.bot.gitlab_api import Api
 from agent.bot.setup_checks import BRANCH, Finding, Setup, configuration, labels, looked, model_of
 from agent.bot.setup_files import GITLAB_CI, GITLAB_PATH
 

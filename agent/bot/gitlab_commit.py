@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from agent.bot.exchange import quoted
 from agent.bot.forge import ForgeError
-from agent.bot.gitlab_api import Api, quoted
+from agent.bot.gitlab_api import Api
 from sandbox.patch import EXECUTABLE, FILE, SYMLINK, Change, Patch, printable
 
 _STORABLE = (FILE, EXECUTABLE)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from agent.bot.exchange import quoted
 from agent.bot.forge import Comment, Issue, NewPull, Pull, Remark
-from agent.bot.gitlab_api import quoted
 from agent.bot.trigger import Actor, Place
 
 DRAFT = "Draft: "

@@ -10,6 +10,7 @@ that is not seen, whatever is around them, and Markdown is escaped besides.
 import re
 import secrets
 import unicodedata
+from collections.abc import Sequence
 
 #: The character that is put into references: nobody sees it, and no forge takes it for a part of a
 #: name.
@@ -84,6 +85,14 @@ def phrase(text: str, most: int = 200) -> str:
 def quoted(text: str, most: int = MOST) -> str:
     """Markdown that shows the text as it was written, in a block quote."""
     return _in_quote(prose(text, most))
+
+
+def names(given: Sequence[str], most: int) -> str:
+    """Markdown that lists the first `most` of paths, or of ids of tests, and counts the rest."""
+    lines = [f"- `{line(each).replace('`', chr(39))}`" for each in given[:most]]
+    if len(given) > most:
+        lines.append(f"- and {len(given) - most} more")
+    return "\n".join(lines)
 
 
 def code(text: str, language: str = "", *, most: int = MOST) -> str:

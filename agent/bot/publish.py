@@ -7,7 +7,7 @@ default branch are asked anew. Branches are made or moved only from where this j
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from agent.bot import changed, habits, harmless, pulltext, rules, secretscan, state, telling
 from agent.bot.config import Config
@@ -15,7 +15,7 @@ from agent.bot.forge import Comment, Forge, ForgeError, NewPull, Pull
 from agent.bot.owners import owners
 from agent.bot.permission import refusal
 from agent.bot.proposal import GRADES, Proposal
-from agent.bot.trigger import Place, Trigger
+from agent.bot.trigger import BRANCHES, Place, Trigger
 from agent.settingsfile import Reader
 from sandbox.errors import GreenroomError, UsageError
 
@@ -145,8 +145,9 @@ class _Job:
     def _base(self) -> str:
         """The branch that was asked to be mended, where no pull request was."""
         build = self.trigger.build
-        return build.branch if build else self._default()
+        return build.branch if build else self._default
 
+    @cached_property
     def _default(self) -> str:
         return self.forge.repository().default_branch
 
@@ -157,7 +158,7 @@ class _Job:
             return self._for_branch(self._base())
         if pull.state != "open":
             return _End(f"This is {pull.state} already; nothing was pushed.", pull.state)
-        own = pull.branch.startswith(pulltext.BRANCHES) and pull.author == self.forge.me()
+        own = pull.branch.startswith(BRANCHES) and pull.author == self.forge.me()
         if own and not pull.fork:
             return self._onto(pull)
         if pull.commit != self.proposal.commit:
@@ -179,7 +180,7 @@ class _Job:
         commit = pull.commit
         if commit == self.proposal.commit:
             commit = self.forge.commit(
-                pull.branch, commit, self._message(), self.proposal.patch, commit
+                pull.branch, commit, self._message, self.proposal.patch, commit
             )
         return self._said(pull, commit, updated=True, notes=())
 
@@ -188,7 +189,7 @@ class _Job:
         prefix = pulltext.branch_prefix(self.trigger)
         pulls = [pull for pull in self.forge.open_pulls(prefix) if pull.base_branch == base]
         new = pulltext.pull_request(
-            *(self.trigger, self.proposal, self.config, self._default_reader()),
+            *(self.trigger, self.proposal, self.config, self._default_reader),
             base=base,
             branch=pulls[0].branch if pulls else "",
             run_url=self.run_url,
@@ -231,10 +232,10 @@ class _Job:
     def _broke_off(self, branch: str) -> bool:
         """Whether an earlier try with this very proposal got as far as its commit: the message
         names the attempt's run."""
-        return self.forge.head_message(branch).strip() == self._message().strip()
+        return self.forge.head_message(branch).strip() == self._message.strip()
 
     def _commit(self, branch: str, there: str | None) -> str:
-        message = self._message()
+        message = self._message
         proposal = self.proposal
         return self.forge.commit(branch, proposal.commit, message, proposal.patch, there)
 
@@ -262,7 +263,7 @@ class _Job:
         except ForgeError as error:
             notes.append(f"No label was set: {error.message}")
         if self.config.reviewers == "codeowners":
-            named = owners(self._default_reader(), self.proposal.patch.paths)
+            named = owners(self._default_reader, self.proposal.patch.paths)
             users = [name for name in named if "/" not in name and name != pull.author]
             teams = [name for name in named if "/" in name]
             try:
@@ -272,8 +273,9 @@ class _Job:
                 notes.append(f"No review was asked for: {error.message}")
         return notes
 
+    @cached_property
     def _message(self) -> str:
-        messages = self.forge.recent_messages(self._default())
+        messages = self.forge.recent_messages(self._default)
         signed = self.forge.identity() if habits.signed_off(messages) else ""
         return pulltext.message(self.trigger, self.proposal, signed_off=signed)
 
@@ -291,5 +293,6 @@ class _Job:
         """The files of a commit, each asked for once: several rules want the same ones."""
         return cache(lambda path: self.forge.file(path, commit))
 
+    @cached_property
     def _default_reader(self) -> Reader:
-        return self._reader(self.forge.base_commit(self._default()))
+        return self._reader(self.forge.base_commit(self._default))

@@ -6,16 +6,14 @@ plain words, and what nobody has looked at. Words of a model or a stranger are q
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from agent.bot import habits, harmless
-from agent.bot.accept import BUILD_BRANCH
 from agent.bot.config import Config
 from agent.bot.forge import NewPull
 from agent.bot.proposal import Proposal
-from agent.bot.trigger import Trigger
+from agent.bot.trigger import BRANCHES, BUILD_BRANCHES, Trigger
 
-BRANCHES = "greenroom/"
 _SUBJECT = 72
 _LISTED, _NOTES = 15, 10
 #: Characters of the model's words; one may become four in Markdown.
@@ -37,7 +35,7 @@ def branch_prefix(trigger: Trigger) -> str:
     if trigger.place is not None:
         return f"{BRANCHES}{trigger.place.number}-"
     if trigger.build is not None:
-        return f"{BUILD_BRANCH}{trigger.build.commit[:12]}"
+        return f"{BUILD_BRANCHES}{trigger.build.commit[:12]}"
     return f"{BRANCHES}task-{_slug(trigger.key)}"
 
 
@@ -115,12 +113,12 @@ def _wrong(trigger: Trigger, proposal: Proposal) -> str:
         name = harmless.phrase(trigger.build.name)
         lines.append(f"The build {name} failed: {trigger.build.url}")
     if proposal.before.failing:
-        lines.append("Failing before:\n" + _ids(proposal.before.failing))
+        lines.append("Failing before:\n" + harmless.names(proposal.before.failing, _LISTED))
     return "\n\n".join(lines) or "Asked for by hand."
 
 
 def _change(proposal: Proposal) -> str:
-    files = _ids(proposal.patch.paths)
+    files = harmless.names(proposal.patch.paths, _LISTED)
     if not proposal.summary:
         return files
     return f"In the model's words:\n\n{harmless.quoted(proposal.summary, _SUMMARY)}\n\n{files}"
@@ -135,12 +133,13 @@ def _proof(proposal: Proposal) -> str:
         f"| after | {after.passing} | {len(after.failing)} |"
     )
     if proposal.repaired:
-        lines.append("Failing before, passing after:\n" + _ids(proposal.repaired))
+        ids = harmless.names(proposal.repaired, _LISTED)
+        lines.append(f"Failing before, passing after:\n{ids}")
     if proposal.added_tests:
-        ids = _ids(proposal.added_tests)
+        ids = harmless.names(proposal.added_tests, _LISTED)
         lines.append(f"Tests of this change, failing without it and passing with it:\n{ids}")
     if after.failing:
-        lines.append("Failing before and after:\n" + _ids(after.failing))
+        lines.append("Failing before and after:\n" + harmless.names(after.failing, _LISTED))
     return "\n\n".join(lines)
 
 
@@ -165,14 +164,3 @@ def _rest(trigger: Trigger, proposal: Proposal, run_url: str) -> str:
         + f"\n\n<sub>{made}: {spent}{report}. "
         "A comment `/greenroom retry` with words of guidance tries again.</sub>"
     )
-
-
-def _ids(ids: Sequence[str]) -> str:
-    lines = [f"- `{_code(harmless.line(each))}`" for each in ids[:_LISTED]]
-    if len(ids) > _LISTED:
-        lines.append(f"- and {len(ids) - _LISTED} more")
-    return "\n".join(lines)
-
-
-def _code(text: str) -> str:
-    return text.replace("`", "'")

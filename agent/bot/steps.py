@@ -58,10 +58,10 @@ class Job:
     async def propose(self) -> Proposal | None:
         """None where the event asks for no attempt."""
         found, trigger = self._worded()
-        if reason := self._none(trigger, found):
+        reason = trigger.reason if isinstance(trigger, NotForUs) else self._none(trigger, found)
+        if reason or isinstance(trigger, NotForUs):
             self.say(f"no attempt: {reason}")
             return None
-        assert isinstance(trigger, Trigger)  # noqa: S101 - `_none` has a reason for any other
         return await propose(
             *(self.forge, trigger, found, self.flags, self.folder, self.say),
             stopped=lambda: stopped(self.forge, trigger),
@@ -111,12 +111,9 @@ class Job:
             return f"{where} was edited after this was asked: read what it says now, and ask anew"
         return ""
 
-    def _none(self, trigger: Trigger | NotForUs, found: Config) -> str:
-        if isinstance(trigger, NotForUs):
-            return trigger.reason
-        if trigger.action == "stop":
-            return "a stop"
-        return refusal(self.forge, trigger, found)
+    def _none(self, trigger: Trigger, found: Config) -> str:
+        """Why a trigger asks for no attempt, empty where it does."""
+        return "a stop" if trigger.action == "stop" else refusal(self.forge, trigger, found)
 
     def _proposal(self, trigger: Trigger, reason: str) -> Proposal:
         """The other job's proposal; where that left none, or none of this event, one that says so,

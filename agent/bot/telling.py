@@ -27,10 +27,7 @@ def unsolved(proposal: Proposal, run_url: str) -> str:
     if proposal.reason:
         lines.append(harmless.quoted(proposal.reason, _REASON))
     if proposal.after.failing:
-        shown = proposal.after.failing[:_LISTED]
-        names = "\n".join(f"- `{harmless.line(each).replace('`', chr(39))}`" for each in shown)
-        more = len(proposal.after.failing) - len(shown)
-        lines.append(f"Still failing:\n{names}" + (f"\n- and {more} more" if more else ""))
+        lines.append("Still failing:\n" + harmless.names(proposal.after.failing, _LISTED))
     if proposal.summary:
         lines.append(f"In the model's words:\n\n{harmless.quoted(proposal.summary, _SUMMARY)}")
     return _joined(lines, run_url, again=True)

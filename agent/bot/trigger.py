@@ -7,6 +7,10 @@ that somebody edits later changes it.
 from dataclasses import dataclass
 from typing import Literal
 
+#: The branches of the bot's own pull requests begin so; those that mend a build, so.
+BRANCHES = "greenroom/"
+BUILD_BRANCHES = f"{BRANCHES}build-"
+
 #: What is asked for: a first attempt, another one, or that work on it ends.
 Action = Literal["fix", "retry", "stop"]
 Source = Literal["label", "comment", "build", "review", "dispatch"]

@@ -20,8 +20,6 @@ it needs to know; docs/ci.md shows the workflow, `greenroom ci init` writes it.
   propose    an attempt in sandboxes, proved in a clean room        (a token that reads)
   publish    the patch as a pull request, or why there is none      (a token that writes)\
 """
-#: The account that the writing token's comments are of; accept tells the other jobs.
-BOT = "GREENROOM_BOT"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +41,12 @@ def main(options: argparse.Namespace, console: Console) -> int:
     path = options.event or running.needed(variables, "GITHUB_EVENT_PATH", "the event's file")
     event = running.event(str(path))
     running.silence_commands()
-    reads = options.step == "propose"
     run, now = variables.get("GITHUB_RUN_ID", ""), datetime.now(UTC).isoformat()
 
     def say(text: str) -> None:
         console.note(text, "dim")
 
-    forge = github.connect(variables, variables.get(BOT, "") if reads else "", say=say)
+    forge = github.connect(variables, running.writer(options.step, variables), say=say)
     job = Job(
         forge=forge,
         read=lambda config: events_github.read(name, event, config, run=run, at=now),
@@ -58,10 +55,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
         say=say,
         flags=flags(options),
     )
-    code = running.conduct(job, options.step, console)
-    if options.step == "accept":
-        running.output(BOT, forge.me())
-    return code
+    return running.conduct(job, options.step, console)
 
 
 def _run_url() -> str:

@@ -20,8 +20,6 @@ what it needs to know; docs/ci-gitlab.md shows the jobs and says where the event
   propose    an attempt in sandboxes, proved in a clean room        (a token that reads)
   publish    the patch as a merge request, or why there is none     (a token that writes)\
 """
-#: The account that the writing token's comments are of; accept tells the other jobs.
-BOT = "GREENROOM_BOT"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +36,11 @@ def main(options: argparse.Namespace, console: Console) -> int:
     variables = os.environ
     path = str(options.event or variables.get("TRIGGER_PAYLOAD", ""))
     event = running.event(path) if path else None
-    reads = options.step == "propose"
 
     def say(text: str) -> None:
         console.note(text, "dim")
 
-    forge = gitlab.connect(variables, variables.get(BOT, "") if reads else "", say)
+    forge = gitlab.connect(variables, running.writer(options.step, variables), say)
     job = Job(
         forge=forge,
         read=reader(forge, event, variables, still=options.step != "publish"),
@@ -52,7 +49,4 @@ def main(options: argparse.Namespace, console: Console) -> int:
         say=say,
         flags=flags(options),
     )
-    code = running.conduct(job, options.step, console)
-    if options.step == "accept":
-        running.output(BOT, forge.me())
-    return code
+    return running.conduct(job, options.step, console)

@@ -16,6 +16,8 @@ from agent.keys import LIMITS, MODEL, REASONING, SAMPLING, SANDBOX
 from sandbox.errors import SetupError, UsageError
 
 DEFAULT_FOLDER = Path("greenroom-proposal")
+#: The account that the writing token's comments are of; accept tells the other jobs.
+_BOT = "GREENROOM_BOT"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +36,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"where the proposal and its report go and stand (default: {DEFAULT_FOLDER})",
     )
     add_settings(parser, (*MODEL, "toolset", *SAMPLING, *REASONING, *LIMITS, *SANDBOX))
+
+
+def writer(step: str | None, environment: Mapping[str, str]) -> str:
+    """The account whose comments are the bot's, for the one job whose token is another's; ""
+    where the token's own is it."""
+    return environment.get(_BOT, "") if step == "propose" else ""
 
 
 def needed(environment: Mapping[str, str], name: str, what: str) -> str:
@@ -69,6 +77,8 @@ def conduct(job: Job, step: str | None, console: Console) -> int:
         decision = job.accept()
         console.say(f"{'accepted' if decision.go else 'not accepted'}: {decision.reason}")
         output("go", "true" if decision.go else "false")
+        if step:
+            output(_BOT, job.forge.me())
         if not decision.go or step:
             return 0
     if step in (None, "propose"):
