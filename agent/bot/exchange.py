@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from agent.bot.calls import Trouble
-from sandbox.errors import SetupError
 
 if TYPE_CHECKING:
     import requests
@@ -18,14 +17,6 @@ _BLOCK = 1 << 16
 def quoted(part: str | int) -> str:
     """A name as one part of a path: a project, a ref, a file, an account."""
     return quote(str(part), safe="")
-
-
-def not_installed(forge: str, package: str) -> SetupError:
-    """The error for a forge's client that is not there."""
-    return SetupError(
-        f"{forge}'s client, {package}, is not installed.",
-        "It comes with the extra `ci`: uv tool install 'greenroom[ci]' (or: pipx install).",
-    )
 
 
 def tail(answer: "requests.Response", most: int) -> bytes:

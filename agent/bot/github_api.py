@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agent.bot.calls import TIMEOUT, Calls, Trouble, asked_wait
-from agent.bot.exchange import not_installed, tail, unanswered
+from agent.bot.exchange import tail, unanswered
+from agent.bot.extra import not_installed
 from agent.bot.forge import ForgeError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Api:
         try:
             import github  # noqa: PLC0415
         except ImportError:
-            raise not_installed("GitHub", "PyGithub") from None
+            raise not_installed("GitHub's client, PyGithub,") from None
         # What these log at the lowest level may hold addresses that are signed.
         for name in ("github", "urllib3"):
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.bot.calls import TIMEOUT, Calls, Trouble, asked_wait
-from agent.bot.exchange import not_installed, tail, unanswered
+from agent.bot.exchange import tail, unanswered
+from agent.bot.extra import not_installed
 from agent.bot.forge import ForgeError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Api:
         try:
             import gitlab  # noqa: PLC0415
         except ImportError:
-            raise not_installed("GitLab", "python-gitlab") from None
+            raise not_installed("GitLab's client, python-gitlab,") from None
         # What it logs at the lowest level may hold addresses that are signed.
         logging.getLogger("urllib3").setLevel(logging.WARNING)
         self._client = gitlab.Gitlab(

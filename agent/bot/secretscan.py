@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any
 
 from agent.bot.changed import ChangedFile, changed_files
+from agent.bot.extra import not_installed
 from agent.settingsfile import Reader
-from sandbox.errors import SetupError
 from sandbox.patch import Patch, printable
 
 _MOST = 20
@@ -115,16 +115,18 @@ def _like_a_password(secret: str, line: str) -> bool:
     return not compared and not worded and len(secret) >= 8
 
 
+def check_installed() -> None:
+    """Raises SetupError where `found` could not look: before any work is done for it."""
+    _detectors()
+
+
 @cache
 def _detectors() -> tuple[Any, ...]:
     try:
         from detect_secrets import plugins  # noqa: PLC0415
         from detect_secrets.plugins.base import BasePlugin  # noqa: PLC0415
     except ImportError:
-        raise SetupError(
-            "detect-secrets is not installed, which looks for secrets in a patch.",
-            "It comes with the extra `ci`: uv tool install 'greenroom[ci]' (or: pipx install).",
-        ) from None
+        raise not_installed("detect-secrets, which looks for secrets in a patch,") from None
     modules = [
         importlib.import_module(f"{plugins.__name__}.{module.name}")
         for module in pkgutil.iter_modules(plugins.__path__)

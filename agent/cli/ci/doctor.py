@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from agent import settings
 from agent.bot import remote
+from agent.bot.extra import HOW_TO_INSTALL
 from agent.bot.setup_checks import Finding, Setup
 from agent.cli.command import add_checkout, add_settings, flags
 from agent.cli.console import Console
@@ -133,7 +134,7 @@ def _gitlab(name: str, host: str) -> Setup:
     except ImportError:
         raise SetupError(
             "GitLab's client, python-gitlab, is not installed",
-            "It comes with the extra `ci`: uv tool install 'greenroom[ci]' (or: pipx install).",
+            HOW_TO_INSTALL,
         ) from None
     told = {"CI_SERVER_URL": f"https://{host}", **os.environ}
     api = Api(base_url(told), _token("GITLAB_TOKEN"))

@@ -80,6 +80,7 @@ def main(options: argparse.Namespace, console: Console) -> int:
     read = of_commit(checkout, ground.commit)
     found = config.read(read(OWN), read(PROJECT))
     _check_folder(options.output)
+    secretscan.check_installed()
     console.note(f"on {ground.commit[:12]} of {ground.branch}", "dim")
     seen = Seen()
 
